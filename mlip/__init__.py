@@ -1,0 +1,1 @@
+"""Vitreous: equivariant interatomic potentials for solid-state battery materials."""

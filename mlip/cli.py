@@ -1,0 +1,53 @@
+"""The command `mlip VERB ...`: a table of verbs, each imported only when it is asked for."""
+
+import importlib
+import sys
+
+from mlip.errors import MlipError
+
+# verb -> (module with a `main()`, what it does)
+VERBS = {
+    "demo": ("mlip.workflows.demo", "the whole path on shipped DFT data, in minutes"),
+    "train": ("train.train", "train a potential on labelled frames"),
+    "eval": ("train.evaluate", "errors of a potential on labelled frames"),
+    "deploy": ("mlip.deploy.deploy", "write and verify the file that ASE and LAMMPS load"),
+    "md": ("md.run", "molecular dynamics: melt-quench, temperature ladders, nvt, npt"),
+    "analyze": ("md.analyze", "diffusion and structure of a trajectory, with errors"),
+    "lammps": ("mlip.workflows.lammps", "run LAMMPS with the pair style loaded"),
+    "doctor": ("mlip.workflows.doctor", "what works on this machine"),
+}
+
+HELP = """Vitreous trains equivariant interatomic potentials and runs molecular dynamics with them.
+
+Usage: mlip VERB [KEY=VALUE ...]      `mlip VERB --help` teaches a verb.
+
+{verbs}
+
+Start with `mlip demo`, or with your own data:
+  mlip train  data.train=frames.extxyz run_dir=runs/train
+  mlip deploy potential=runs/train/potential.mlip
+  mlip md     potential=runs/train/potential.mlip structure=cell.vasp protocol=nvt
+"""
+
+
+def main() -> None:
+    """Entry point of the console script."""
+    verb = sys.argv[1] if len(sys.argv) > 1 else "--help"
+    if verb in ("-h", "--help", "help"):
+        verbs = "\n".join(f"  {name:<9} {text}" for name, (_, text) in VERBS.items())
+        sys.stdout.write(HELP.format(verbs=verbs))
+        return
+    if verb == "--version":
+        from importlib.metadata import version
+
+        sys.stdout.write(f"vitreous {version('vitreous')}\n")
+        return
+    if verb not in VERBS:
+        raise SystemExit(f"mlip: found the verb '{verb}'; expected one of {', '.join(VERBS)}")
+    sys.argv = [f"mlip {verb}", *sys.argv[2:]]
+    try:
+        importlib.import_module(VERBS[verb][0]).main()
+    except MlipError as error:
+        raise SystemExit(f"mlip {verb}: {error}") from None
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None

@@ -1,0 +1,1 @@
+"""From a potential to what engines load."""

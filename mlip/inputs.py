@@ -1,0 +1,54 @@
+"""Files that a user names: where they are and what is in them."""
+
+import hashlib
+from collections.abc import Sequence
+from importlib import resources
+from pathlib import Path
+
+from mlip.errors import DataError
+
+SHIPPED_PREFIX = "dataset:"
+
+
+def resolve_input(name: str | Path) -> Path:
+    """Find an input file; `dataset:NAME/FILE` is a sample that ships with Vitreous.
+
+    Args:
+        name: A path, or `dataset:` followed by a path inside the `datasets/` folder.
+
+    Returns:
+        An existing path.
+
+    Raises:
+        DataError: Nothing is there.
+    """
+    text = str(name)
+    if text.startswith(SHIPPED_PREFIX):
+        root = Path(str(resources.files("mlip.datasets")))
+        path = root / text.removeprefix(SHIPPED_PREFIX)
+        if not path.is_file():
+            shipped = sorted(str(p.relative_to(root)) for p in root.glob("*/*.extxyz*"))
+            raise DataError(f"found no shipped file {text}; expected one of {', '.join(shipped)}")
+        return path
+    path = Path(text).expanduser()
+    if not path.exists():
+        raise DataError(f"found no file {path} (looked from {Path.cwd()}); check the path")
+    return path
+
+
+def as_names(value: str | Path | Sequence[str | Path] | None) -> list[str]:
+    """One file name, a list of them or None, as a list."""
+    if value is None:
+        return []
+    if isinstance(value, str | Path):
+        return [str(value)]
+    return [str(v) for v in value]
+
+
+def sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    digest = hashlib.sha256()
+    with path.open("rb") as stream:
+        while block := stream.read(1 << 20):
+            digest.update(block)
+    return digest.hexdigest()

@@ -1,0 +1,1 @@
+"""NequIP, read from top to bottom."""

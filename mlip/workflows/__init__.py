@@ -1,0 +1,1 @@
+"""Verbs that join training and dynamics."""

@@ -1,0 +1,1 @@
+"""Training: Lightning module, losses, metrics, and the verbs `mlip train` and `mlip eval`."""
