@@ -1,0 +1,219 @@
+"""A report as one HTML file that needs nothing beside it: no script, no network, no image file."""
+
+import base64
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+from typing import Any
+
+_STYLESHEET = Path(__file__).with_name("report.css")
+
+
+@dataclass(frozen=True)
+class FigureBlock:
+    """A picture in a report.
+
+    Attributes:
+        path: the PNG; a CSV of the same name beside it is put into the report for download.
+        caption: what the reader sees, with its units and conditions.
+        wide: over the full width of the page.
+    """
+
+    path: Path
+    caption: str
+    wide: bool = False
+
+
+@dataclass(frozen=True)
+class TableBlock:
+    """A table in a report; cells that are int or float are set right-aligned.
+
+    Attributes:
+        header: column names with units.
+        rows: cells; floats are shown with four significant digits, None as a dash.
+        caption: what the table holds.
+    """
+
+    header: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+    caption: str = ""
+
+
+@dataclass(frozen=True)
+class Highlight:
+    """One number a reader should take away, shown on a card under the title."""
+
+    label: str
+    value: str
+    unit: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True)
+class Section:
+    """A chapter of a report.
+
+    Attributes:
+        heading: its title.
+        text: plain text; a blank line starts a new paragraph.
+        figures: pictures, laid side by side where the page is wide enough.
+        tables: tables, below the pictures.
+        warnings: what the reader must know before believing the numbers, set apart in colour.
+    """
+
+    heading: str
+    text: str = ""
+    figures: Sequence[FigureBlock] = ()
+    tables: Sequence[TableBlock] = ()
+    warnings: Sequence[str] = ()
+
+
+def write_report(
+    path: str | Path,
+    title: str,
+    intro: str,
+    sections: Sequence[Section],
+    highlights: Sequence[Highlight] = (),
+    provenance: Mapping[str, Any] | None = None,
+) -> Path:
+    """Write a self-contained HTML report.
+
+    Args:
+        path: the HTML file to write.
+        title: headline.
+        intro: plain text under the headline; a blank line starts a new paragraph.
+        sections: the chapters in order.
+        highlights: the numbers shown on cards at the top.
+        provenance: what made the report (versions, inputs, seeds), shown in the footer.
+
+    Returns:
+        The path written.
+    """
+    target = Path(path)
+    anchors = [f"section-{number}" for number in range(1, len(sections) + 1)]
+    links = "".join(
+        f'<a href="#{anchor}">{escape(section.heading)}</a>'
+        for anchor, section in zip(anchors, sections, strict=True)
+    )
+    chapters = "\n".join(
+        _render_section(section, anchor) for anchor, section in zip(anchors, sections, strict=True)
+    )
+    document = f"""<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{escape(title)}</title>
+<style>{_STYLESHEET.read_text(encoding="utf-8")}</style>
+</head>
+<body>
+<header><div>
+<div class="mark">Vitreous</div>
+<h1>{escape(title)}</h1>
+{_render_paragraphs(intro)}
+<nav>{links}</nav>
+</div></header>
+<main>
+{_render_highlights(highlights)}
+{chapters}
+</main>
+{_render_footer(provenance or {})}
+</body>
+</html>
+"""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    target.write_text(document, encoding="utf-8")
+    return target
+
+
+def _render_paragraphs(text: str) -> str:
+    paragraphs = (part.strip() for part in text.split("\n\n"))
+    return "\n".join(f"<p>{escape(part)}</p>" for part in paragraphs if part)
+
+
+def _render_highlights(highlights: Sequence[Highlight]) -> str:
+    if not highlights:
+        return ""
+    cards = "\n".join(
+        f'<div class="highlight"><div class="label">{escape(card.label)}</div>'
+        f'<div class="value">{escape(card.value)}<span class="unit">{escape(card.unit)}</span></div>'
+        f'<div class="note">{escape(card.note)}</div></div>'
+        for card in highlights
+    )
+    return f'<div class="highlights">\n{cards}\n</div>'
+
+
+def _render_section(section: Section, anchor: str) -> str:
+    warnings = "".join(f"<li>{escape(warning)}</li>" for warning in section.warnings)
+    figures = "\n".join(_render_figure(figure) for figure in section.figures)
+    parts = [
+        f'<section id="{anchor}">',
+        f"<h2>{escape(section.heading)}</h2>",
+        _render_paragraphs(section.text),
+        f'<ul class="warnings">{warnings}</ul>' if warnings else "",
+        f'<div class="figures">\n{figures}\n</div>' if figures else "",
+        *(_render_table(table) for table in section.tables),
+        "</section>",
+    ]
+    return "\n".join(part for part in parts if part)
+
+
+def _render_figure(figure: FigureBlock) -> str:
+    numbers = figure.path.with_suffix(".csv")
+    download = ""
+    if numbers.exists():
+        uri = _data_uri(numbers, "text/csv")
+        download = f' <a download="{escape(numbers.name)}" href="{uri}">numbers (CSV)</a>'
+    return (
+        f"<figure{' class=wide' if figure.wide else ''}>"
+        f'<img alt="{escape(figure.caption)}" src="{_data_uri(figure.path, "image/png")}">'
+        f"<figcaption>{escape(figure.caption)}{download}</figcaption></figure>"
+    )
+
+
+def _data_uri(path: Path, media_type: str) -> str:
+    return f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
+
+
+def _render_table(table: TableBlock) -> str:
+    numeric = [any(_is_number(row[column]) for row in table.rows) for column in range(len(table.header))]
+    head = "".join(
+        f"<th{_number_class(right)}>{escape(name)}</th>"
+        for name, right in zip(table.header, numeric, strict=True)
+    )
+    body = "\n".join(_render_row(row, numeric) for row in table.rows)
+    caption = f"<caption>{escape(table.caption)}</caption>" if table.caption else ""
+    return (
+        f'<div class="scroll"><table>{caption}<thead><tr>{head}</tr></thead>\n'
+        f"<tbody>{body}</tbody></table></div>"
+    )
+
+
+def _render_row(row: Sequence[Any], numeric: Sequence[bool]) -> str:
+    cells = (
+        f"<td{_number_class(right)}>{_format_cell(cell)}</td>"
+        for cell, right in zip(row, numeric, strict=True)
+    )
+    return f"<tr>{''.join(cells)}</tr>"
+
+
+def _is_number(cell: Any) -> bool:
+    return isinstance(cell, int | float) and not isinstance(cell, bool)
+
+
+def _number_class(right: bool) -> str:
+    return ' class="number"' if right else ""
+
+
+def _format_cell(cell: Any) -> str:
+    if cell is None:
+        return "–"
+    return f"{cell:.4g}" if isinstance(cell, float) else escape(str(cell))
+
+
+def _render_footer(provenance: Mapping[str, Any]) -> str:
+    entries = "\n".join(
+        f"<dt>{escape(str(key))}</dt><dd>{escape(str(value))}</dd>" for key, value in provenance.items()
+    )
+    return f"<footer>Written by Vitreous.<dl>\n{entries}\n</dl></footer>"
