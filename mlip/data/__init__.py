@@ -1,0 +1,1 @@
+"""From files of DFT frames to batched graphs."""

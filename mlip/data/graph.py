@@ -1,0 +1,180 @@
+"""Graphs: atoms and the pairs within a cutoff as tensors, one structure or many side by side."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields, replace
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor
+
+from mlip.data.neighbors import neighbor_list
+from mlip.errors import DataError
+
+
+@dataclass(frozen=True)
+class Graph:
+    """Atoms, their neighbors and, for training, their labels. N atoms, E edges, B structures.
+
+    Attributes:
+        positions: Cartesian positions, float64 (N, 3), A.
+        species: Index into the species of the potential, int64 (N,).
+        edge_index: Centre i and neighbor j of each pair, int64 (2, E), sorted by centre.
+        edge_shift: Lattice translations of j, float64 (E, 3), whole numbers. The vector of a pair is
+            `positions[j] - positions[i] + edge_shift @ cell`.
+        cell: Lattice vectors as rows, float64 (B, 3, 3), A; zero for a structure without periodic directions.
+        batch: Structure of each atom, int64 (N,), ascending.
+        num_structures: B.
+        energy: Force-consistent energy, float64 (B,), eV.
+        forces: Float64 (N, 3), eV/A.
+        stress: (1/V) dE/dstrain, float64 (B, 3, 3), eV/A^3; zero where `has_stress` is false.
+        has_stress: Which structures carry a stress, bool (B,).
+    """
+
+    positions: Tensor
+    species: Tensor
+    edge_index: Tensor
+    edge_shift: Tensor
+    cell: Tensor
+    batch: Tensor
+    num_structures: int
+    energy: Tensor | None = None
+    forces: Tensor | None = None
+    stress: Tensor | None = None
+    has_stress: Tensor | None = None
+
+    @property
+    def num_atoms(self) -> Tensor:
+        """Atoms of each structure, int64 (B,)."""
+        return torch.bincount(self.batch, minlength=self.num_structures)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Graph":
+        """Copy to a device.
+
+        Args:
+            device: Where to.
+            non_blocking: Do not wait for the copy (from pinned memory).
+
+        Returns:
+            The same graph on that device; dtypes stay.
+        """
+        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self._tensors().items()}
+        return Graph(num_structures=self.num_structures, **moved)
+
+    def pin_memory(self) -> "Graph":
+        """Copy to page-locked memory, from which a GPU copies without waiting (`DataLoader` calls this)."""
+        pinned = {name: value.pin_memory() for name, value in self._tensors().items()}
+        return Graph(num_structures=self.num_structures, **pinned)
+
+    def _tensors(self) -> dict[str, Tensor]:
+        """Every tensor that is there, by field name."""
+        values = {field.name: getattr(self, field.name) for field in fields(self)}
+        return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+def build_graph(atoms: Atoms, r_max: float, species: Sequence[str]) -> Graph:
+    """Build the graph of one structure, without labels.
+
+    Args:
+        atoms: Any structure: periodic in none, some or all directions.
+        r_max: Cutoff radius, A.
+        species: Chemical symbols of the potential, sorted by atomic number.
+
+    Returns:
+        A graph of one structure on the CPU.
+
+    Raises:
+        DataError: An element is not among `species`, or the structure has no neighbor list.
+    """
+    edge_index, edge_shift = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, r_max)
+    cell = atoms.cell.array if np.any(atoms.pbc) else np.zeros((3, 3))
+    return Graph(
+        positions=torch.tensor(atoms.positions, dtype=torch.float64),
+        species=torch.from_numpy(species_index(atoms, species)),
+        edge_index=torch.from_numpy(edge_index),
+        edge_shift=torch.from_numpy(edge_shift.astype(np.float64)),
+        cell=torch.tensor(cell, dtype=torch.float64).reshape(1, 3, 3),
+        batch=torch.zeros(len(atoms), dtype=torch.int64),
+        num_structures=1,
+    )
+
+
+def species_index(atoms: Atoms, species: Sequence[str]) -> np.ndarray:
+    """Map the elements of a structure onto the species of a potential.
+
+    Args:
+        atoms: The structure, N atoms.
+        species: Chemical symbols of the potential.
+
+    Returns:
+        Index into `species` of each atom, int64 (N,).
+
+    Raises:
+        DataError: An element is not among `species`.
+    """
+    number = {symbol: index for index, symbol in enumerate(species)}
+    symbols = atoms.get_chemical_symbols()
+    unknown = sorted(set(symbols) - number.keys())
+    if unknown:
+        raise DataError(
+            f"{atoms.get_chemical_formula()} contains {', '.join(unknown)}; the potential knows only "
+            f"{', '.join(species)}: use a potential trained on all of these elements."
+        )
+    return np.array([number[symbol] for symbol in symbols], dtype=np.int64)
+
+
+def label_graph(graph: Graph, atoms: Atoms) -> Graph:
+    """Add the labels of a frame to its graph.
+
+    Args:
+        graph: The graph of `atoms`.
+        atoms: A frame from `read_frames`: its calculator holds energy, forces and perhaps stress.
+
+    Returns:
+        The graph with energy, forces, stress and has_stress.
+
+    Raises:
+        DataError: The frame has no energy or no forces.
+    """
+    results = atoms.calc.results if atoms.calc is not None else {}
+    missing = [name for name in ("energy", "forces") if name not in results]
+    if missing:
+        raise DataError(
+            f"A frame of {atoms.get_chemical_formula()} has no {' and no '.join(missing)}; training and "
+            "evaluation need both on every frame: label it or leave it out."
+        )
+    has_stress = "stress" in results
+    stress = atoms.get_stress(voigt=False) if has_stress else np.zeros((3, 3))
+    return replace(
+        graph,
+        energy=torch.tensor([results.get("free_energy", results["energy"])], dtype=torch.float64),
+        forces=torch.tensor(results["forces"], dtype=torch.float64).reshape(-1, 3),
+        stress=torch.tensor(stress, dtype=torch.float64).reshape(1, 3, 3),
+        has_stress=torch.tensor([has_stress]),
+    )
+
+
+def collate(graphs: Sequence[Graph]) -> Graph:
+    """Join graphs into one, with the atoms of each structure in a row.
+
+    Args:
+        graphs: At least one graph; all with labels or all without. Each may itself be a batch.
+
+    Returns:
+        One graph of all structures, in order.
+    """
+    atom_offsets = np.cumsum([0] + [len(graph.positions) for graph in graphs])
+    structure_offsets = np.cumsum([0] + [graph.num_structures for graph in graphs])
+    joined = {
+        name: torch.cat([getattr(graph, name) for graph in graphs])
+        for name in graphs[0]._tensors()
+        if name not in ("edge_index", "batch")
+    }
+    edges = [graph.edge_index + int(offset) for graph, offset in zip(graphs, atom_offsets, strict=False)]
+    batch = [graph.batch + int(offset) for graph, offset in zip(graphs, structure_offsets, strict=False)]
+    return Graph(
+        edge_index=torch.cat(edges, dim=1),
+        batch=torch.cat(batch),
+        num_structures=int(structure_offsets[-1]),
+        **joined,
+    )
