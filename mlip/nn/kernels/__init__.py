@@ -1,1 +1,5 @@
-"""The one fused interaction, behind one function."""
+"""The one fused interaction, behind one function; `reference` defines it."""
+
+from mlip.nn.kernels.reference import interaction
+
+__all__ = ["interaction"]

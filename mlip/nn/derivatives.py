@@ -1,0 +1,80 @@
+"""Forces and stress of a model of atomic energies: the one place where a gradient becomes a force."""
+
+from typing import NamedTuple, Optional
+
+import torch
+from torch import Tensor, nn
+
+
+class Prediction(NamedTuple):
+    """What a potential says of a batch of structures.
+
+    Attributes:
+        energy: (B,) total energies, eV.
+        atomic_energies: (N,) eV.
+        forces: (N, 3) eV/A.
+        virial: (B, 3, 3) -dE/dstrain, eV; stress is -virial / volume.
+    """
+
+    energy: Tensor
+    atomic_energies: Tensor
+    forces: Tensor
+    virial: Tensor
+
+
+class ForceField(nn.Module):
+    """Energies, forces and virials from a model that maps edge vectors to atomic energies.
+
+    With vec_ij = pos_j - pos_i + shift @ cell and g_ij = dE/dvec_ij, F_i = sum_j (g_ij - g_ji) and
+    dE/dstrain = sum_ij vec_ij (x) g_ij, symmetrised: one gradient gives both, and neither depends on the
+    choice of origin.
+
+    Args:
+        model: Maps edge_vec (E, 3), species (N,) and edge_index (2, E) to atomic energies (N,), float64.
+
+    Source: Thompson, Plimpton, Mattson 2009 (10.1063/1.3245303), eq. 26, for the virial.
+    """
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(
+        self,
+        positions: Tensor,
+        species: Tensor,
+        edge_index: Tensor,
+        edge_shift: Tensor,
+        cell: Tensor,
+        batch: Tensor,
+    ) -> Prediction:
+        """Predict a batch; gradients reach the parameters when the module is in training mode.
+
+        Gradients must be enabled where this is called (TorchScript cannot enable them itself).
+
+        Args:
+            positions: (N, 3) A, float64.
+            species: (N,) index into the potential's species.
+            edge_index: (2, E) centre and neighbour.
+            edge_shift: (E, 3) whole lattice vectors between centre and neighbour.
+            cell: (B, 3, 3) rows are lattice vectors, A; zero where there is none.
+            batch: (N,) structure of each atom.
+        """
+        centre, neighbor = edge_index[0], edge_index[1]
+        of_edge = batch.index_select(0, centre)
+        edge_vec = positions.index_select(0, neighbor) - positions.index_select(0, centre)
+        shift = torch.einsum("ei,eij->ej", edge_shift, cell.index_select(0, of_edge))
+        edge_vec = (edge_vec + shift).detach().requires_grad_(True)
+        atomic_energies = self.model(edge_vec, species, edge_index)
+        gradient: Optional[Tensor] = torch.autograd.grad(  # noqa: UP045 (TorchScript)
+            [atomic_energies.sum()], [edge_vec], create_graph=self.training, allow_unused=True
+        )[0]
+        if gradient is None:
+            gradient = torch.zeros_like(edge_vec)
+        zeros = torch.zeros_like(positions)
+        forces = zeros.index_add(0, centre, gradient).index_add(0, neighbor, -gradient)
+        outer = (edge_vec.detach().unsqueeze(2) * gradient.unsqueeze(1)).view(-1, 9)
+        strain_gradient = torch.zeros_like(cell).view(-1, 9).index_add(0, of_edge, outer).view(-1, 3, 3)
+        virial = -0.5 * (strain_gradient + strain_gradient.transpose(1, 2))
+        energy = torch.zeros_like(cell[:, 0, 0]).index_add(0, batch, atomic_energies)
+        return Prediction(energy, atomic_energies, forces, virial)

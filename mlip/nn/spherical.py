@@ -1,0 +1,62 @@
+"""Real spherical harmonics of edge directions."""
+
+from itertools import combinations_with_replacement
+
+import torch
+from e3nn import o3
+from torch import Tensor, nn
+
+
+class SphericalHarmonics(nn.Module):
+    """Real spherical harmonics up to l_max of the edge directions, "component" normalised.
+
+    Y_l is a homogeneous polynomial of degree l: monomials times a constant matrix.
+
+    Args:
+        l_max: Highest degree.
+        dtype: Of the result; directions and polynomials stay float64.
+
+    Attributes:
+        irreps: 1x0e + 1x1o + 1x2e + ... (component order and signs of e3nn).
+    """
+
+    counts: list[int]
+
+    def __init__(self, l_max: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.irreps = o3.Irreps.spherical_harmonics(l_max)
+        self.dtype = dtype
+        degrees = [_monomials(degree) for degree in range(l_max + 1)]
+        self.counts = [len(monomials) for monomials in degrees[1:]]
+        # A monomial of degree l is one of degree l - 1 times its last axis.
+        parents = [[lower.index(m[:-1]) for m in upper] for lower, upper in zip(degrees, degrees[1:], strict=False)]
+        axes = [[m[-1] for m in upper] for upper in degrees[1:]]
+        self.register_buffer("parents", torch.tensor(sum(parents, []), dtype=torch.int64), persistent=False)
+        self.register_buffer("axes", torch.tensor(sum(axes, []), dtype=torch.int64), persistent=False)
+        matrices = [_polynomial_matrix(degree, monomials) for degree, monomials in enumerate(degrees)]
+        self.register_buffer("coefficients", torch.block_diag(*matrices), persistent=False)
+
+    def forward(self, edge_vec: Tensor, lengths: Tensor) -> Tensor:
+        """Harmonics (E, (l_max + 1)^2) of edge vectors (E, 3) whose lengths (E,) are not zero."""
+        direction = edge_vec / lengths.unsqueeze(-1)
+        monomials = [torch.ones_like(lengths).unsqueeze(-1)]
+        start = 0
+        for count in self.counts:
+            parent = monomials[-1].index_select(1, self.parents.narrow(0, start, count))
+            monomials.append(parent * direction.index_select(1, self.axes.narrow(0, start, count)))
+            start += count
+        return (torch.cat(monomials, dim=1) @ self.coefficients).to(self.dtype)
+
+
+def _monomials(degree: int) -> list[tuple[int, ...]]:
+    """Monomials in x, y, z of one degree, each as its sorted axes."""
+    return list(combinations_with_replacement(range(3), degree))
+
+
+def _polynomial_matrix(degree: int, monomials: list[tuple[int, ...]]) -> Tensor:
+    """(number of monomials, 2 degree + 1) coefficients of e3nn's harmonics, exact to float64 rounding."""
+    points = torch.randn(8 * len(monomials), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(degree))
+    points = points / points.norm(dim=1, keepdim=True)
+    values = torch.stack([points[:, list(m)].prod(dim=1) for m in monomials], dim=1)
+    harmonics = o3.spherical_harmonics(degree, points, normalize=False, normalization="component")
+    return torch.linalg.lstsq(values, harmonics).solution
