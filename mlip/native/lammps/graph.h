@@ -1,0 +1,29 @@
+// The atomistic graph that a model reads and the answer that it gives. Knows neither LAMMPS nor torch.
+#pragma once
+
+#include <array>
+#include <cstdint>
+#include <vector>
+
+namespace vitreous {
+
+// N atoms, E directed edges sorted by centre. Edge vector = pos[neighbor] - pos[center] + shift @ cell.
+struct Graph {
+  std::vector<double> positions;        // (N, 3), A
+  std::vector<std::int64_t> types;      // (N,), the model's type numbers
+  std::vector<std::int64_t> centers;    // (E,)
+  std::vector<std::int64_t> neighbors;  // (E,)
+  std::vector<double> shifts;           // (E, 3), whole numbers of lattice vectors
+  std::array<double, 9> cell{};         // (3, 3), rows are the lattice vectors, A
+
+  std::int64_t num_atoms() const { return static_cast<std::int64_t>(types.size()); }
+  std::int64_t num_edges() const { return static_cast<std::int64_t>(centers.size()); }
+};
+
+struct Prediction {
+  std::vector<double> energies;    // (N,), eV
+  std::vector<double> forces;      // (N, 3), eV/A
+  std::array<double, 9> virial{};  // (3, 3), -dE/dstrain, eV
+};
+
+}  // namespace vitreous

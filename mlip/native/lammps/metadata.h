@@ -1,0 +1,35 @@
+// What a deployed file says about itself beside the network: cutoffs and types.
+#pragma once
+
+#include <stdexcept>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+namespace vitreous {
+
+// A model file that cannot be used, or a model that failed; the message is one line for the user.
+struct ModelError : std::runtime_error {
+  using std::runtime_error::runtime_error;
+};
+
+struct Metadata {
+  double r_max = 0.0;                   // A
+  bool allow_tf32 = false;
+  std::vector<std::string> type_names;  // (T,)
+  std::vector<double> pair_cutoffs;     // (T, T) row-major [centre][neighbour], A; empty: r_max everywhere
+
+  double cutoff(std::size_t center_type, std::size_t neighbor_type) const {
+    if (pair_cutoffs.empty()) return r_max;
+    return pair_cutoffs[center_type * type_names.size() + neighbor_type];
+  }
+
+  // The model's number of a type name, -1 if it has none of that name.
+  int find_type(const std::string &name) const;
+};
+
+// Metadata as stored in the file, all strings. Throws ModelError for what is missing or contradictory.
+Metadata parse_metadata(const std::unordered_map<std::string, std::string> &entries,
+                        const std::string &path);
+
+}  // namespace vitreous

@@ -1,0 +1,75 @@
+"""What a compiled library is made of, and the folder of the user's cache in which it is or will be."""
+
+import hashlib
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+COMMON_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra")
+
+
+@dataclass(frozen=True)
+class NativeLibrary:
+    """A shared library that is compiled on the user's machine.
+
+    Attributes:
+        name: File name of the result without `.so`.
+        title: What the log calls it.
+        sources: C++ files, compiled in parallel; split them so that few include heavy headers.
+        headers: Our own headers beside them: a change of any rebuilds.
+        include_dirs: Folders of foreign headers, whose warnings are silenced.
+        flags: Compiler flags beside the common ones, definitions among them.
+        link_flags: Linker flags.
+        versions: Versions of what it is compiled against, e.g. ("torch 2.13.0",).
+    """
+
+    name: str
+    title: str
+    sources: tuple[Path, ...]
+    headers: tuple[Path, ...] = ()
+    include_dirs: tuple[Path, ...] = ()
+    flags: tuple[str, ...] = ()
+    link_flags: tuple[str, ...] = ()
+    versions: tuple[str, ...] = ()
+
+
+def cache_folder() -> Path:
+    """Root of the user's cache: `VITREOUS_CACHE`, else `~/.cache/vitreous`."""
+    return Path(os.environ.get("VITREOUS_CACHE") or Path.home() / ".cache" / "vitreous").absolute()
+
+
+def cpu_kind(flags: tuple[str, ...]) -> str:
+    """The processor that code is compiled for: the very one with `-march=native`, else its family."""
+    if "-march=native" not in flags:
+        return platform.machine()
+    information = Path("/proc/cpuinfo")
+    lines = information.read_text().splitlines() if information.exists() else []
+    instructions = next((line for line in lines if line.startswith(("flags", "Features"))), "")
+    return f"{platform.machine()} {instructions}"
+
+
+def library_folder(library: NativeLibrary) -> Path:
+    """Folder of the cache that holds this library, whether it is built yet or not.
+
+    The name carries a hash of all that decides about the binary but the compiler, so that a machine without
+    a compiler still finds what was built for it before.
+
+    Args:
+        library: What is compiled.
+
+    Returns:
+        The folder; it need not exist.
+    """
+    digest = hashlib.sha256()
+    paths = (*library.include_dirs, *library.sources)
+    parts = (*COMMON_FLAGS, *library.flags, *library.link_flags, *library.versions, *map(str, paths))
+    digest.update("\n".join((*parts, cpu_kind(library.flags))).encode())
+    for source in (*library.sources, *library.headers):
+        digest.update(source.read_bytes())
+    return cache_folder() / "native" / f"{library.name}-{digest.hexdigest()[:16]}"
+
+
+def library_file(library: NativeLibrary) -> Path:
+    """Path of the shared library in the cache, whether it is built yet or not."""
+    return library_folder(library) / f"{library.name}.so"
