@@ -1,0 +1,1 @@
+"""Molecular dynamics: engines, protocols, trajectories and their analysis."""

@@ -1,0 +1,138 @@
+"""Dynamics in this process, by ASE's integrators and any ASE calculator.
+
+ASE's unit of time is A sqrt(amu/eV), about 10.18 fs: it is converted here, in `ase_integrators` and where a
+`State` becomes an `Atoms`. A restart is exact to the bit when the calculator's numbers are reproducible.
+"""
+
+import logging
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import ase.units
+import numpy as np
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+
+from md.engines.ase_integrators import (
+    Integrator,
+    build_integrator,
+    conserved_energy,
+    read_internals,
+    set_temperature,
+    write_internals,
+)
+from md.protocols.stages import PlannedStage
+from md.state import State
+from md.thermo import Observation
+from mlip.errors import ConfigError
+
+logger = logging.getLogger(__name__)
+
+_MOMENTA = "momenta"
+
+
+class AseEngine:
+    """Moves atoms by ASE."""
+
+    def __init__(self, calculator: Calculator, seed: int = 0) -> None:
+        """Take the forces from `calculator`; `seed` is for Langevin."""
+        self._calculator = calculator
+        self._seed = seed
+        self._stage: PlannedStage
+        self._start: State
+        self._steps_done = 0
+        self._atoms: Atoms
+        self._dynamics: Integrator
+
+    def begin(self, stage: PlannedStage, state: State) -> None:
+        """Start a stage from a state, or go on inside it if the state has `internals`.
+
+        Raises:
+            ConfigError: The stage needs a stress and the calculator or the structure has none.
+        """
+        if stage.stage.ensemble == "npt":
+            self._require_stress(stage, state)
+        self._stage, self._start, self._steps_done = stage, state, state.steps_done
+        self._atoms = Atoms(
+            state.numbers, positions=state.positions, cell=state.cell, pbc=state.pbc, masses=state.masses
+        )
+        # momenta to the bit: velocities in A/fs would be rounded on their way to ASE's units
+        momenta = state.internals.get(_MOMENTA, state.masses[:, None] * state.velocities / ase.units.fs)
+        self._atoms.set_momenta(momenta)
+        self._atoms.calc = self._calculator
+        self._dynamics = build_integrator(self._atoms, stage, self._seed)
+        if state.internals:
+            write_internals(self._dynamics, state.internals)
+
+    def advance(self, num_steps: int) -> None:
+        """Integrate this many steps; the target temperature follows the stage's ramp."""
+        for _ in range(num_steps):
+            self._steps_done += 1
+            self._follow_ramp()
+            self._dynamics.step()
+
+    def state(self) -> State:
+        """The present state, without the integrator's variables."""
+        return replace(
+            self._start,
+            positions=self._atoms.get_positions(),
+            velocities=self._atoms.get_velocities() * ase.units.fs,
+            cell=np.array(self._atoms.cell),
+            steps_done=self._steps_done,
+            internals={},
+        )
+
+    def checkpoint(self) -> State:
+        """The present state with all that `begin` needs to go on exactly from here."""
+        internals = read_internals(self._dynamics) | {_MOMENTA: self._atoms.get_momenta()}
+        return replace(self.state(), internals=internals)
+
+    def observe(self) -> Observation:
+        """Energies and stress of the present step."""
+        return Observation(
+            potential_eV=float(self._atoms.get_potential_energy(force_consistent=True)),
+            conserved_eV=conserved_energy(self._dynamics),
+            stress=self._atoms.get_stress(voigt=False) if self._has_stress(self._start) else None,
+        )
+
+    def _follow_ramp(self) -> None:
+        target = self._stage.temperature_K(self._steps_done)
+        if target is not None:
+            set_temperature(self._dynamics, target)
+
+    def _has_stress(self, state: State) -> bool:
+        return bool(state.pbc.all()) and "stress" in self._calculator.implemented_properties
+
+    def _require_stress(self, stage: PlannedStage, state: State) -> None:
+        if not self._has_stress(state):
+            raise ConfigError(
+                f"stage {stage.stage.name} is npt, and the potential has no stress or the structure is not "
+                "periodic in three directions; expected both, or ensemble=nvt"
+            )
+        if getattr(self._calculator, "trained_on_stress", None) is False:
+            logger.warning("stage %s is npt with a potential that never saw stress labels", stage.stage.name)
+
+
+@dataclass(frozen=True)
+class AseBackend:
+    """`engine=ase`: the potential as an ASE calculator."""
+
+    def open(
+        self, potential: Path, state: State, device: str, dtype: str | None, seed: int, run_dir: Path
+    ) -> AseEngine:
+        """Load a potential and make the engine that uses it.
+
+        Args:
+            potential: A `.mlip` file or a deployed one.
+            state: The atoms that will move.
+            device: `cpu`, `cuda` or `auto`.
+            dtype: `float32`, `float64`, or None for the potential's own.
+            seed: Seed of the run.
+            run_dir: Directory of the run.
+        """
+        from mlip.data.graph import species_index  # torch: not for `mlip md --help`
+        from mlip.deploy import MLIPCalculator
+
+        calculator = MLIPCalculator(potential, device=device, dtype=dtype)
+        species_index(state.to_atoms(), calculator.species)  # raises where the potential lacks a species
+        return AseEngine(calculator, seed)

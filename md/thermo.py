@@ -1,0 +1,126 @@
+"""Thermodynamic quantities of a state, and thermo.csv, the table of them along a run.
+
+The pressure includes the kinetic term; it is NaN where the calculator has no stress or a direction is open.
+The temperature counts 3N - 3 degrees of freedom where total momentum is conserved at zero (NVE, Nose-Hoover,
+MTK) and 3N under Langevin, which thermalises the centre of mass as well. `conserved_eV` is what the
+integrator keeps constant at fixed temperature: the total energy in NVE, the extended energy of a Nose-Hoover
+chain or MTK. ASE's Langevin has none: NaN.
+"""
+
+import csv
+import math
+from dataclasses import asdict, dataclass, fields
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+from numpy.typing import NDArray
+
+from md.protocols.stages import PlannedStage
+from md.state import State
+from mlip.units import AMU_PER_A3_IN_G_PER_CM3, BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What an engine can say about the present step.
+
+    Attributes:
+        potential_eV: Potential energy, eV.
+        conserved_eV: The conserved quantity of the integrator, eV, or NaN.
+        stress: (1/V) dE/dstrain of the potential alone, shape (3, 3), eV/A^3; None if it has none.
+    """
+
+    potential_eV: float
+    conserved_eV: float
+    stress: NDArray[np.float64] | None
+
+
+@dataclass(frozen=True)
+class ThermoRow:
+    """One row of thermo.csv; the fields are its columns."""
+
+    step: int
+    time_ps: float
+    temperature_K: float
+    potential_eV: float
+    kinetic_eV: float
+    conserved_eV: float
+    pressure_GPa: float
+    volume_A3: float
+    density_g_cm3: float
+
+
+def thermo_row(state: State, stage: PlannedStage, observation: Observation) -> ThermoRow:
+    """Compute the row of a state.
+
+    Args:
+        state: The present state.
+        stage: The stage it belongs to.
+        observation: Energies and stress of the present state.
+    """
+    return ThermoRow(
+        step=stage.start_step + state.steps_done,
+        time_ps=stage.time_ps(state.steps_done),
+        temperature_K=temperature_K(state, stage),
+        potential_eV=observation.potential_eV,
+        kinetic_eV=state.kinetic_energy,
+        conserved_eV=observation.conserved_eV,
+        pressure_GPa=pressure_GPa(state, observation.stress),
+        volume_A3=state.volume,
+        density_g_cm3=float(state.masses.sum()) / state.volume * AMU_PER_A3_IN_G_PER_CM3,
+    )
+
+
+def temperature_K(state: State, stage: PlannedStage) -> float:
+    """Temperature over the degrees of freedom that the stage thermalises, K."""
+    degrees_of_freedom = 3 * len(state.masses) - stage.degrees_of_freedom_removed
+    return 2.0 * state.kinetic_energy / (degrees_of_freedom * BOLTZMANN_EV_PER_K)
+
+
+def pressure_GPa(state: State, stress: NDArray[np.float64] | None) -> float:
+    """Pressure with its kinetic term, GPa: 2 E_kin / 3V - tr(stress) / 3."""
+    if stress is None:
+        return math.nan
+    pressure = 2.0 * state.kinetic_energy / (3.0 * state.volume) - np.trace(stress) / 3.0
+    return float(pressure * EV_PER_A3_IN_GPA)
+
+
+class ThermoWriter:
+    """Append rows to thermo.csv; each row is flushed."""
+
+    def __init__(self, path: Path) -> None:
+        is_new = not path.exists() or path.stat().st_size == 0
+        self._stream = path.open("a", newline="")
+        self._writer = csv.DictWriter(self._stream, [field.name for field in fields(ThermoRow)])
+        if is_new:
+            self._writer.writeheader()
+
+    def append(self, row: ThermoRow) -> None:
+        """Write one row."""
+        values = asdict(row)
+        self._writer.writerow(
+            {key: value if key == "step" else f"{value:.10g}" for key, value in values.items()}
+        )
+        self._stream.flush()
+
+    def __enter__(self) -> "ThermoWriter":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stream.close()
+
+
+def cut_thermo(path: Path, last_step: int) -> None:
+    """Drop the rows after `last_step`, and a last row that a kill left incomplete."""
+    if not path.exists():
+        return
+    lines = path.read_text().splitlines(keepends=True)
+    kept = lines[:1] + [
+        line for line in lines[1:] if line.endswith("\n") and int(line.split(",")[0]) <= last_step
+    ]
+    temporary = path.with_name(path.name + ".tmp")
+    temporary.write_text("".join(kept))
+    temporary.replace(path)

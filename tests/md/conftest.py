@@ -1,0 +1,64 @@
+"""A small argon crystal and a potential that is cheap, smooth and reproducible to the bit."""
+
+import numpy as np
+import pytest
+from ase import Atoms
+from ase.build import bulk
+from ase.calculators.calculator import Calculator, all_changes
+
+from md.protocols.stages import Stage, plan_stages
+
+EPSILON, SIGMA, R_ON, R_MAX = 0.0104, 3.4, 4.2, 5.0
+
+
+class SmoothLennardJones(Calculator):
+    """All pairs in the minimum image, switched off by a polynomial between 4.2 and 5 A."""
+
+    implemented_properties = ["energy", "free_energy", "forces", "stress"]
+
+    def calculate(self, atoms=None, properties=None, system_changes=all_changes):
+        super().calculate(atoms, properties, system_changes)
+        cell, volume = np.array(self.atoms.cell), self.atoms.get_volume()
+        vectors = self.atoms.positions[None, :, :] - self.atoms.positions[:, None, :]
+        fractional = vectors @ np.linalg.inv(cell)
+        vectors = (fractional - np.round(fractional)) @ cell
+        distances = np.sqrt(np.sum(vectors**2, axis=2))
+        np.fill_diagonal(distances, 2 * R_MAX)
+        s6 = np.where(distances < R_MAX, SIGMA / distances, 0.0) ** 6
+        pair, pair_slope = 4 * EPSILON * (s6**2 - s6), 4 * EPSILON * (6 * s6 - 12 * s6**2) / distances
+        x = np.clip((distances - R_ON) / (R_MAX - R_ON), 0.0, 1.0)
+        switch = 1 - x**3 * (10 - 15 * x + 6 * x**2)
+        switch_slope = -30 * x**2 * (1 - x) ** 2 / (R_MAX - R_ON)
+        energy = 0.5 * np.sum(pair * switch)
+        tension = (pair_slope * switch + pair * switch_slope) / distances
+        self.results = {
+            "energy": energy,
+            "free_energy": energy,
+            "forces": np.einsum("ij,ijk->ik", tension, vectors),
+            "stress": _voigt(0.5 * np.einsum("ij,ijk,ijl->kl", tension, vectors, vectors) / volume),
+        }
+
+
+def _voigt(stress):
+    return stress[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]]
+
+
+@pytest.fixture
+def argon() -> Atoms:
+    """32 atoms in a cube of 10.6 A."""
+    return bulk("Ar", "fcc", a=5.3, cubic=True).repeat(2)
+
+
+@pytest.fixture
+def lennard_jones() -> SmoothLennardJones:
+    return SmoothLennardJones()
+
+
+@pytest.fixture
+def plan():
+    """Plan one stage from its keys."""
+
+    def plan_one(**keys):
+        return plan_stages([Stage(name="only", **keys)])
+
+    return plan_one
