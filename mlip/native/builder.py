@@ -48,8 +48,9 @@ def ensure_built(library: NativeLibrary) -> Path:
 
 
 def find_compiler() -> Path | None:
-    """The C++ compiler: `CXX`, else g++, else c++; None if there is none."""
-    candidates = [os.environ.get("CXX") or "g++", "c++"]
+    """The C++ compiler: `CXX` if set, else g++, else c++; None if there is none."""
+    wanted = os.environ.get("CXX")
+    candidates = [wanted] if wanted else ["g++", "c++"]
     found = next(filter(None, map(shutil.which, candidates)), None)
     return Path(found) if found else None
 

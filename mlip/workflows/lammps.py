@@ -9,7 +9,7 @@ from mlip.errors import ConfigError
 from mlip.native.lammps_plugin import REMEDY, ensure_plugin
 from mlip.native.packages import mpi_library, package_folder
 
-HELP = """Run LAMMPS with a deployed potential: `pair_style nequip` is loaded into the lmp of this environment.
+HELP = """Run LAMMPS with a deployed potential: `pair_style nequip` is loaded into lmp of this environment.
 
 Usage: mlip lammps -- ARGS        run `lmp ARGS`; its exit code is passed on
        mlip lammps build          compile the plugin now (it is done at first use otherwise, ~30 s, once)
@@ -72,7 +72,7 @@ def run_lmp(arguments: list[str]) -> None:
         "LD_LIBRARY_PATH": os.pathsep.join(filter(None, libraries)),
     }
     executable = lmp_executable()
-    os.execve(executable, [str(executable), *arguments], environment)
+    os.execve(executable, [str(executable), *arguments], environment)  # noqa: S606, no shell is the point
 
 
 def lmp_executable() -> Path:

@@ -5,6 +5,7 @@ density rho_i = sum_j f(r_ij) (1 + rho1_j / (1 + rho1_j)), rho1_j = sum_k f(r_jk
 passes, so that forces reach over two cutoffs as in NequIP.
 """
 
+import warnings
 from pathlib import Path
 
 import torch
@@ -63,28 +64,38 @@ class ToyModel(torch.nn.Module):
 
 
 def save_toy_model(
-    path: Path, r_max: float = 4.0, type_names: str = "Li P S", drop: str = "", **metadata: str
+    path: Path,
+    metadata: dict[str, str] | None = None,
+    *,
+    drop: str = "",
+    num_types: int = 3,
+    poison: bool = False,
 ) -> Path:
-    """Script and save the toy with metadata as in deployed files.
+    """Script the toy of Li, P, S with a cutoff of 4 A and save it with metadata as in deployed files.
 
     Args:
         path: Where; by right it ends in .nequip.pth.
-        r_max: Cutoff in A.
-        type_names: The model's types, space separated.
-        drop: A metadata key to leave out.
         metadata: Further or other metadata.
+        drop: A metadata key to leave out.
+        num_types: Number of types the weights are for.
+        poison: Make every energy NaN.
 
     Returns:
         The path.
     """
     entries = {
-        "r_max": str(r_max),
-        "num_types": str(len(type_names.split())),
-        "type_names": type_names,
+        "r_max": "4.0",
+        "num_types": "3",
+        "type_names": "Li P S",
         "allow_tf32": "0",
-        **metadata,
+        **(metadata or {}),
     }
     entries.pop(drop, None)
-    model = torch.jit.script(ToyModel(r_max, len(type_names.split())))
-    torch.jit.save(model, str(path), _extra_files=entries)
+    model = ToyModel(4.0, num_types)
+    if poison:
+        model.isolated.data.fill_(float("nan"))
+    with warnings.catch_warnings():
+        # TorchScript is deprecated in torch, but it is the format that pair style nequip reads.
+        warnings.filterwarnings("ignore", "`torch.jit", DeprecationWarning)
+        torch.jit.save(torch.jit.script(model), str(path), _extra_files=entries)
     return path

@@ -1,0 +1,24 @@
+import sys
+from pathlib import Path
+
+import pytest
+
+# The toy model and the runner of lmp live beside the tests.
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(scope="session")
+def plugin() -> Path:
+    """The plugin, compiled into the user's cache (shared by sessions and by pytest-xdist's workers)."""
+    pytest.importorskip("lammps")
+    from mlip.native.lammps_plugin import ensure_plugin
+
+    return ensure_plugin()
+
+
+@pytest.fixture(scope="session")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A toy model file of Li, P, S with a cutoff of 4 A."""
+    from native_toy_model import save_toy_model
+
+    return save_toy_model(tmp_path_factory.mktemp("toy") / "toy.nequip.pth")
