@@ -1,0 +1,148 @@
+"""An ASE calculator for potentials and deployed files."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.calculator import Calculator, all_changes
+from ase.stress import full_3x3_to_voigt_6_stress
+
+from mlip import fields
+from mlip.data.graph import Graph, build_graph
+from mlip.deploy.potential import Potential
+from mlip.deploy.torchscript import SUFFIX, load_torchscript
+from mlip.errors import ConfigError, PotentialError
+from mlip.inputs import resolve_input
+from mlip.nn.derivatives import Prediction
+
+Evaluate = Callable[[Graph], Prediction]
+
+
+class MLIPCalculator(Calculator):
+    """Energy, forces and stress of a `.mlip` potential or of a deployed `.nequip.pth` file.
+
+    `free_energy` equals `energy`; `energies` are per atom; `stress` is (1/V) dE/dstrain in eV/A^3, Voigt order
+    xx yy zz yz xz xy, for structures periodic in three directions.
+
+    Args:
+        path: The file.
+        device: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:N`.
+        dtype: `float32` or `float64` for a `.mlip` file; a deployed file has its own.
+
+    Attributes:
+        species: Chemical symbols the potential knows.
+        r_max: Cutoff radius in A.
+        trained_on_stress: False if pressures are extrapolations; None for foreign files.
+
+    Raises:
+        DataError: There is no such file.
+        PotentialError: The file cannot be used.
+        ConfigError: The device does not exist.
+    """
+
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
+
+    def __init__(self, path: str | Path, device: str = "auto", dtype: str | None = None) -> None:
+        super().__init__()
+        self.path = resolve_input(path)
+        self.device = select_device(device)
+        self.species: tuple[str, ...]
+        self.r_max: float
+        self.trained_on_stress: bool | None
+        if self.path.name.endswith(SUFFIX):
+            self._evaluate = self._open_deployed(dtype)
+        elif self.path.suffix == ".mlip":
+            self._evaluate = self._open_potential(dtype)
+        else:
+            raise PotentialError(f"found {self.path.name}; expected a .mlip or {SUFFIX} file")
+
+    def calculate(
+        self,
+        atoms: Atoms | None = None,
+        properties: Sequence[str] = ("energy",),
+        system_changes: Sequence[str] = all_changes,
+    ) -> None:
+        """Evaluate the structure; all results come from one pass."""
+        super().calculate(atoms, properties, system_changes)
+        graph = build_graph(self.atoms, self.r_max, self.species).to(self.device)
+        prediction = self._evaluate(graph)
+        energy = float(prediction.energy)
+        self.results: dict[str, Any] = {
+            "energy": energy,
+            "free_energy": energy,
+            "energies": prediction.atomic_energies.detach().cpu().numpy(),
+            "forces": prediction.forces.detach().cpu().numpy(),
+        }
+        if self.atoms.pbc.all():
+            stress = -prediction.virial[0].detach().cpu().numpy() / self.atoms.get_volume()
+            self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+
+    def _open_potential(self, dtype: str | None) -> Evaluate:
+        potential = Potential.load(self.path).astype(dtype)
+        self.species = potential.species
+        self.r_max = potential.config.r_max
+        self.trained_on_stress = potential.trained_on_stress
+        force_field = potential.force_field(self.device)
+
+        def evaluate(graph: Graph) -> Prediction:
+            with torch.enable_grad():
+                return force_field(
+                    graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
+                )
+
+        return evaluate
+
+    def _open_deployed(self, dtype: str | None) -> Evaluate:
+        scripted = load_torchscript(self.path, self.device)
+        metadata = scripted.metadata
+        if dtype not in (None, metadata["model_dtype"]):
+            raise PotentialError(
+                f"{self.path.name} computes in {metadata['model_dtype'] or 'a fixed dtype'}, asked was {dtype}; "
+                f"deploy again with dtype={dtype}, or leave dtype out"
+            )
+        if metadata["per_edge_type_cutoff"]:
+            raise PotentialError(f"{self.path.name} has cutoffs per edge type; this calculator reads one r_max")
+        self.species = tuple(metadata["type_names"].split())
+        self.r_max = float(metadata["r_max"])
+        self.trained_on_stress = {"1": True, "0": False}.get(metadata["trained_on_stress"])
+
+        def evaluate(graph: Graph) -> Prediction:
+            with torch.enable_grad():
+                output = scripted.module(
+                    {
+                        fields.POSITIONS: graph.positions,
+                        fields.ATOM_TYPES: graph.species,
+                        fields.EDGE_INDEX: graph.edge_index,
+                        fields.EDGE_CELL_SHIFT: graph.edge_shift,
+                        fields.CELL: graph.cell,
+                    }
+                )
+            energies = output[fields.ATOMIC_ENERGY].view(-1)
+            return Prediction(energies.sum().view(1), energies, output[fields.FORCES], output[fields.VIRIAL])
+
+        return evaluate
+
+
+def select_device(device: str) -> torch.device:
+    """The torch device of `device=`; `auto` takes CUDA if there is one.
+
+    Raises:
+        ConfigError: Asked for a device that is not there.
+    """
+    if device == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        chosen = torch.device(device)
+    except RuntimeError:
+        raise ConfigError(f"found device={device}; expected auto, cpu, cuda or cuda:N") from None
+    if chosen.type == "cuda" and not torch.cuda.is_available():
+        raise ConfigError(f"found device={device}, but torch sees no CUDA device; use device=cpu (see mlip doctor)")
+    return chosen
+
+
+def max_force(forces: np.ndarray) -> float:
+    """Largest force component in eV/A, at least 0.1: the scale of relative force differences."""
+    return max(float(np.abs(forces).max(initial=0.0)), 0.1)

@@ -1,0 +1,87 @@
+"""The verb `mlip deploy`: from `potential.mlip` to the verified file that ASE and LAMMPS load."""
+
+import json
+import logging
+from dataclasses import asdict
+from pathlib import Path
+
+from omegaconf import DictConfig
+
+from mlip.app import application
+from mlip.deploy.calculator import select_device
+from mlip.deploy.potential import Potential
+from mlip.deploy.torchscript import SUFFIX, save_torchscript
+from mlip.deploy.verify import verify_deployment
+from mlip.errors import ConfigError
+from mlip.inputs import resolve_input, sha256
+from mlip.runs import Run
+
+logger = logging.getLogger(__name__)
+
+TARGETS = ("ase", "lammps")
+
+
+def deploy_potential(potential: str | Path, out: Path, device: str = "auto", dtype: str | None = None) -> Path:
+    """Write and verify a deployed file with its manifest.
+
+    Args:
+        potential: A `.mlip` file.
+        out: A `.nequip.pth` file, or a folder for one named after the potential.
+        device: Where the file will run.
+        dtype: `float32` or `float64`; None keeps the potential's.
+
+    Returns:
+        The deployed file; `manifest.json` lies beside it.
+
+    Raises:
+        PotentialError: The deployed file does not give the potential's numbers; it is removed again.
+    """
+    source = resolve_input(potential)
+    chosen = Potential.load(source).astype(dtype)
+    file = out if out.name.endswith(SUFFIX) else out / f"{source.stem}{SUFFIX}"
+    file.parent.mkdir(parents=True, exist_ok=True)
+    metadata = {
+        "r_max": repr(chosen.config.r_max),
+        "num_types": str(len(chosen.species)),
+        "type_names": " ".join(chosen.species),
+        "allow_tf32": "0",
+        "vitreous_format": "1",
+        "model_dtype": chosen.dtype,
+        "trained_on_stress": str(int(chosen.trained_on_stress)),
+    }
+    unverified = file.with_name(f"unverified-{file.name}")
+    save_torchscript(chosen.force_field(select_device(device)), metadata, unverified)
+    try:
+        differences = verify_deployment(source, unverified, chosen.reference_structure, chosen.dtype, device)
+        unverified.replace(file)
+    finally:
+        unverified.unlink(missing_ok=True)
+    manifest = {
+        "file": file.name,
+        "sha256": sha256(file),
+        "potential": {"file": str(source), "sha256": sha256(source)},
+        "metadata": metadata,
+        "differences": asdict(differences),
+    }
+    (file.parent / "manifest.json").write_text(json.dumps(manifest, indent=2))
+    return file
+
+
+def run_deploy(config: DictConfig, run: Run) -> None:
+    """Deploy as configured in `conf/deploy.yaml`."""
+    unknown = [target for target in config.target if target not in TARGETS]
+    if unknown:
+        raise ConfigError(f"found target={unknown}; expected any of {', '.join(TARGETS)}")
+    if config.format != "torchscript":
+        raise ConfigError(f"found format={config.format}; expected torchscript (one file serves ASE and LAMMPS)")
+    out = Path(config.out) if config.out else run.path
+    file = deploy_potential(config.potential, out, config.device, config.dtype)
+    differences = json.loads((file.parent / "manifest.json").read_text())["differences"]
+    logger.info("deployed and verified %s", file)
+    logger.info("differences from the potential: %s", ", ".join(f"{k} {v:.1e}" for k, v in differences.items()))
+    if "lammps" in config.target:
+        species = " ".join(Potential.load(config.potential).species)
+        logger.info("in LAMMPS: pair_style nequip; pair_coeff * * %s %s", file, species)
+
+
+main = application("deploy", run_deploy, inputs=("potential",))

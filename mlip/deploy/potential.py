@@ -1,0 +1,174 @@
+"""`potential.mlip`: the lasting form of a trained potential, a zip without any pickle in it.
+
+Members: `potential.json` (format, architecture, species, units, statistics, data hash, errors, a reference
+structure), `weights.safetensors`, `card.md`.
+"""
+
+import io
+import json
+import os
+import zipfile
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import torch
+from ase import Atoms
+from safetensors.torch import load as load_weights
+from safetensors.torch import save as save_weights
+from torch import Tensor
+
+from mlip.errors import PotentialError
+from mlip.inputs import resolve_input
+from mlip.models.build import build_force_field, config_from_dict, config_to_dict
+from mlip.models.nequip import NequIPConfig
+from mlip.nn.derivatives import ForceField
+
+FORMAT = 1
+DTYPES = {"float32": torch.float32, "float64": torch.float64}
+UNITS = {"energy": "eV", "length": "A", "forces": "eV/A", "stress": "eV/A^3"}
+
+
+@dataclass(frozen=True)
+class Potential:
+    """A trained potential and what is known about it.
+
+    Attributes:
+        config: Its architecture.
+        species: Chemical symbols, sorted by atomic number.
+        dtype: `float32` or `float64`: of weights and features.
+        avg_num_neighbors: Mean neighbours within r_max in the training data.
+        energy_scales: Per species, eV.
+        energy_shifts: Energies of isolated atoms per species, eV.
+        weights: The state dict of its `ForceField`.
+        reference_structure: A training frame, on which every deployment is verified.
+        trained_on_stress: Whether stresses were in the loss; without them pressures are extrapolated.
+        data: Hash and counts of the training data.
+        statistics: Statistics of the training data.
+        errors: Errors on the validation frames, as in `errors.json`.
+        card: Human-readable summary in Markdown.
+    """
+
+    config: NequIPConfig
+    species: tuple[str, ...]
+    dtype: str
+    avg_num_neighbors: float
+    energy_scales: tuple[float, ...]
+    energy_shifts: tuple[float, ...]
+    weights: Mapping[str, Tensor]
+    reference_structure: Atoms
+    trained_on_stress: bool
+    data: Mapping[str, Any] = field(default_factory=dict)
+    statistics: Mapping[str, Any] = field(default_factory=dict)
+    errors: Mapping[str, Any] = field(default_factory=dict)
+    card: str = ""
+
+    def force_field(self, device: str | torch.device = "cpu") -> ForceField:
+        """The model with its weights, in evaluation mode; parameters take no gradients."""
+        model = build_force_field(
+            self.config,
+            len(self.species),
+            self.avg_num_neighbors,
+            self.energy_scales,
+            self.energy_shifts,
+            DTYPES[self.dtype],
+        )
+        try:
+            model.load_state_dict(dict(self.weights))
+        except RuntimeError as error:
+            raise PotentialError(
+                f"found weights that do not fit the architecture ({str(error).splitlines()[-1].strip()}); "
+                "the file was altered: train or export it again"
+            ) from None
+        return model.to(device).eval().requires_grad_(False)
+
+    def astype(self, dtype: str | None) -> "Potential":
+        """The same potential computing in another dtype; None keeps its own.
+
+        Raises:
+            PotentialError: The dtype is unknown.
+        """
+        if dtype is None or dtype == self.dtype:
+            return self
+        if dtype not in DTYPES:
+            raise PotentialError(f"found dtype={dtype}; expected float32 or float64")
+        return replace(self, dtype=dtype)
+
+    def save(self, path: str | Path) -> None:
+        """Write the file so that a kill leaves either the old file or the new one."""
+        temporary = Path(f"{path}.tmp")
+        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
+        with zipfile.ZipFile(temporary, "w") as archive:
+            archive.writestr("potential.json", json.dumps(self._to_json(), indent=2))
+            archive.writestr("weights.safetensors", save_weights(weights))
+            archive.writestr("card.md", self.card)
+        os.replace(temporary, path)
+
+    @classmethod
+    def load(cls, path: str | Path) -> "Potential":
+        """Read a `.mlip` file.
+
+        Raises:
+            DataError: There is no such file.
+            PotentialError: The file is damaged or of a newer format.
+        """
+        file = resolve_input(path)
+        try:
+            with zipfile.ZipFile(io.BytesIO(file.read_bytes())) as archive:
+                content = json.loads(archive.read("potential.json"))
+                weights = load_weights(archive.read("weights.safetensors"))
+                card = archive.read("card.md").decode()
+        except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
+            raise PotentialError(
+                f"{file} is not a whole .mlip file ({error}); copy it again, or give the potential.mlip of mlip train"
+            ) from None
+        if content.get("format") != FORMAT:
+            raise PotentialError(
+                f"{file} has format {content.get('format')}; this version reads {FORMAT}: update vitreous"
+            )
+        return cls._from_json(content, weights, card)
+
+    def _to_json(self) -> dict[str, Any]:
+        return {
+            "format": FORMAT,
+            "architecture": config_to_dict(self.config),
+            "species": list(self.species),
+            "dtype": self.dtype,
+            "units": UNITS,
+            "avg_num_neighbors": self.avg_num_neighbors,
+            "energy_scales": list(self.energy_scales),
+            "energy_shifts": list(self.energy_shifts),
+            "trained_on_stress": self.trained_on_stress,
+            "data": dict(self.data),
+            "statistics": dict(self.statistics),
+            "errors": dict(self.errors),
+            "reference_structure": _structure_to_json(self.reference_structure),
+        }
+
+    @classmethod
+    def _from_json(cls, content: Mapping[str, Any], weights: Mapping[str, Tensor], card: str) -> "Potential":
+        return cls(
+            config=config_from_dict(content["architecture"]),
+            species=tuple(content["species"]),
+            dtype=content["dtype"],
+            avg_num_neighbors=content["avg_num_neighbors"],
+            energy_scales=tuple(content["energy_scales"]),
+            energy_shifts=tuple(content["energy_shifts"]),
+            weights=weights,
+            reference_structure=Atoms(**content["reference_structure"]),
+            trained_on_stress=content["trained_on_stress"],
+            data=content["data"],
+            statistics=content["statistics"],
+            errors=content["errors"],
+            card=card,
+        )
+
+
+def _structure_to_json(atoms: Atoms) -> dict[str, Sequence[Any]]:
+    return {
+        "numbers": atoms.numbers.tolist(),
+        "positions": atoms.positions.tolist(),
+        "cell": atoms.cell.array.tolist(),
+        "pbc": [bool(p) for p in atoms.pbc],
+    }

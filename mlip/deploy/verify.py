@@ -1,0 +1,96 @@
+"""A deployed file must give the potential's own numbers; otherwise there is no deployment."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+
+from mlip.deploy.calculator import MLIPCalculator, max_force
+from mlip.errors import PotentialError
+from mlip.units import EV_PER_A3_IN_GPA
+
+# Largest allowed difference: relative for energy and forces, GPa for pressure against a finite difference.
+TOLERANCES = {
+    "float64": {"energy": 1e-9, "forces": 1e-9, "stress": 1e-9, "pressure_GPa": 1e-4},
+    "float32": {"energy": 1e-5, "forces": 1e-5, "stress": 1e-5, "pressure_GPa": 0.05},
+}
+# Linear strain of the finite difference: float32 energies carry noise, so their step is larger.
+STRAIN_STEP = {"float64": 1e-4, "float32": 3e-3}
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Differences between a deployed file and the potential it came from.
+
+    Attributes:
+        energy: Per atom, relative to max(|E|/N, 0.1 eV).
+        forces: Relative to max(|F|, 0.1 eV/A).
+        stress: Relative to max(|stress|, 0.1 eV/A^3 / volume per atom in A^3); 0 without a periodic cell.
+        pressure_GPa: |-dE/dV by finite differences + trace(stress) / 3| of the deployed file, GPa.
+    """
+
+    energy: float
+    forces: float
+    stress: float
+    pressure_GPa: float
+
+
+def verify_deployment(potential: Path, deployed: Path, structure: Atoms, dtype: str, device: str) -> Verification:
+    """Compare a deployed file with its potential on a structure, slightly displaced from it.
+
+    Raises:
+        PotentialError: A difference is above its tolerance.
+    """
+    atoms = structure.copy()
+    atoms.rattle(0.02, seed=1)
+    theirs = _evaluate(atoms, MLIPCalculator(deployed, device))
+    ours = _evaluate(atoms, MLIPCalculator(potential, device, dtype))
+    periodic = bool(atoms.pbc.all())
+    differences = Verification(
+        energy=abs(theirs.energy - ours.energy) / max(abs(ours.energy), 0.1 * len(atoms)),
+        forces=float(np.abs(theirs.forces - ours.forces).max()) / max_force(ours.forces),
+        stress=_relative_stress(theirs.stress, ours.stress, atoms) if periodic else 0.0,
+        pressure_GPa=_pressure_difference(theirs, dtype) if periodic else 0.0,
+    )
+    for name, limit in TOLERANCES[dtype].items():
+        found = getattr(differences, name)
+        if not found <= limit:  # NaN fails, too
+            raise PotentialError(
+                f"{deployed.name} differs from {potential.name}: {name} by {found:.2g}, allowed {limit:g}; not deployed"
+            )
+    return differences
+
+
+@dataclass(frozen=True)
+class _Evaluation:
+    atoms: Atoms
+    energy: float
+    forces: np.ndarray
+    stress: np.ndarray
+
+
+def _evaluate(structure: Atoms, calculator: MLIPCalculator) -> _Evaluation:
+    atoms = structure.copy()
+    atoms.calc = calculator
+    stress = atoms.get_stress() if atoms.pbc.all() else np.zeros(6)
+    return _Evaluation(atoms, atoms.get_potential_energy(), atoms.get_forces(), stress)
+
+
+def _relative_stress(theirs: np.ndarray, ours: np.ndarray, atoms: Atoms) -> float:
+    scale = max(float(np.abs(ours).max()), 0.1 * len(atoms) / atoms.get_volume())
+    return float(np.abs(theirs - ours).max()) / scale
+
+
+def _pressure_difference(evaluation: _Evaluation, dtype: str) -> float:
+    """Pressure from energies of two isotropically strained cells against the trace of the stress, GPa."""
+    step = STRAIN_STEP[dtype]
+    energies, volumes = [], []
+    for scale in (1.0 - step, 1.0 + step):
+        strained = evaluation.atoms.copy()
+        strained.set_cell(evaluation.atoms.cell * scale, scale_atoms=True)
+        strained.calc = evaluation.atoms.calc
+        energies.append(strained.get_potential_energy())
+        volumes.append(strained.get_volume())
+    pressure = -(energies[1] - energies[0]) / (volumes[1] - volumes[0])
+    return abs(pressure + evaluation.stress[:3].sum() / 3.0) * EV_PER_A3_IN_GPA

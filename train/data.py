@@ -1,0 +1,122 @@
+"""From data files to batches: read, preflight, split, statistics, graphs."""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from ase import Atoms
+from torch.utils.data import DataLoader
+from torch.utils.data.distributed import DistributedSampler
+
+from mlip.data.dataset import GraphDataset, data_hash
+from mlip.data.graph import Graph, collate
+from mlip.data.preflight import run_preflight
+from mlip.data.read import read_frames
+from mlip.data.splits import split_frames
+from mlip.data.statistics import Statistics, compute_statistics
+from mlip.errors import ConfigError
+from mlip.inputs import as_names
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class DataConfig:
+    """Which frames train, validate and test.
+
+    Attributes:
+        train: A file or a list of files.
+        valid: Validation files; null splits them off the training frames.
+        test: Files the final errors are computed on; null uses the validation frames.
+        valid_fraction: Share split off when `valid` is null; near-duplicates stay on one side.
+        num_train: Use only this many training frames, chosen by the seed; null uses all.
+        batch_size: Structures per batch.
+
+    Raises:
+        ConfigError: A number is out of its range.
+    """
+
+    train: str | list[str]
+    valid: str | list[str] | None = None
+    test: str | list[str] | None = None
+    valid_fraction: float = 0.1
+    num_train: int | None = None
+    batch_size: int = 5
+
+    def __post_init__(self) -> None:
+        if self.batch_size < 1:
+            raise ConfigError(f"found data.batch_size={self.batch_size}; expected 1 or more")
+        if not 0.0 < self.valid_fraction < 1.0:
+            raise ConfigError(f"found data.valid_fraction={self.valid_fraction}; expected between 0 and 1")
+        if self.num_train is not None and self.num_train < 1:
+            raise ConfigError(f"found data.num_train={self.num_train}; expected 1 or more, or null")
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """Frames and what was learned from the training part of them."""
+
+    train: Sequence[Atoms]
+    valid: Sequence[Atoms]
+    test: Sequence[Atoms]
+    statistics: Statistics
+    hash: str
+
+
+def load_training_data(config: DataConfig, r_max: float, seed: int, cache: Path) -> TrainingData:
+    """Read, check and split the frames and compute their statistics.
+
+    Args:
+        config: Which files.
+        r_max: Cutoff radius in A, for the mean number of neighbours.
+        seed: Of the split and of `num_train`.
+        cache: Folder in which statistics are kept.
+
+    Raises:
+        DataError: The frames would train garbage.
+        ConfigError: More training frames are asked for than there are.
+    """
+    frames = read_frames(as_names(config.train))
+    valid = read_frames(as_names(config.valid)) if config.valid else []
+    test = read_frames(as_names(config.test)) if config.test else []
+    preflight = run_preflight([*frames, *valid, *test])
+    logger.info("%s", preflight)
+    preflight.raise_on_errors()
+    if valid:
+        train = list(frames)
+    else:
+        split = split_frames(frames, fraction=config.valid_fraction, seed=seed)
+        train = [frames[i] for i in split.train_indices]
+        valid = [frames[i] for i in split.valid_indices]
+    train = _choose(train, config.num_train, seed)
+    statistics = compute_statistics(train, r_max, cache)
+    logger.info("%d frames train, %d validate, %d test", len(train), len(valid), len(test))
+    return TrainingData(train, valid, test or valid, statistics, data_hash([*train, *valid]))
+
+
+def training_loader(dataset: GraphDataset, batch_size: int, seed: int) -> DataLoader[Graph]:
+    """Batches in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
+    sampler: DistributedSampler[Graph] = DistributedSampler(dataset, num_replicas=1, rank=0, shuffle=True, seed=seed)
+    return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=collate)
+
+
+def evaluation_loader(dataset: GraphDataset, batch_size: int) -> DataLoader[Graph]:
+    """Batches in the order of the frames."""
+    return DataLoader(dataset, batch_size=batch_size, shuffle=False, collate_fn=collate)
+
+
+def batched(frames: Sequence[Atoms], size: int) -> Iterator[Sequence[Atoms]]:
+    """Consecutive slices of at most `size` frames."""
+    for start in range(0, len(frames), size):
+        yield frames[start : start + size]
+
+
+def _choose(frames: Sequence[Atoms], number: int | None, seed: int) -> Sequence[Atoms]:
+    if number is None:
+        return frames
+    if number > len(frames):
+        raise ConfigError(f"found data.num_train={number}; the training frames are {len(frames)} after the split")
+    chosen = np.random.default_rng(seed).permutation(len(frames))[:number]
+    return [frames[i] for i in sorted(chosen)]

@@ -1,0 +1,110 @@
+"""The verb `mlip eval`, and the evaluation that `mlip train` ends with."""
+
+import json
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+
+import ase.io
+import numpy as np
+import torch
+from ase import Atoms
+from ase.calculators.singlepoint import SinglePointCalculator
+from omegaconf import DictConfig
+from tqdm import tqdm
+
+from mlip.app import application
+from mlip.data.dataset import GraphDataset
+from mlip.data.graph import Graph
+from mlip.data.preflight import run_preflight
+from mlip.data.read import read_frames
+from mlip.deploy.calculator import select_device
+from mlip.deploy.potential import Potential
+from mlip.inputs import as_names
+from mlip.nn.derivatives import ForceField, Prediction
+from mlip.runs import Run
+from train.data import evaluation_loader
+from train.metrics import FrameErrors, compute_errors
+from train.plots import save_parity
+from train.report import log_errors
+
+logger = logging.getLogger(__name__)
+
+
+def evaluate_frames(
+    force_field: ForceField, dataset: GraphDataset, frames: Sequence[Atoms], batch_size: int, device: torch.device
+) -> list[FrameErrors]:
+    """Labels and predictions of labelled frames, in order.
+
+    Args:
+        force_field: In evaluation mode, on `device`.
+        dataset: Graphs of the frames.
+        frames: The frames themselves, for symbols and subsets.
+        batch_size: Structures per pass.
+        device: Where to compute.
+    """
+    results: list[FrameErrors] = []
+    batches = evaluation_loader(dataset, batch_size)
+    for batch in tqdm(batches, desc="evaluate", unit="batch", disable=None, leave=False):
+        graph = batch.to(device)
+        with torch.enable_grad():
+            predicted = force_field(
+                graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
+            )
+        part = frames[len(results) : len(results) + graph.num_structures]
+        results.extend(_split_batch(graph, predicted, part))
+    return results
+
+
+def _split_batch(graph: Graph, predicted: Prediction, frames: Sequence[Atoms]) -> list[FrameErrors]:
+    forces = np.stack([graph.forces.cpu().numpy(), predicted.forces.detach().cpu().numpy()])
+    energies = np.stack([graph.energy.cpu().numpy(), predicted.energy.detach().cpu().numpy()])
+    labels, virials = graph.stress.cpu().numpy(), predicted.virial.detach().cpu().numpy()
+    results = []
+    start = 0
+    for k, atoms in enumerate(frames):
+        stop = start + len(atoms)
+        has_stress = bool(graph.has_stress[k])
+        results.append(
+            FrameErrors(
+                subset=str(atoms.info.get("config_type", "all")),
+                symbols=atoms.get_chemical_symbols(),
+                energy=energies[:, k] / len(atoms),
+                forces=forces[:, start:stop],
+                stress=np.stack([labels[k], -virials[k] / atoms.get_volume()]) if has_stress else None,
+            )
+        )
+        start = stop
+    return results
+
+
+def write_predictions(frames: Sequence[Atoms], results: Sequence[FrameErrors], path: Path) -> None:
+    """Write the frames with predicted energy, forces and stress as extxyz."""
+    predicted = []
+    for atoms, result in zip(frames, results, strict=True):
+        copy = atoms.copy()
+        stress = {} if result.stress is None else {"stress": result.stress[1]}
+        energy = float(result.energy[1] * len(atoms))
+        copy.calc = SinglePointCalculator(copy, energy=energy, free_energy=energy, forces=result.forces[1], **stress)
+        predicted.append(copy)
+    ase.io.write(path, predicted, format="extxyz")
+
+
+def run_eval(config: DictConfig, run: Run) -> None:
+    """Evaluate as configured in `conf/eval.yaml`."""
+    potential = Potential.load(config.potential)
+    frames = read_frames(as_names(config.data))
+    preflight = run_preflight(frames)
+    logger.info("%s", preflight)
+    preflight.raise_on_errors()
+    device = select_device(config.device)
+    dataset = GraphDataset(frames, potential.config.r_max, potential.species)
+    results = evaluate_frames(potential.force_field(device), dataset, frames, config.batch_size, device)
+    errors = compute_errors(results)
+    (run.path / "errors.json").write_text(json.dumps(errors, indent=2))
+    write_predictions(frames, results, run.path / "predictions.extxyz")
+    save_parity(results, run.path)
+    log_errors(errors)
+
+
+main = application("eval", run_eval, inputs=("potential", "data"))

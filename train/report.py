@@ -1,0 +1,96 @@
+"""What training says of its result: lines in the log, the card in the potential, the report."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from mlip.report.html import FigureBlock, Highlight, Section, TableBlock, write_report
+
+logger = logging.getLogger(__name__)
+
+Row = tuple[str, str, float, float, float]
+
+
+def error_rows(errors: Mapping[str, Any]) -> list[Row]:
+    """Rows (what, unit, MAE, RMSE, max) of `errors.json`: overall, then by subset, then by species.
+
+    Energies and forces in meV.
+    """
+    rows = _rows("", errors)
+    if len(errors["by_subset"]) > 1:
+        for name, subset in errors["by_subset"].items():
+            rows += _rows(f", {name}", subset)
+    for name, species in errors["by_species"].items():
+        rows += _rows(f", {name}", species)
+    return rows
+
+
+def _rows(suffix: str, errors: Mapping[str, Any]) -> list[Row]:
+    rows = []
+    for quantity in ("energy", "forces", "stress"):
+        if quantity in errors:
+            e = errors[quantity]
+            values = (1000 * e["mae"], 1000 * e["rmse"], 1000 * e["max"])
+            rows.append((f"{quantity}{suffix}", f"m{e['unit']}", *values))
+    return rows
+
+
+def log_errors(errors: Mapping[str, Any]) -> None:
+    """Print the table of errors."""
+    rows = error_rows(errors)
+    width = max(len(row[0]) for row in rows)
+    lines = [f"{'':<{width}}  {'MAE':>9} {'RMSE':>9} {'max':>9}"]
+    lines += [f"{name:<{width}}  {mae:9.2f} {rmse:9.2f} {top:9.2f}  {unit}" for name, unit, mae, rmse, top in rows]
+    logger.info("errors on %d frames\n%s", errors["num_frames"], "\n".join(lines))
+
+
+def write_card(
+    settings: Mapping[str, Any], statistics: Mapping[str, Any], errors: Mapping[str, Any], trained_on_stress: bool
+) -> str:
+    """The card in the potential: what it is, what it was trained on, how good it is, where it must not be used.
+
+    Args:
+        settings: Name -> value of data, architecture and training.
+        statistics: Of the training data.
+        errors: As in `errors.json`.
+        trained_on_stress: Whether stresses were in the loss.
+
+    Returns:
+        Markdown.
+    """
+    lines = ["# Potential card", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in settings.items()]
+    lines += ["", "## Errors on held-out frames", "", "| | unit | MAE | RMSE | max |", "|---|---|---|---|---|"]
+    lines += [f"| {n} | {u} | {mae:.2f} | {rmse:.2f} | {top:.2f} |" for n, u, mae, rmse, top in error_rows(errors)]
+    lines += ["", "## Statistics of the training data", "", "| | |", "|---|---|"]
+    lines += [f"| {name} | {value} |" for name, value in statistics.items()]
+    lines += ["", "## Limits", ""]
+    lines.append("Valid near the structures, compositions and temperatures of the training data only.")
+    if not trained_on_stress:
+        lines.append("No stress was in the training data: pressures and constant-pressure runs are extrapolations.")
+    return "\n".join(lines) + "\n"
+
+
+def write_training_report(
+    path: Path, settings: Mapping[str, Any], errors: Mapping[str, Any], curves: Path, parity: Sequence[Path]
+) -> None:
+    """Write `report.html` of a training run."""
+    e, f = errors["energy"], errors["forces"]
+    highlights = [
+        Highlight("force MAE", f"{1000 * f['mae']:.1f}", "meV/A", "held-out frames"),
+        Highlight("energy MAE", f"{1000 * e['mae']:.2f}", "meV/atom", "held-out frames"),
+    ]
+    sections = [
+        Section(
+            "Accuracy on held-out frames",
+            figures=[FigureBlock(p, f"Parity of {p.stem.removeprefix('parity_')}.") for p in parity],
+            tables=[TableBlock(("quantity", "unit", "MAE", "RMSE", "max"), error_rows(errors))],
+        ),
+        Section(
+            "Learning curves",
+            figures=[FigureBlock(curves, "Root-mean-square errors of every epoch.", wide=True)],
+        ),
+        Section("Settings", tables=[TableBlock(("", ""), list(settings.items()))]),
+    ]
+    write_report(path, "Training report", "What was trained, on what, and how good it is.", sections, highlights)
