@@ -8,6 +8,7 @@ import torch
 from ase import Atoms
 from torch import Tensor
 
+from mlip.data.labels import frame_labels
 from mlip.data.neighbors import neighbor_list
 from mlip.errors import DataError
 
@@ -136,21 +137,20 @@ def label_graph(graph: Graph, atoms: Atoms) -> Graph:
     Raises:
         DataError: The frame has no energy or no forces.
     """
-    results = atoms.calc.results if atoms.calc is not None else {}
-    missing = [name for name in ("energy", "forces") if name not in results]
-    if missing:
+    labels = frame_labels(atoms)
+    if labels.energy is None or labels.forces is None:
+        missing = "energy" if labels.energy is None else "forces"
         raise DataError(
-            f"A frame of {atoms.get_chemical_formula()} has no {' and no '.join(missing)}; training and "
-            "evaluation need both on every frame: label it or leave it out."
+            f"A frame of {atoms.get_chemical_formula()} has no {missing}; training and evaluation need "
+            "energy and forces on every frame: label it or leave it out."
         )
-    has_stress = "stress" in results
-    stress = atoms.get_stress(voigt=False) if has_stress else np.zeros((3, 3))
+    stress = np.zeros((3, 3)) if labels.stress is None else labels.stress
     return replace(
         graph,
-        energy=torch.tensor([results.get("free_energy", results["energy"])], dtype=torch.float64),
-        forces=torch.tensor(results["forces"], dtype=torch.float64).reshape(-1, 3),
+        energy=torch.tensor([labels.energy], dtype=torch.float64),
+        forces=torch.tensor(labels.forces, dtype=torch.float64),
         stress=torch.tensor(stress, dtype=torch.float64).reshape(1, 3, 3),
-        has_stress=torch.tensor([has_stress]),
+        has_stress=torch.tensor([labels.stress is not None]),
     )
 
 

@@ -1,0 +1,98 @@
+"""Reading labelled frames: extxyz (plain, .xz, .gz), ASE databases, VASP output, anything that ASE reads."""
+
+import bz2
+import gzip
+import logging
+import lzma
+import shutil
+import tempfile
+from collections import Counter
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from ase import Atoms
+from ase.io import read
+
+from mlip.data.labels import KeysRead, Labels, attach_labels
+from mlip.data.shipped import resolve
+from mlip.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+_OPENERS: dict[str, Callable[..., Any]] = {".xz": lzma.open, ".gz": gzip.open, ".bz2": bz2.open}
+
+
+def read_frames(paths: str | Path | Sequence[str | Path], index: int | str | slice = ":") -> list[Atoms]:
+    """Read labelled frames and say in the log which energy, forces and stress they carry.
+
+    Args:
+        paths: A file or several; `dataset:lips/train_700.extxyz.xz` names a shipped one.
+        index: Which frames of each file, in ASE's notation.
+
+    Returns:
+        Frames in order. Energy (force-consistent), forces and stress are in the calculator of each; `info`
+        keeps the rest, `config_type` among it.
+
+    Raises:
+        DataError: A file is missing, empty or unreadable, or a label has the wrong shape.
+    """
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not files:
+        raise DataError("No data files were given; expected at least one: set data.train=FILE.")
+    return [frame for file in files for frame in _read_file(resolve(file), index)]
+
+
+def keys_read(frames: Sequence[Atoms]) -> Counter[KeysRead]:
+    """Count under which names the labels of frames were found.
+
+    Args:
+        frames: Frames of `read_frames`; others are passed over.
+
+    Returns:
+        How many frames had their labels under which names.
+    """
+    return Counter(frame.calc.keys for frame in frames if isinstance(frame.calc, Labels))
+
+
+def _read_file(path: Path, index: int | str | slice) -> list[Atoms]:
+    if not path.is_file():
+        raise DataError(
+            f"No data file {path}; expected an extxyz, ASE database or VASP output: check the path."
+        )
+    if path.stat().st_size == 0:
+        raise DataError(f"{path} is empty; expected at least one frame: was it written completely?")
+    try:
+        found = _decompressed(path, index) if path.suffix in _OPENERS else read(path, index=index)
+    except (
+        Exception
+    ) as error:  # ASE's many readers raise anything: KeyError, ParseError, UnicodeDecodeError, ...
+        reason = " ".join(str(error).split()) or type(error).__name__
+        raise DataError(f"{path} cannot be read ({reason[:200]}); expected a file that ASE reads.") from error
+    frames = [found] if isinstance(found, Atoms) else found
+    if not frames or not all(len(frame) for frame in frames):
+        raise DataError(
+            f"{path} holds {'a frame without atoms' if frames else 'no frames'} at index {index!r}."
+        )
+    labelled = []
+    for number, frame in enumerate(frames):
+        try:
+            labelled.append(attach_labels(frame))
+        except DataError as error:
+            raise DataError(f"{path}, frame {number}: {error}") from error
+    _log_what_was_read(path, labelled)
+    return labelled
+
+
+def _decompressed(path: Path, index: int | str | slice) -> Atoms | list[Atoms]:
+    """Unpack a file before ASE sees it: ASE seeks within it, which unpacks it again for every frame."""
+    with tempfile.TemporaryDirectory() as folder:
+        unpacked = Path(folder) / path.stem
+        with _OPENERS[path.suffix](path, "rb") as source, unpacked.open("wb") as target:
+            shutil.copyfileobj(source, target)
+        return read(unpacked, index=index)
+
+
+def _log_what_was_read(path: Path, frames: Sequence[Atoms]) -> None:
+    for keys, count in keys_read(frames).most_common():
+        logger.info("%s: %d of %d frames: %s", path, count, len(frames), keys)

@@ -1,0 +1,161 @@
+"""Statistics of training frames that a potential is scaled by: computed once, cached, kept in its file."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, fields
+from itertools import compress
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from mlip.data.dataset import GraphDataset, data_hash
+from mlip.data.graph import Graph
+from mlip.data.isolated import find_isolated_energies
+from mlip.data.labels import frame_labels
+from mlip.errors import DataError
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Statistics:
+    """Numbers that describe a training set.
+
+    Attributes:
+        species: Chemical symbols, sorted by atomic number.
+        r_max: Cutoff radius, A.
+        isolated_energies: Energy of a lone atom of each species, eV.
+        isolated_energies_from: How they were found.
+        avg_num_neighbors: Mean number of neighbors within `r_max`, lone atoms left out.
+        forces_rms: Root mean square of all force components, eV/A.
+        energy_residual_rms: RMS of (energy - isolated energies) per atom about its mean, eV.
+        shortest_distances: Shortest distance of each pair of species within `r_max`, A; keys "Li-S".
+        num_frames: Number of frames.
+        data_hash: Hash of the frames (`mlip.data.dataset.data_hash`).
+    """
+
+    species: tuple[str, ...]
+    r_max: float
+    isolated_energies: tuple[float, ...]
+    isolated_energies_from: str
+    avg_num_neighbors: float
+    forces_rms: float
+    energy_residual_rms: float
+    shortest_distances: dict[str, float]
+    num_frames: int
+    data_hash: str
+
+    def to_dict(self) -> dict[str, Any]:
+        """Turn into what JSON can hold."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> "Statistics":
+        """Restore from `to_dict`, also after a trip through JSON.
+
+        Args:
+            values: All fields by name.
+
+        Returns:
+            The statistics.
+
+        Raises:
+            DataError: A field is missing.
+        """
+        missing = [field.name for field in fields(cls) if field.name not in values]
+        if missing:
+            raise DataError(
+                f"Statistics lack {', '.join(missing)}; compute them again from the training frames."
+            )
+        known = {field.name: values[field.name] for field in fields(cls)}
+        known["species"] = tuple(known["species"])
+        known["isolated_energies"] = tuple(known["isolated_energies"])
+        return cls(**known)
+
+
+def compute_statistics(dataset: GraphDataset, cache: Path | None = None) -> Statistics:
+    """Compute the statistics of training frames, or take them from the cache.
+
+    Args:
+        dataset: The training frames.
+        cache: Folder for JSON files keyed by the hash of the data, species and cutoff; no cache by default.
+
+    Returns:
+        The statistics.
+
+    Raises:
+        DataError: There are no neighbors, or no forces, to scale by.
+    """
+    frames_hash = data_hash(dataset.frames)
+    if cache is None:
+        return _compute(dataset, frames_hash)
+    key = hashlib.sha256(f"{frames_hash} {dataset.r_max!r} {dataset.species}".encode()).hexdigest()
+    path = cache / f"statistics-{key[:16]}.json"
+    if path.is_file():
+        logger.info("Statistics of the training frames from %s", path)
+        return Statistics.from_dict(json.loads(path.read_text()))
+    statistics = _compute(dataset, frames_hash)
+    cache.mkdir(parents=True, exist_ok=True)
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(statistics.to_dict(), indent=1))
+    unfinished.replace(path)
+    return statistics
+
+
+def _compute(dataset: GraphDataset, frames_hash: str) -> Statistics:
+    graphs = [dataset[index] for index in range(len(dataset))]
+    edges = sum(graph.edge_index.shape[1] for graph in graphs)
+    atoms = sum(len(graph.positions) for graph in graphs if graph.edge_index.shape[1])
+    if atoms == 0:
+        raise DataError(f"No atom has a neighbor within {dataset.r_max} A; expected some: raise model.r_max.")
+    counts, energies = _compositions(graphs, len(dataset.species))
+    isolated = find_isolated_energies(counts, energies, _is_lone(graphs), dataset.species)
+    forces = torch.cat(
+        [graph.forces for graph in graphs if graph.forces is not None and len(graph.forces) > 1]
+    )
+    return Statistics(
+        species=dataset.species,
+        r_max=dataset.r_max,
+        isolated_energies=isolated.energies,
+        isolated_energies_from=isolated.source,
+        avg_num_neighbors=edges / atoms,
+        forces_rms=float(np.sqrt(np.mean(forces**2))),
+        energy_residual_rms=float(np.std(residuals[~lone])),
+        shortest_distances=_shortest_distances(graphs, dataset.species),
+        num_frames=len(graphs),
+        data_hash=frames_hash,
+    )
+
+
+def _compositions(graphs: list[Graph], num_species: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Count the atoms of each species, (frames, species), and collect the energies, (frames,) in eV."""
+    counts = [np.bincount(graph.species.numpy(), minlength=num_species) for graph in graphs]
+    energies = [float(graph.energy) for graph in graphs if graph.energy is not None]
+    return np.array(counts, dtype=np.float64), np.array(energies)
+
+
+def _is_lone(graphs: list[Graph]) -> NDArray[np.bool_]:
+    """Tell which frames are one atom that sees no other."""
+    return np.array([len(graph.positions) == 1 and graph.edge_index.shape[1] == 0 for graph in graphs])
+
+
+def _shortest_distances(graphs: list[Graph], species: tuple[str, ...]) -> dict[str, float]:
+    """Find the shortest distance of each pair of species, A."""
+    shortest = torch.full((len(species) ** 2,), torch.inf, dtype=torch.float64)
+    for graph in graphs:
+        i, j = graph.edge_index
+        vectors = graph.positions[j] - graph.positions[i] + graph.edge_shift @ graph.cell[0]
+        pair = graph.species[i] * len(species) + graph.species[j]
+        shortest.scatter_reduce_(0, pair, vectors.norm(dim=1), reduce="amin")
+    table = shortest.reshape(len(species), len(species))
+    return {
+        f"{species[a]}-{species[b]}": float(table[a, b])
+        for a in range(len(species))
+        for b in range(a, len(species))
+        if torch.isfinite(table[a, b])
+    }
