@@ -114,10 +114,11 @@ def _compute(dataset: GraphDataset, frames_hash: str) -> Statistics:
     if atoms == 0:
         raise DataError(f"No atom has a neighbor within {dataset.r_max} A; expected some: raise model.r_max.")
     counts, energies = _compositions(graphs, len(dataset.species))
-    isolated = find_isolated_energies(counts, energies, _is_lone(graphs), dataset.species)
-    forces = torch.cat(
-        [graph.forces for graph in graphs if graph.forces is not None and len(graph.forces) > 1]
-    )
+    lone = _is_lone(graphs)
+    isolated = find_isolated_energies(counts, energies, lone, dataset.species)
+    residuals = (energies - counts @ isolated.energies) / counts.sum(axis=1)
+    labels = [frame_labels(atoms).forces for atoms in compress(dataset.frames, ~lone)]
+    forces = np.concatenate([array for array in labels if array is not None])
     return Statistics(
         species=dataset.species,
         r_max=dataset.r_max,
