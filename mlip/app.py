@@ -7,8 +7,9 @@ from typing import Any
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import HydraException
+from hydra.errors import HydraException, InstantiationException
 from hydra.types import RunMode
+from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -51,6 +52,20 @@ def application(
             raise SystemExit(f"mlip {verb}: {_one_line(error)}; `mlip {verb} --help` shows every key") from None
 
     return main
+
+
+def build_from_config(config: DictConfig) -> Any:
+    """Make the object that a config group's `_target_` names.
+
+    Raises:
+        ConfigError: A key or a value that the object refuses, in its own words where it has some.
+    """
+    try:
+        return instantiate(config, _convert_="all")
+    except InstantiationException as error:
+        if isinstance(error.__cause__, MlipError):
+            raise error.__cause__ from None
+        raise ConfigError(f"cannot use the settings {config} ({error.__cause__ or error})") from None
 
 
 def _open_and_run(

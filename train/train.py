@@ -6,12 +6,11 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 import torch
-from hydra.utils import instantiate
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
 from omegaconf import DictConfig, OmegaConf
 
-from mlip.app import application
+from mlip.app import application, build_from_config
 from mlip.data.dataset import GraphDataset
 from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import DTYPES, Potential
@@ -66,7 +65,7 @@ def run_train(config: DictConfig, run: Run) -> None:
         raise ConfigError(f"found dtype={config.dtype}; expected {' or '.join(DTYPES)}")
     device = select_device(config.device)
     seed_everything(config.seed, verbose=False)
-    architecture: NequIPConfig = instantiate(config.model, _convert_="all")
+    architecture: NequIPConfig = build_from_config(config.model)
     data_config = DataConfig(**OmegaConf.to_container(config.data))
     data = load_training_data(data_config, architecture.r_max, config.seed, run.path / "cache")
     force_field = _fresh_force_field(architecture, data, config.dtype)
@@ -96,8 +95,8 @@ def _fit(
     device: torch.device,
 ) -> None:
     """Train in place; afterwards `force_field` holds the averaged weights of the best epoch."""
-    settings: TrainerConfig = instantiate(config.trainer, _convert_="all")
-    optimizer: Adam = instantiate(config.optimizer, _convert_="all")
+    settings: TrainerConfig = build_from_config(config.trainer)
+    optimizer: Adam = build_from_config(config.optimizer)
     species, r_max = data.statistics.species, config.model.r_max
     train_loader = training_loader(GraphDataset(data.train, r_max, species), data_config.batch_size, config.seed)
     valid_loader = evaluation_loader(GraphDataset(data.valid, r_max, species), data_config.batch_size)
@@ -121,7 +120,7 @@ def _fit(
         max_time=settings.max_time,
         gradient_clip_val=settings.gradient_clip,
         callbacks=callbacks,
-        logger=instantiate(config.logger) if config.logger else False,
+        logger=build_from_config(config.logger) if config.logger else False,
         enable_model_summary=False,
         inference_mode=False,
         num_sanity_val_steps=0,
