@@ -1,7 +1,7 @@
 """Figures made and saved: axes with units in, a PNG and the CSV of its numbers out."""
 
 import csv
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import zip_longest
 from pathlib import Path
@@ -61,7 +61,7 @@ def new_panels(
         yield figure, list(grid.flat)
 
 
-def save_figure(figure: Figure, path: str | Path, table: Mapping[str, Sequence[Any]]) -> Path:
+def save_figure(figure: Figure, path: str | Path, table: Mapping[str, Iterable[Any]]) -> Path:
     """Write a figure as PNG and the numbers behind it as CSV with the same name.
 
     Args:

@@ -1,0 +1,130 @@
+"""Radial distribution functions g(r) of pairs of species."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import combinations_with_replacement
+
+import numpy as np
+from ase.data import atomic_numbers
+from scipy.ndimage import gaussian_filter1d
+from scipy.signal import find_peaks
+
+from md.analysis.frames import Frames
+from md.analysis.pairs import find_pairs, spread_frames
+from mlip.errors import DataError
+
+_SMOOTHING_A = 0.05
+_PROMINENCE = 0.15
+
+
+@dataclass(frozen=True)
+class RadialDistribution:
+    """g(r) of one pair of species, averaged over frames.
+
+    Attributes:
+        pair: symbols of the centre and of its neighbors.
+        r: middle of each bin, shape (R,), A.
+        g: g(r), shape (R,); 1 for an ideal gas (1 - 1/N among the N atoms of one species).
+        running: neighbors within the outer edge of each bin, averaged over centres, shape (R,).
+        first_peak_A: where the first shell is densest, or None without a shell.
+        first_minimum_A: end of the first shell, or None without one.
+        num_frames: frames averaged over.
+        method: how it was computed.
+    """
+
+    pair: tuple[str, str]
+    r: np.ndarray
+    g: np.ndarray
+    running: np.ndarray
+    first_peak_A: float | None
+    first_minimum_A: float | None
+    num_frames: int
+    method: str
+
+
+def compute_rdf(
+    frames: Frames,
+    pairs: Sequence[tuple[str, str]] | None = None,
+    r_max: float = 8.0,
+    bin_width: float = 0.05,
+    max_frames: int = 200,
+) -> dict[tuple[str, str], RadialDistribution]:
+    """Compute g(r) of pairs of species in cells of any shape, also cells that change.
+
+    g_ab(r) = <V n_ab(r)> / (N_a N_b 4 pi r^2 dr), the volume of each frame with its own count. Distances
+    run through as many periodic images as `r_max` needs, so `r_max` may exceed half the cell.
+
+    Args:
+        frames: the frames.
+        pairs: (centre, neighbor) symbols; every pair of species by default.
+        r_max: largest distance, A.
+        bin_width: width of a bin, A.
+        max_frames: at most so many frames are used, evenly spread.
+
+    Returns:
+        pair -> its radial distribution.
+
+    Source:
+        Allen and Tildesley, Computer Simulation of Liquids, 2nd ed. (2017), eq. 8.20.
+    """
+    wanted = list(pairs) if pairs is not None else list(combinations_with_replacement(frames.species, 2))
+    for symbol in {symbol for pair in wanted for symbol in pair}:
+        frames.select(symbol)
+    edges = np.arange(0.0, r_max + bin_width / 2, bin_width)
+    if len(edges) < 2:
+        raise DataError(f"found r_max={r_max} A with bin_width={bin_width} A; expected at least one bin")
+    chosen = spread_frames(frames.num_frames, max_frames)
+    counts = {pair: np.zeros((len(chosen), len(edges) - 1)) for pair in wanted}
+    for row, index in enumerate(chosen):
+        centre, neighbor, vector = find_pairs(frames.fractional[index], frames.cells[index], edges[-1])
+        distance = np.linalg.norm(vector, axis=1)
+        centre_number, neighbor_number = frames.numbers[centre], frames.numbers[neighbor]
+        for a, b in wanted:
+            mask = (centre_number == atomic_numbers[a]) & (neighbor_number == atomic_numbers[b])
+            counts[a, b][row] = np.histogram(distance[mask], bins=edges)[0]
+    volumes = frames.volumes[chosen]
+    return {pair: _normalise(frames, pair, edges, counts[pair], volumes) for pair in wanted}
+
+
+def _normalise(
+    frames: Frames, pair: tuple[str, str], edges: np.ndarray, counts: np.ndarray, volumes: np.ndarray
+) -> RadialDistribution:
+    num_centres, num_neighbors = (len(frames.select(symbol)) for symbol in pair)
+    shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
+    g = (counts * volumes[:, None]).mean(axis=0) / (num_centres * num_neighbors * shells)
+    r = (edges[1:] + edges[:-1]) / 2
+    peak, minimum = find_first_shell(r, g)
+    method = (
+        f"histogram of {edges[1] - edges[0]:g} A bins over {len(counts)} frames and all periodic images; "
+        "shell limits on g(r) smoothed by 0.05 A"
+    )
+    running = np.cumsum(counts.mean(axis=0)) / num_centres
+    return RadialDistribution(pair, r, g, running, peak, minimum, len(counts), method)
+
+
+def find_first_shell(r: np.ndarray, g: np.ndarray) -> tuple[float | None, float | None]:
+    """Find the first peak of g(r) and the minimum behind it.
+
+    Where g(r) stays at its lowest over a range, as between the shells of a crystal, the minimum is the
+    middle of that range.
+
+    Args:
+        r: distances, evenly spaced, shape (R,), A.
+        g: g(r), shape (R,).
+
+    Returns:
+        Distance of the first peak and of the minimum after it in A, each None where there is none.
+    """
+    smooth = gaussian_filter1d(g, _SMOOTHING_A / (r[1] - r[0]), mode="constant") if len(r) > 1 else g
+    peaks = find_peaks(smooth, prominence=_PROMINENCE)[0]
+    peaks = peaks[smooth[peaks] > 1.0]
+    if len(peaks) == 0:
+        return None, None
+    first = peaks[0]
+    later = [peak for peak in find_peaks(smooth, prominence=_PROMINENCE)[0] if peak > first]
+    end = later[0] if later else min(2 * first, len(r) - 1)
+    gap = smooth[first : end + 1]
+    low = np.flatnonzero(gap <= gap.min() + 0.01)
+    # the first unbroken run of lowest bins: a second gap further out belongs to another shell
+    run = low[: np.flatnonzero(np.diff(low, append=len(r) + 2) > 1)[0] + 1]
+    return float(r[first]), float(r[first + (run[0] + run[-1]) // 2])

@@ -1,0 +1,59 @@
+"""What chance does to a measured mean squared displacement: the exact covariance for Brownian walkers."""
+
+import numpy as np
+
+
+def brownian_covariance(lags: np.ndarray, num_frames: int, num_walkers: int, dimension: int) -> np.ndarray:
+    """Covariance of MSD estimates at several lags, all time origins averaged, for unit D times interval.
+
+    For Gaussian steps of variance 2 in each direction, cov(dx^2, dx'^2) = 2 cov(dx, dx')^2, and the
+    covariance of two displacements is 2 times the overlap of their intervals; so
+
+        C_mn = 8 d / (N K_m K_n) sum_{t,s} overlap([t, t+m], [s, s+n])^2,   K_m = T - m.
+
+    Multiply by (D dt)^2 for a diffusivity D and an interval dt between frames.
+
+    Args:
+        lags: lags in frames, integer, shape (L,).
+        num_frames: frames T of the run.
+        num_walkers: independent walkers N.
+        dimension: directions d summed over in the MSD.
+
+    Returns:
+        The covariance, shape (L, L), positive definite for distinct lags.
+
+    Source:
+        Isserlis' theorem; for one direction as in Michalet, Phys. Rev. E 82, 041914 (2010),
+        10.1103/PhysRevE.82.041914, appendix A.
+    """
+    covariance = np.empty((len(lags), len(lags)))
+    for row, m in enumerate(lags):
+        for column, n in enumerate(lags[: row + 1]):
+            offsets = np.arange(1 - n, m)
+            overlap = np.minimum(m, offsets + n) - np.maximum(0, offsets)
+            # origins t of the first interval for which t + offset is an origin of the second
+            pairs = np.minimum(num_frames - m, num_frames - n - offsets) - np.maximum(0, -offsets)
+            value = np.sum(np.maximum(pairs, 0) * overlap.astype(float) ** 2)
+            value *= 8.0 * dimension / (num_walkers * (num_frames - m) * (num_frames - n))
+            covariance[row, column] = covariance[column, row] = value
+    return covariance
+
+
+def fit_line(x: np.ndarray, y: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Fit y = c0 + c1 x by generalised least squares.
+
+    Args:
+        x: abscissae, shape (L,).
+        y: ordinates, shape (L,).
+        covariance: covariance of y up to the scale that should scale the result's, shape (L, L).
+
+    Returns:
+        Intercept and slope, shape (2,), and their covariance, shape (2, 2).
+
+    Source:
+        Aitken, Proc. R. Soc. Edinburgh 55, 42 (1936).
+    """
+    design = np.stack([np.ones_like(x), x], axis=1)
+    whitened = np.linalg.solve(covariance, design)
+    spread = np.linalg.inv(design.T @ whitened)
+    return spread @ (whitened.T @ y), spread

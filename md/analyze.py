@@ -1,0 +1,187 @@
+"""`mlip analyze`: trajectories become results.json, figures and a report."""
+
+import json
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
+from md.analysis.structure import analyze_structure
+from md.analysis.transport import analyze_transport
+from md.report.picture import picture_figure
+from md.report.protocol import protocol_section, read_protocol_record
+from md.report.structure import structure_entries, structure_label, structure_section
+from md.report.transport import collect_warnings, transport_entries, transport_highlights, transport_section
+from mlip.app import application
+from mlip.errors import ConfigError
+from mlip.inputs import as_names, resolve_input
+from mlip.report.html import Highlight, Section, write_report
+from mlip.runs import Run
+
+logger = logging.getLogger(__name__)
+
+ANALYSES = ("protocol", "structure", "diffusion")
+_H5MD = ".h5"
+
+Entries = dict[str, dict[str, Any]]
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """What an analysis leaves behind.
+
+    Attributes:
+        entries: results.json: observable -> value, unit, error, method, ...
+        sections: chapters of the report, figures already on disk.
+        highlights: the numbers for the top of a report.
+    """
+
+    entries: Entries
+    sections: list[Section]
+    highlights: list[Highlight]
+
+
+def run_analyze(config: DictConfig, run: Run) -> None:
+    """Analyse trajectories and write results.json, figures and report.html.
+
+    Args:
+        config: `conf/analyze.yaml`, resolved.
+        run: The run directory.
+
+    Raises:
+        ConfigError: Settings that make no sense.
+        DataError: A trajectory that cannot be read or is not fit for what is asked.
+    """
+    paths = [resolve_input(name) for name in as_names(config.trajectory)]
+    found = analyze(paths, config, run.path / "figures")
+    results = run.path / "results.json"
+    results.write_text(json.dumps(found.entries, indent=2, allow_nan=False))
+    report = write_report(
+        run.path / "report.html",
+        config.title,
+        _describe(paths),
+        found.sections,
+        found.highlights,
+        {"trajectories": ", ".join(str(path) for path in paths), "run directory": str(run.path)},
+    )
+    logger.info("results %s, report %s", results, report)
+
+
+def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis:
+    """Analyse trajectories; figures go into `folder`, nothing else is written.
+
+    Args:
+        paths: The trajectories.
+        config: The keys of `conf/analyze.yaml`.
+        folder: Where PNG and CSV go.
+    """
+    chosen = _chosen_analyses(config)
+    stretches = _load_all(paths, config)
+    entries: Entries = {}
+    sections: list[Section] = []
+    highlights: list[Highlight] = []
+    if "structure" in chosen:
+        section, found = _structure(stretches, config, folder)
+        sections.append(section)
+        entries |= found
+    if "diffusion" in chosen:
+        transport = analyze_transport(
+            stretches,
+            as_names(config.species) or None,
+            config.hop_distance_A,
+            config.directions,
+            config.charge,
+        )
+        for warning in collect_warnings(transport):
+            logger.warning(warning)
+        sections.append(transport_section(transport, folder, config.directions))
+        highlights = transport_highlights(transport)
+        entries |= transport_entries(transport)
+    if "protocol" in chosen:
+        sections += _protocols(paths, folder)
+    for name, entry in entries.items():
+        logger.info("%s", _line(name, entry))
+    return Analysis(entries, sections, highlights)
+
+
+def _chosen_analyses(config: DictConfig) -> list[str]:
+    chosen = as_names(config.analysis)
+    unknown = [name for name in chosen if name not in ANALYSES]
+    if unknown or not chosen:
+        raise ConfigError(f"found analysis={chosen}; expected some of {', '.join(ANALYSES)}")
+    if not config.directions or set(config.directions) - set("xyz"):
+        raise ConfigError(f"found directions={config.directions}; expected some of x, y, z, such as xy")
+    return chosen
+
+
+def _load_all(paths: Sequence[Path], config: DictConfig) -> list[Frames]:
+    """Every stretch of every trajectory, with names that tell them apart."""
+    temperatures = _per_trajectory(config.temperature_K, len(paths))
+    types = as_names(config.types) or None
+    stretches = []
+    for path, temperature in zip(paths, temperatures, strict=True):
+        for frames in load_frames(path, config.timestep_fs, types, temperature):
+            label = frames.label or (path.stem if len(paths) > 1 else "")
+            stretches.append(replace(frames, label=label))
+    labels = [frames.label for frames in stretches]
+    if len(set(labels)) == len(labels):
+        return stretches
+    return [replace(frames, label=f"{frames.label}_{n}".strip("_")) for n, frames in enumerate(stretches, 1)]
+
+
+def _per_trajectory(value: Any, count: int) -> list[float | None]:
+    values = OmegaConf.to_container(value) if OmegaConf.is_list(value) else [value] * count
+    if not isinstance(values, list) or len(values) != count:
+        raise ConfigError(f"found temperature_K={value} for {count} trajectories; expected one for each")
+    return [None if each is None else float(each) for each in values]
+
+
+def _structure(stretches: Sequence[Frames], config: DictConfig, folder: Path) -> tuple[Section, Entries]:
+    results = analyze_structure(stretches, config.r_max)
+    reference: Mapping[tuple[str, str], RadialDistribution] = {}
+    label = "reference"
+    if config.reference is not None:
+        path = resolve_input(config.reference)
+        (frames, *_) = load_frames(path)
+        reference, label = compute_rdf(frames, r_max=config.r_max), f"reference ({path.name})"
+    section = structure_section(results, folder, reference, label)
+    last = stretches[-1]
+    name = structure_label(last, len(stretches) - 1)
+    picture = picture_figure(last.atoms(-1), folder, f"The last frame of {name}.")
+    return replace(section, figures=[picture, *section.figures]), structure_entries(results)
+
+
+def _protocols(paths: Sequence[Path], folder: Path) -> list[Section]:
+    """One chapter for each run of ours; other files bring no table of temperatures and pressures."""
+    ours = [path for path in paths if path.suffix == _H5MD and path.with_name("thermo.csv").exists()]
+    return [
+        protocol_section(
+            read_protocol_record(path), folder, f"protocol_{number}" if len(ours) > 1 else "protocol"
+        )
+        for number, path in enumerate(ours, 1)
+    ]
+
+
+def _describe(paths: Sequence[Path]) -> str:
+    names = ", ".join(
+        path.name if path.parent.name == "" else f"{path.parent.name}/{path.name}" for path in paths
+    )
+    return f"What {names} says about structure and diffusion. Errors are one standard error."
+
+
+def _line(name: str, entry: Mapping[str, Any]) -> str:
+    if entry["value"] is None:
+        bound = entry.get("upper_bound")
+        return f"{name}: {entry['method']}" if bound is None else f"{name} < {bound:.3g} {entry['unit']}"
+    error = "" if entry["error"] is None else f" +- {entry['error']:.2g}"
+    return f"{name} = {entry['value']:.4g}{error} {entry['unit']}"
+
+
+main = application("analyze", run_analyze, inputs=("trajectory", "reference"))
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,1 @@
+"""Plots and chapters of reports on dynamics: results in, pictures and text out."""

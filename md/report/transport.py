@@ -1,0 +1,224 @@
+"""The chapter on transport, MSD to activation energy, and its entries in results.json."""
+
+from pathlib import Path
+from typing import Any
+
+from md.analysis.transport import StretchTransport, Transport
+from md.report.entries import entry, join_name
+from md.report.plots import mark_hop, plot_arrhenius, plot_msd, shade_window, temperature_colors
+from mlip.report.figures import new_axes, save_figure
+from mlip.report.html import FigureBlock, Highlight, Section, TableBlock
+from mlip.report.style import SINGLE
+
+_ROOM_TEMPERATURE_K = 300.0
+_EXPLANATION = (
+    "D is the slope of the mean squared displacement divided by 2d, over lags from the one where the MSD "
+    "reaches half the squared site-to-site distance a to 70 % of the run. The error is the larger of the "
+    "formula of He et al. (npj Comput. Mater. 4, 18, 2018) and of a generalised least squares fit with the "
+    "covariance of Brownian walkers. Where the MSD never gets that far, D is given as an upper bound. "
+    "Conductivities follow from Nernst and Einstein with a Haven ratio of 1: ions move independently."
+)
+
+
+def transport_section(transport: Transport, folder: Path, directions: str = "xyz") -> Section:
+    """Draw the figures of transport and write its chapter.
+
+    Args:
+        transport: the results.
+        folder: where PNG and CSV go.
+        directions: Cartesian directions the diffusivities were summed over.
+    """
+    figures = []
+    for symbol in transport.species:
+        figures.append(_msd_figure(transport, symbol, folder, directions))
+        if symbol in transport.arrhenius:
+            figures.append(_arrhenius_figure(transport, symbol, folder))
+    return Section(
+        heading="Diffusion",
+        text=_EXPLANATION,
+        figures=figures,
+        tables=[_table(transport)],
+        warnings=collect_warnings(transport),
+    )
+
+
+def collect_warnings(transport: Transport) -> list[str]:
+    """Every warning about the transport results, with the stretch it belongs to."""
+    found = []
+    for stretch in transport.stretches:
+        for symbol, result in stretch.diffusivity.items():
+            name = " ".join(part for part in (symbol, stretch_label(stretch)) if part)
+            found += [f"{name}: {warning}" for warning in (*stretch.frames.notes, *result.warnings)]
+    for symbol, fit in transport.arrhenius.items():
+        found += [f"{symbol}, activation energy: {warning}" for warning in fit.warnings]
+        if fit.reason:
+            found.append(f"{symbol}: no activation energy is given: {fit.reason}.")
+    return list(dict.fromkeys(found))
+
+
+def transport_highlights(transport: Transport) -> list[Highlight]:
+    """The numbers of transport for the top of a report: hottest D, activation energy."""
+    cards = []
+    for symbol in transport.species:
+        known = [s for s in transport.stretches if s.diffusivity[symbol].value is not None]
+        for stretch in sorted(known, key=lambda s: s.frames.temperature_K or 0.0)[-1:]:
+            cards.append(
+                Highlight(
+                    f"D of {symbol}, {stretch_label(stretch)}".rstrip(", "),
+                    _text(stretch.diffusivity[symbol]),
+                    "cm²/s",
+                    "self-diffusion, one standard error",
+                )
+            )
+        fit = transport.arrhenius.get(symbol)
+        if fit is not None and fit.activation_energy_eV is not None:
+            value = f"{fit.activation_energy_eV:.2f} ± {fit.error_eV:.2f}"
+            cards.append(Highlight(f"Activation energy of {symbol}", value, "eV", "weighted Arrhenius fit"))
+    return cards
+
+
+def transport_entries(transport: Transport) -> dict[str, dict[str, Any]]:
+    """Entries of results.json: diffusivity and conductivity of each stretch, activation energy, D and 300 K.
+
+    An entry is called `diffusivity` when there is one species and one stretch, else
+    `diffusivity.<species>.<stretch>` with the parts that tell entries apart.
+    """
+    entries: dict[str, dict[str, Any]] = {}
+    several_species, several = len(transport.species) > 1, len(transport.stretches) > 1
+    for number, stretch in enumerate(transport.stretches):
+        for symbol, result in stretch.diffusivity.items():
+            label = (stretch.frames.label or str(number)) if several else ""
+            parts = (symbol if several_species else "", label)
+            context: dict[str, Any] = {
+                "species": symbol,
+                "stretch": stretch.frames.label,
+                "temperature_K": stretch.frames.temperature_K,
+            }
+            entries[join_name("diffusivity", *parts)] = entry(result, **context)
+            if symbol in stretch.conductivity:
+                entries[join_name("conductivity", *parts)] = entry(stretch.conductivity[symbol], **context)
+    for symbol in transport.arrhenius:
+        entries |= _arrhenius_entries(transport, symbol, symbol if several_species else "")
+    return entries
+
+
+def _arrhenius_entries(transport: Transport, symbol: str, part: str) -> dict[str, dict[str, Any]]:
+    fit = transport.arrhenius[symbol]
+    entries = {
+        join_name("activation_energy", part): {
+            "value": fit.activation_energy_eV,
+            "unit": "eV",
+            "error": fit.error_eV,
+            "method": fit.method,
+            "species": symbol,
+            "chi_squared": fit.chi_squared,
+            "warnings": list(fit.warnings),
+        }
+    }
+    if fit.activation_energy_eV is not None:
+        value, log_error = fit.predict(_ROOM_TEMPERATURE_K)
+        entries[join_name("diffusivity_300K", part)] = {
+            "value": float(value),
+            "unit": "cm^2/s",
+            "error": float(value * log_error),
+            "log_error": float(log_error),
+            "method": f"extrapolated along the Arrhenius line; {fit.method}",
+            "species": symbol,
+            "temperature_K": _ROOM_TEMPERATURE_K,
+        }
+    return entries
+
+
+def stretch_label(stretch: StretchTransport) -> str:
+    """How a stretch is called in legends and tables."""
+    temperature = stretch.frames.temperature_K
+    return f"{temperature:.0f} K" if temperature is not None else stretch.frames.label
+
+
+def _msd_figure(transport: Transport, symbol: str, folder: Path, directions: str) -> FigureBlock:
+    stretches = transport.stretches
+    colors = temperature_colors([stretch.frames.temperature_K for stretch in stretches])
+    label = "MSD" if directions == "xyz" else f"MSD along {directions}"
+    table: dict[str, Any] = {}
+    with new_axes("time lag (ps)", f"{label} of {symbol} (Å²)", "Mean squared displacement", SINGLE) as (
+        figure,
+        axes,
+    ):
+        if len(stretches) == 1 and stretches[0].diffusivity[symbol].value is not None:
+            shade_window(axes, stretches[0].diffusivity[symbol].window_ps)
+        for number, (stretch, color) in enumerate(zip(stretches, colors, strict=True)):
+            msd, result = stretch.msd[symbol], stretch.diffusivity[symbol]
+            name = stretch_label(stretch) or symbol
+            moved = msd.along(directions)
+            plot_msd(axes, msd, result, moved, color, name)
+            table[f"lag_ps {number} {name}"] = msd.lags_ps
+            table[f"msd_A2 {number} {name}"] = moved
+        mark_hop(axes, stretches[0].diffusivity[symbol].hop_distance_A)
+        axes.legend(loc="upper left")
+        path = save_figure(figure, folder / f"msd_{symbol}.png", table)
+    caption = (
+        f"Mean squared displacement of {symbol} from every time origin. Strong lines: the window of the fit; "
+        "dashed: the fitted lines; fine dots: no diffusive window, only a bound follows."
+    )
+    return FigureBlock(path, caption)
+
+
+def _arrhenius_figure(transport: Transport, symbol: str, folder: Path) -> FigureBlock:
+    points = [
+        (stretch.frames.temperature_K, stretch.diffusivity[symbol])
+        for stretch in transport.stretches
+        if stretch.frames.temperature_K is not None
+    ]
+    fit = transport.arrhenius[symbol]
+    with new_axes("1000 / T (1/K)", f"D of {symbol} (cm²/s)", "", SINGLE) as (figure, axes):
+        plot_arrhenius(axes, points, fit)
+        table: dict[str, list[float | None]] = {
+            "temperature_K": [temperature for temperature, _ in points],
+            "D_cm2_per_s": [result.value for _, result in points],
+            "error_cm2_per_s": [result.error for _, result in points],
+            "upper_bound_cm2_per_s": [result.upper_bound for _, result in points],
+        }
+        path = save_figure(figure, folder / f"arrhenius_{symbol}.png", table)
+    shown = "The line is the weighted fit with its standard error." if not fit.reason else "No line is drawn."
+    caption = f"Diffusivity of {symbol} against inverse temperature; arrows down are upper bounds. {shown}"
+    return FigureBlock(path, caption)
+
+
+def _table(transport: Transport) -> TableBlock:
+    rows = []
+    for stretch in transport.stretches:
+        for symbol, result in stretch.diffusivity.items():
+            conductivity = stretch.conductivity.get(symbol)
+            start, end = result.window_ps
+            rows.append(
+                [
+                    symbol,
+                    stretch_label(stretch),
+                    _text(result),
+                    _text(conductivity) if conductivity else None,
+                    f"{start:.3g} – {end:.3g}",
+                    None if result.log_slope is None else f"{result.log_slope:.2f}",
+                    f"{result.num_hops:.0f}",
+                    f"{result.hop_distance_A:.2f}",
+                ]
+            )
+    header = ["species", "run", "D (cm²/s)", "σ (S/cm)", "lags (ps)", "log slope", "N_eff", "a (Å)"]
+    return TableBlock(header, rows, "Diffusivity and Nernst-Einstein conductivity with one standard error.")
+
+
+def _text(result: Any) -> str:
+    """A value with its error, or a bound, in scientific notation."""
+    if result.value is None:
+        return f"< {_scientific(result.upper_bound)}"
+    exponent = int(f"{result.value:e}".split("e")[1])
+    scale = 10.0**exponent
+    return f"({result.value / scale:.2f} ± {result.error / scale:.2f}) × 10{_superscript(exponent)}"
+
+
+def _scientific(value: float) -> str:
+    digits, exponent = f"{value:.1e}".split("e")
+    return f"{digits} × 10{_superscript(int(exponent))}"
+
+
+def _superscript(exponent: int) -> str:
+    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
