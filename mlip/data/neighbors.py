@@ -6,7 +6,6 @@ Vitreous, the cells that vesin should never see, and the errors for structures t
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
-from vesin import NeighborList
 
 from mlip.errors import DataError
 
@@ -39,6 +38,8 @@ def neighbor_list(
         DataError: A periodic direction has no extent, positions are not finite, or the structure is so long
             and thin that an atom must have been lost.
     """
+    from vesin import NeighborList  # loads torch where there is one: not for those who only want cells
+
     points = np.ascontiguousarray(positions, dtype=np.float64).reshape(-1, 3)
     periodic = np.broadcast_to(np.asarray(pbc, dtype=bool), (3,)).copy()
     box = complete_cell(cell, periodic)
