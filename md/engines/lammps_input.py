@@ -1,0 +1,143 @@
+"""LAMMPS commands for a stage, and the rotation into the frame where LAMMPS keeps its cells.
+
+Units metal: A, ps, eV, bar. LAMMPS wants a lower triangular cell, so that structures are rotated on the way
+in and back on the way out.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from md.protocols.stages import PlannedStage
+from mlip.errors import ConfigError
+from mlip.units import FS_PER_PS
+
+# `f_integrate` and the like would be lost if the name differed between a run and its restart.
+INTEGRATOR = "integrate"
+VIRIAL = "virial"
+# Place in the vector of fix npt iso: eta[3], eta_dot[3], omega, omega_dot, etap[3] ...
+FIRST_BAROSTAT_LINK = 8
+_BAR_PER_GPA = 1.0e4
+_LARGEST_TILT = 1e-6
+_BAROSTATS = {
+    "iso": "iso {p} {p} {tau}",
+    "z": "z {p} {p} {tau}",
+    "xy": "x {p} {p} {tau} y {p} {p} {tau} couple xy",
+    "flexible": "tri {p} {p} {tau}",
+}
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The rotation between our frame and that of LAMMPS.
+
+    Attributes:
+        rotation: Orthogonal, shape (3, 3): a row vector of ours times `rotation` is one of LAMMPS.
+    """
+
+    rotation: NDArray[np.float64]
+
+    @classmethod
+    def of_cell(cls, cell: NDArray[np.float64]) -> "Frame":
+        """The rotation that makes a cell lower triangular with a positive diagonal.
+
+        Raises:
+            ConfigError: The lattice vectors are left-handed: no rotation does it.
+        """
+        if np.linalg.det(cell) <= 0:
+            raise ConfigError(
+                "found a left-handed cell; engine=lammps expects a right-handed one: swap two vectors"
+            )
+        rotation, upper = np.linalg.qr(cell.T)
+        return cls(rotation * np.sign(np.diag(upper)))
+
+    def to_lammps(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rotate row vectors, shape (..., 3), into the frame of LAMMPS."""
+        return vectors @ self.rotation
+
+    def from_lammps(self, vectors: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rotate row vectors, shape (..., 3), back into our frame."""
+        return vectors @ self.rotation.T
+
+    def tensor_from_lammps(self, tensor: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Rotate a tensor, shape (3, 3), back into our frame."""
+        return self.rotation @ tensor @ self.rotation.T
+
+
+def box_commands(cell: NDArray[np.float64], masses: list[float]) -> list[str]:
+    """Commands that make an empty box with one atom type a mass.
+
+    Args:
+        cell: Lower triangular lattice vectors, shape (3, 3), A.
+        masses: Mass of each type, amu.
+    """
+    (lx, _, _), (xy, ly, _), (xz, yz, lz) = cell.tolist()
+    return [
+        f"region cell prism 0 {lx!r} 0 {ly!r} 0 {lz!r} {xy!r} {xz!r} {yz!r} units box",
+        f"create_box {len(masses)} cell",
+        *(f"mass {index} {mass!r}" for index, mass in enumerate(masses, start=1)),
+    ]
+
+
+def require_barostat_fits(stage: PlannedStage, cell: NDArray[np.float64]) -> None:
+    """Refuse `z` and `xy` for a tilted third vector: LAMMPS would tilt it along, and conserve no energy.
+
+    Args:
+        stage: The stage.
+        cell: Lower triangular lattice vectors, shape (3, 3), A.
+
+    Raises:
+        ConfigError: The third lattice vector is not normal to the other two.
+    """
+    user = stage.stage
+    tilted = abs(cell[2, :2]).max() > _LARGEST_TILT * cell[2, 2]
+    if user.ensemble == "npt" and user.barostat in ("z", "xy") and tilted:
+        raise ConfigError(
+            f"stage {user.name} asks barostat={user.barostat} for a cell whose third vector leans over; "
+            "engine=lammps expects it normal to the other two, or barostat=iso or flexible"
+        )
+
+
+def setup_commands() -> list[str]:
+    """Commands before there is a box: units, and an order of atoms that never changes."""
+    return ["units metal", "atom_style atomic", "newton off", "atom_modify map yes sort 0 0.0"]
+
+
+def stage_commands(stage: PlannedStage, seed: int) -> list[str]:
+    """Commands that choose time step, outputs and integrator of a stage.
+
+    Args:
+        stage: The stage.
+        seed: For Langevin; above zero.
+    """
+    return [
+        f"timestep {stage.stage.timestep_fs / FS_PER_PS!r}",
+        "neigh_modify every 1 delay 0 check yes",
+        f"compute {VIRIAL} all pressure NULL virial",
+        f"thermo_style custom step pe econserve {' '.join(f'c_{VIRIAL}[{i}]' for i in range(1, 7))}",
+        *_integrator_commands(stage, seed),
+    ]
+
+
+def _integrator_commands(stage: PlannedStage, seed: int) -> list[str]:
+    user = stage.stage
+    if user.ensemble == "nve":
+        return [f"fix {INTEGRATOR} all nve"]
+    thermal = f"{stage.start_K} {stage.end_K} {user.tdamp_fs / FS_PER_PS!r}"
+    if user.ensemble == "nvt" and user.thermostat == "langevin":
+        return [f"fix {INTEGRATOR} all nve", f"fix friction all langevin {thermal} {seed} tally yes"]
+    if user.ensemble == "nvt":
+        return [f"fix {INTEGRATOR} all nvt temp {thermal}"]
+    barostat = _BAROSTATS[user.barostat].format(
+        p=user.pressure_GPa * _BAR_PER_GPA, tau=user.pdamp_fs / FS_PER_PS
+    )
+    return [f"fix {INTEGRATOR} all npt temp {thermal} {barostat} flip no"]
+
+
+def run_command(stage: PlannedStage, num_steps: int, is_first: bool) -> str:
+    """Run steps of a stage; `start` and `stop` let a ramp span many runs and restarts."""
+    setup = "" if is_first else "pre no "
+    return (
+        f"run {num_steps} {setup}post no start {stage.start_step} stop {stage.start_step + stage.num_steps}"
+    )
