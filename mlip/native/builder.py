@@ -87,7 +87,7 @@ def locked(folder: Path) -> Iterator[None]:
 
 def build(library: NativeLibrary, compiler: Path) -> None:
     """Compile and link; the result appears in one move, so that nobody ever loads half a file."""
-    logger.info("building %s, once, ~30 s (into %s)", library.title, library_folder(library))
+    logger.info("building %s, once, in under a minute (into %s)", library.title, library_folder(library))
     start = time.monotonic()
     target = library_file(library)
     log = target.with_name("build.log")

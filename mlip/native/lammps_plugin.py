@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mlip.native.builder import ensure_built
-from mlip.native.library import NativeLibrary
+from mlip.native.library import NativeLibrary, library_file
 from mlip.native.packages import (
     environment_include_dir,
     package_folder,
@@ -12,14 +12,33 @@ from mlip.native.packages import (
     torch_link_flags,
 )
 
-SOURCES = Path(__file__).parent / "lammps"
+LAMMPS_SOURCES = Path(__file__).parent / "lammps"
+EVALUATOR_SOURCES = Path(__file__).parent / "evaluator"
 REMEDY = "pip install 'vitreous[lammps]'"
+
+
+def evaluator() -> NativeLibrary:
+    """Describe the library that loads and evaluates deployed files by libtorch.
+
+    Raises:
+        ConfigError: torch is not installed.
+    """
+    return NativeLibrary(
+        name="vitreous_evaluator",
+        title="the model evaluator for LAMMPS",
+        sources=tuple(sorted(EVALUATOR_SOURCES.glob("*.cpp"))),
+        headers=tuple(sorted(EVALUATOR_SOURCES.glob("*.h"))),
+        include_dirs=torch_include_dirs(),
+        link_flags=torch_link_flags(),
+        versions=(f"torch {package_version('torch', 'pip install torch')}",),
+    )
 
 
 def lammps_plugin() -> NativeLibrary:
     """Describe the plugin for the torch and the LAMMPS of this environment.
 
-    LAMMPS loads by itself what ends in `plugin.so`, hence the name.
+    LAMMPS loads by itself what ends in `plugin.so`, hence the name. It loads the evaluator, and torch, only
+    when an input asks for the pair style: every other start of lmp stays as quick as it was.
 
     Returns:
         The library.
@@ -27,18 +46,22 @@ def lammps_plugin() -> NativeLibrary:
     Raises:
         ConfigError: LAMMPS or torch is not installed.
     """
-    lammps = package_version("lammps", REMEDY)
-    torch = package_version("torch", "pip install torch")
+    version = package_version("lammps", REMEDY)
     headers = package_folder("lammps", REMEDY) / "include" / "lammps"
+    own_headers = (*LAMMPS_SOURCES.glob("*.h"), *EVALUATOR_SOURCES.glob("*.h"))
     return NativeLibrary(
         name="vitreous_nequipplugin",
         title="the LAMMPS plugin",
-        sources=tuple(sorted(SOURCES.glob("*.cpp"))),
-        headers=tuple(sorted(SOURCES.glob("*.h"))),
-        include_dirs=(environment_include_dir(), headers, *torch_include_dirs()),
-        flags=("-DLAMMPS_SMALLBIG", f"-DVITREOUS_LAMMPS_VERSION={version_date(lammps)}"),
-        link_flags=torch_link_flags(),
-        versions=(f"lammps {lammps}", f"torch {torch}"),
+        sources=tuple(sorted(LAMMPS_SOURCES.glob("*.cpp"))),
+        headers=tuple(sorted(own_headers)),
+        include_dirs=(environment_include_dir(), headers),
+        flags=(
+            f"-I{EVALUATOR_SOURCES}",
+            "-DLAMMPS_SMALLBIG",
+            f"-DVITREOUS_LAMMPS_VERSION={version_date(version)}",
+            f'-DVITREOUS_EVALUATOR="{library_file(evaluator())}"',
+        ),
+        versions=(f"lammps {version}",),
     )
 
 
@@ -49,9 +72,10 @@ def version_date(version: str) -> int:
 
 
 def ensure_plugin() -> Path:
-    """Build the plugin unless it is there, and return its path.
+    """Build the plugin and its evaluator unless they are there, and return the plugin's path.
 
     Raises:
         ConfigError: LAMMPS, torch or a compiler is missing, or the compilation failed.
     """
+    ensure_built(evaluator())
     return ensure_built(lammps_plugin())

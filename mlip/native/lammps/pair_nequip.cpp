@@ -1,5 +1,6 @@
 #include "pair_nequip.h"
 
+#include "evaluator_library.h"
 #include "graph_builder.h"
 
 #include <algorithm>
@@ -96,17 +97,17 @@ void PairNequip::coeff(int narg, char **arg) {
                "expected 'pair_coeff * * FILE.nequip.pth' and {} type names, one for each LAMMPS type, "
                "found {} words",
                atom->ntypes, narg);
-  load_model(arg[2]);
+  open_model(arg[2]);
   map_types(arg + 3);
   allocate();
   utils::logmesg(lmp, "Vitreous: model {} (r_max {} A, types {}) on {}\n", model_path, model->metadata().r_max,
                  join(model->metadata().type_names), model->describe_device());
 }
 
-void PairNequip::load_model(const std::string &path) {
+void PairNequip::open_model(const std::string &path) {
   std::string problem;
   try {
-    model = std::make_unique<Model>(path, local_rank(universe->uworld));
+    model = vitreous::load_model(path, local_rank(universe->uworld));
     model_path = path;
   } catch (const ModelError &failure) {
     problem = failure.what();

@@ -30,7 +30,7 @@ class PairNequip : public LAMMPS_NS::Pair {
   std::string model_path;
   std::vector<int> model_types;  // (ntypes + 1,), the model's type number of each LAMMPS type
 
-  void load_model(const std::string &path);
+  void open_model(const std::string &path);
   void map_types(char **names);
   void allocate();
   void check_special_bonds();

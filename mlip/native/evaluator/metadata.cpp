@@ -53,11 +53,6 @@ std::vector<double> read_pair_cutoffs(const Entries &entries, const Metadata &me
 
 }  // namespace
 
-int Metadata::find_type(const std::string &name) const {
-  const auto found = std::find(type_names.begin(), type_names.end(), name);
-  return found == type_names.end() ? -1 : static_cast<int>(found - type_names.begin());
-}
-
 Metadata parse_metadata(const Entries &entries, const std::string &path) {
   Metadata metadata;
   metadata.r_max = read_number(require(entries, "r_max", path), "r_max", path);

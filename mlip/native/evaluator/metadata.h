@@ -1,6 +1,7 @@
 // What a deployed file says about itself beside the network: cutoffs and types.
 #pragma once
 
+#include <algorithm>
 #include <stdexcept>
 #include <string>
 #include <unordered_map>
@@ -25,7 +26,10 @@ struct Metadata {
   }
 
   // The model's number of a type name, -1 if it has none of that name.
-  int find_type(const std::string &name) const;
+  int find_type(const std::string &name) const {
+    const auto found = std::find(type_names.begin(), type_names.end(), name);
+    return found == type_names.end() ? -1 : static_cast<int>(found - type_names.begin());
+  }
 };
 
 // Metadata as stored in the file, all strings. Throws ModelError for what is missing or contradictory.

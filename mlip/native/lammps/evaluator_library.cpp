@@ -1,0 +1,17 @@
+#include "evaluator_library.h"
+
+#include <dlfcn.h>
+
+namespace vitreous {
+
+std::unique_ptr<Model> load_model(const std::string &path, int local_rank) {
+  // Never closed again: torch does not survive being unloaded.
+  void *library = dlopen(VITREOUS_EVALUATOR, RTLD_NOW | RTLD_LOCAL);
+  void *function = library ? dlsym(library, kLoadModel) : nullptr;
+  if (!function)
+    throw ModelError(std::string("cannot load torch for pair_style nequip (") + dlerror() +
+                     "); was torch or the cache moved? run 'mlip lammps build'");
+  return std::unique_ptr<Model>(reinterpret_cast<LoadModel *>(function)(path.c_str(), local_rank));
+}
+
+}  // namespace vitreous

@@ -1,0 +1,14 @@
+// Loads the library that evaluates models, and torch with it, when the first model is asked for.
+#pragma once
+
+#include "model.h"
+
+#include <memory>
+#include <string>
+
+namespace vitreous {
+
+// Throws ModelError: the library or the model file cannot be loaded.
+std::unique_ptr<Model> load_model(const std::string &path, int local_rank);
+
+}  // namespace vitreous
