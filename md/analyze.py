@@ -26,6 +26,8 @@ logger = logging.getLogger(__name__)
 
 ANALYSES = ("protocol", "structure", "diffusion")
 _H5MD = ".h5"
+# one for every pair of species: the table of the report shows them better than a log
+_MANY = ("first_peak", "coordination")
 
 Entries = dict[str, dict[str, Any]]
 
@@ -104,7 +106,8 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
     if "protocol" in chosen:
         sections += _protocols(paths, folder)
     for name, entry in entries.items():
-        logger.info("%s", _line(name, entry))
+        if not name.startswith(_MANY):
+            logger.info("%s", _line(name, entry))
     return Analysis(entries, sections, highlights)
 
 

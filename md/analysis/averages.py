@@ -42,7 +42,8 @@ def compute_average(series: np.ndarray) -> Average:
     if samples.size == 0 or not np.isfinite(samples).all():
         raise DataError(f"found a series of {samples.size} samples, some not finite; expected finite numbers")
     errors = []
-    blocks = samples
+    # a constant series keeps only the rounding of its mean
+    blocks = samples - samples[0]
     while len(blocks) >= _FEWEST_BLOCKS:
         errors.append(float(blocks.std(ddof=1) / np.sqrt(len(blocks))))
         blocks = blocks[: len(blocks) // 2 * 2].reshape(-1, 2).mean(axis=1)

@@ -33,7 +33,7 @@ class Coordination:
 
 
 def compute_coordination(
-    frames: Frames, pair: tuple[str, str], cutoff_A: float, max_frames: int = 200
+    frames: Frames, pair: tuple[str, str], cutoff_A: float, max_frames: int = 100
 ) -> Coordination:
     """Count the neighbors of each atom of one species.
 

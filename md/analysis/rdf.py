@@ -15,6 +15,8 @@ from mlip.errors import DataError
 
 _SMOOTHING_A = 0.05
 _PROMINENCE = 0.15
+# a peak that holds fewer neighbors is a chance encounter, not a shell
+_SMALLEST_SHELL = 0.1
 
 
 @dataclass(frozen=True)
@@ -46,8 +48,8 @@ def compute_rdf(
     frames: Frames,
     pairs: Sequence[tuple[str, str]] | None = None,
     r_max: float = 8.0,
-    bin_width: float = 0.05,
-    max_frames: int = 200,
+    bin_width: float = 0.08,
+    max_frames: int = 100,
 ) -> dict[tuple[str, str], RadialDistribution]:
     """Compute g(r) of pairs of species in cells of any shape, also cells that change.
 
@@ -93,17 +95,17 @@ def _normalise(
     shells = 4.0 / 3.0 * np.pi * np.diff(edges**3)
     g = (counts * volumes[:, None]).mean(axis=0) / (num_centres * num_neighbors * shells)
     r = (edges[1:] + edges[:-1]) / 2
-    peak, minimum = find_first_shell(r, g)
+    running = np.cumsum(counts.mean(axis=0)) / num_centres
+    peak, minimum = find_first_shell(r, g, running)
     method = (
         f"histogram of {edges[1] - edges[0]:g} A bins over {len(counts)} frames and all periodic images; "
-        "shell limits on g(r) smoothed by 0.05 A"
+        f"shell limits on g(r) smoothed by {_SMOOTHING_A:g} A"
     )
-    running = np.cumsum(counts.mean(axis=0)) / num_centres
     return RadialDistribution(pair, r, g, running, peak, minimum, len(counts), method)
 
 
-def find_first_shell(r: np.ndarray, g: np.ndarray) -> tuple[float | None, float | None]:
-    """Find the first peak of g(r) and the minimum behind it.
+def find_first_shell(r: np.ndarray, g: np.ndarray, running: np.ndarray) -> tuple[float | None, float | None]:
+    """Find the first peak of g(r) that holds a shell, and the minimum behind it.
 
     Where g(r) stays at its lowest over a range, as between the shells of a crystal, the minimum is the
     middle of that range.
@@ -111,20 +113,26 @@ def find_first_shell(r: np.ndarray, g: np.ndarray) -> tuple[float | None, float 
     Args:
         r: distances, evenly spaced, shape (R,), A.
         g: g(r), shape (R,).
+        running: neighbors within each distance, shape (R,).
 
     Returns:
         Distance of the first peak and of the minimum after it in A, each None where there is none.
     """
-    smooth = gaussian_filter1d(g, _SMOOTHING_A / (r[1] - r[0]), mode="constant") if len(r) > 1 else g
-    peaks = find_peaks(smooth, prominence=_PROMINENCE)[0]
-    peaks = peaks[smooth[peaks] > 1.0]
-    if len(peaks) == 0:
+    if len(r) < 3:
         return None, None
-    first = peaks[0]
-    later = [peak for peak in find_peaks(smooth, prominence=_PROMINENCE)[0] if peak > first]
-    end = later[0] if later else min(2 * first, len(r) - 1)
-    gap = smooth[first : end + 1]
+    smooth = gaussian_filter1d(g, _SMOOTHING_A / (r[1] - r[0]), mode="constant")
+    peaks = find_peaks(smooth, prominence=_PROMINENCE)[0]
+    for number, peak in enumerate(peaks):
+        end = peaks[number + 1] if number + 1 < len(peaks) else min(2 * peak, len(r) - 1)
+        minimum = _middle_of_lowest(smooth, peak, end)
+        if smooth[peak] > 1.0 and running[minimum] >= _SMALLEST_SHELL:
+            return float(r[peak]), float(r[minimum])
+    return None, None
+
+
+def _middle_of_lowest(smooth: np.ndarray, peak: int, end: int) -> int:
+    """Middle of the first unbroken range behind a peak where g(r) is lowest."""
+    gap = smooth[peak : end + 1]
     low = np.flatnonzero(gap <= gap.min() + 0.01)
-    # the first unbroken run of lowest bins: a second gap further out belongs to another shell
-    run = low[: np.flatnonzero(np.diff(low, append=len(r) + 2) > 1)[0] + 1]
-    return float(r[first]), float(r[first + (run[0] + run[-1]) // 2])
+    first_break = np.flatnonzero(np.diff(low, append=len(smooth) + 2) > 1)[0]
+    return int(peak + (low[0] + low[first_break]) // 2)

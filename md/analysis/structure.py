@@ -33,7 +33,7 @@ class StretchStructure:
 
 
 def analyze_structure(
-    stretches: Sequence[Frames], r_max: float = 8.0, max_frames: int = 200
+    stretches: Sequence[Frames], r_max: float = 8.0, max_frames: int = 100
 ) -> tuple[StretchStructure, ...]:
     """Measure the structure of each stretch.
 

@@ -57,3 +57,14 @@ def fit_line(x: np.ndarray, y: np.ndarray, covariance: np.ndarray) -> tuple[np.n
     whitened = np.linalg.solve(covariance, design)
     spread = np.linalg.inv(design.T @ whitened)
     return spread @ (whitened.T @ y), spread
+
+
+def fit_line_unweighted(
+    x: np.ndarray, y: np.ndarray, covariance: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Fit y = c0 + c1 x by ordinary least squares, with the covariance that correlated y give it.
+
+    Args and returns as in `fit_line`.
+    """
+    projector = np.linalg.pinv(np.stack([np.ones_like(x), x], axis=1))
+    return projector @ y, projector @ covariance @ projector.T

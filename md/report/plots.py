@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter
+from matplotlib.ticker import FuncFormatter, MaxNLocator
 from numpy.typing import ArrayLike
 
 from md.analysis.arrhenius import Arrhenius
@@ -188,7 +188,7 @@ def plot_coordination(axes: Axes, curves: Mapping[str, Coordination], colors: Se
         axes.bar(numbers + offset, 100 * result.fractions, width=0.92 * width, color=color, label=label)
     present = np.concatenate([np.flatnonzero(result.fractions > 0.002) for result in curves.values()])
     axes.set_xlim(present.min() - 0.7, present.max() + 0.7)
-    axes.set_xticks(np.arange(present.min(), present.max() + 1))
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
     axes.grid(visible=False, axis="x")
     centre, neighbor = next(iter(curves.values())).pair
     axes.set_title(f"{neighbor} around {centre}")

@@ -14,7 +14,6 @@ from mlip.report.figures import new_panels, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock
 
 Pair = tuple[str, str]
-_COLUMNS = 3
 _WIDTH, _ROW_HEIGHT = 9.6, 2.75
 
 
@@ -98,9 +97,8 @@ def _rdf_figure(
     pairs = list(stretches[0].rdf)
     labels, colors = _labels(stretches), _colors(stretches)
     table: dict[str, Any] = {"r_A": stretches[0].rdf[pairs[0]].r}
-    columns = min(_COLUMNS, len(pairs))
-    rows = ceil(len(pairs) / columns)
-    with new_panels(rows, columns, (_WIDTH * max(columns, 2) / _COLUMNS, _ROW_HEIGHT * rows)) as (
+    rows, columns = _grid(len(pairs))
+    with new_panels(rows, columns, _grid_size(rows, columns)) as (
         figure,
         panels,
     ):
@@ -127,15 +125,25 @@ def _colors(stretches: Sequence[StretchStructure]) -> list[Any]:
     return list(temperature_colors([stretch.frames.temperature_K for stretch in stretches]))
 
 
+def _grid(count: int) -> tuple[int, int]:
+    """Rows and columns of a figure of small panels."""
+    columns = count if count <= 3 else 2 if count == 4 else 3
+    return ceil(count / columns), columns
+
+
+def _grid_size(rows: int, columns: int) -> tuple[float, float]:
+    """Width and height in inches."""
+    return (_WIDTH if columns > 1 else _WIDTH / 2, _ROW_HEIGHT * rows)
+
+
 def _coordination_figure(stretches: Sequence[StretchStructure], folder: Path) -> FigureBlock:
     pairs = list(dict.fromkeys(pair for stretch in stretches for pair in stretch.coordination))
     labels, colors = _labels(stretches), _colors(stretches)
     table: dict[str, Any] = {
         "neighbors": range(max(len(c.fractions) for s in stretches for c in s.coordination.values()))
     }
-    columns = min(_COLUMNS, len(pairs))
-    rows = ceil(len(pairs) / columns)
-    with new_panels(rows, columns, (_WIDTH * max(columns, 2) / _COLUMNS, _ROW_HEIGHT * rows)) as (
+    rows, columns = _grid(len(pairs))
+    with new_panels(rows, columns, _grid_size(rows, columns)) as (
         figure,
         panels,
     ):

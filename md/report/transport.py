@@ -43,17 +43,21 @@ def transport_section(transport: Transport, folder: Path, directions: str = "xyz
 
 
 def collect_warnings(transport: Transport) -> list[str]:
-    """Every warning about the transport results, with the stretch it belongs to."""
-    found = []
+    """Every warning about the transport results, once, with the stretches it belongs to."""
+    runs: dict[tuple[str, str], list[str]] = {}
     for stretch in transport.stretches:
         for symbol, result in stretch.diffusivity.items():
-            name = " ".join(part for part in (symbol, stretch_label(stretch)) if part)
-            found += [f"{name}: {warning}" for warning in (*stretch.frames.notes, *result.warnings)]
+            for warning in (*stretch.frames.notes, *result.warnings):
+                runs.setdefault((symbol, warning), []).append(stretch_label(stretch))
+    found = [
+        f"{symbol} {', '.join(labels)}".strip() + f": {warning}."
+        for (symbol, warning), labels in runs.items()
+    ]
     for symbol, fit in transport.arrhenius.items():
-        found += [f"{symbol}, activation energy: {warning}" for warning in fit.warnings]
+        found += [f"{symbol}, activation energy: {warning}." for warning in fit.warnings]
         if fit.reason:
             found.append(f"{symbol}: no activation energy is given: {fit.reason}.")
-    return list(dict.fromkeys(found))
+    return found
 
 
 def transport_highlights(transport: Transport) -> list[Highlight]:
