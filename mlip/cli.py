@@ -51,3 +51,6 @@ def main() -> None:
         raise SystemExit(f"mlip {verb}: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+
+if __name__ == "__main__":
+    main()

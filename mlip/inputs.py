@@ -24,7 +24,7 @@ def resolve_input(name: str | Path) -> Path:
     """
     text = str(name)
     if text.startswith(SHIPPED_PREFIX):
-        root = Path(str(resources.files("mlip.datasets")))
+        root = datasets_folder()
         path = root / text.removeprefix(SHIPPED_PREFIX)
         if not path.is_file():
             shipped = sorted(str(p.relative_to(root)) for p in root.glob("*/*.extxyz*"))
@@ -34,6 +34,19 @@ def resolve_input(name: str | Path) -> Path:
     if not path.exists():
         raise DataError(f"found no file {path} (looked from {Path.cwd()}); check the path")
     return path
+
+
+def datasets_folder() -> Path:
+    """The folder of the shipped data sets: inside the installed package, or beside it in a checkout.
+
+    Raises:
+        DataError: The installation is incomplete.
+    """
+    package = Path(str(resources.files("mlip")))
+    for folder in (package / "datasets", package.parent / "datasets"):
+        if folder.is_dir():
+            return folder
+    raise DataError(f"found no datasets/ beside {package}; the installation is incomplete: install vitreous again")
 
 
 def as_names(value: str | Path | Sequence[str | Path] | None) -> list[str]:

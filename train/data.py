@@ -1,7 +1,7 @@
 """From data files to batches: read, preflight, split, statistics, graphs."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from ase import Atoms
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from mlip.data.dataset import GraphDataset, data_hash
+from mlip.data.dataset import GraphDataset
 from mlip.data.graph import Graph, collate
 from mlip.data.preflight import run_preflight
 from mlip.data.read import read_frames
@@ -56,21 +56,20 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Frames and what was learned from the training part of them."""
+    """Graphs of the frames, and what was learned from the training part of them."""
 
-    train: Sequence[Atoms]
-    valid: Sequence[Atoms]
-    test: Sequence[Atoms]
+    train: GraphDataset
+    valid: GraphDataset
+    test: GraphDataset
     statistics: Statistics
-    hash: str
 
 
 def load_training_data(config: DataConfig, r_max: float, seed: int, cache: Path) -> TrainingData:
-    """Read, check and split the frames and compute their statistics.
+    """Read, check and split the frames, build their graphs and compute the statistics.
 
     Args:
         config: Which files.
-        r_max: Cutoff radius in A, for the mean number of neighbours.
+        r_max: Cutoff radius in A.
         seed: Of the split and of `num_train`.
         cache: Folder in which statistics are kept.
 
@@ -78,22 +77,21 @@ def load_training_data(config: DataConfig, r_max: float, seed: int, cache: Path)
         DataError: The frames would train garbage.
         ConfigError: More training frames are asked for than there are.
     """
-    frames = read_frames(as_names(config.train))
+    train = read_frames(as_names(config.train))
     valid = read_frames(as_names(config.valid)) if config.valid else []
     test = read_frames(as_names(config.test)) if config.test else []
-    preflight = run_preflight([*frames, *valid, *test])
+    preflight = run_preflight([*train, *valid, *test])
     logger.info("%s", preflight)
     preflight.raise_on_errors()
-    if valid:
-        train = list(frames)
-    else:
-        split = split_frames(frames, fraction=config.valid_fraction, seed=seed)
-        train = [frames[i] for i in split.train_indices]
-        valid = [frames[i] for i in split.valid_indices]
+    if not valid:
+        split = split_frames(train, fraction=config.valid_fraction, seed=seed)
+        train, valid = [train[i] for i in split.train_indices], [train[i] for i in split.valid_indices]
     train = _choose(train, config.num_train, seed)
-    statistics = compute_statistics(train, r_max, cache)
     logger.info("%d frames train, %d validate, %d test", len(train), len(valid), len(test))
-    return TrainingData(train, valid, test or valid, statistics, data_hash([*train, *valid]))
+    train_set = GraphDataset(train, r_max)
+    valid_set = GraphDataset(valid, r_max, train_set.species)
+    test_set = GraphDataset(test, r_max, train_set.species) if test else valid_set
+    return TrainingData(train_set, valid_set, test_set, compute_statistics(train, r_max, cache))
 
 
 def training_loader(dataset: GraphDataset, batch_size: int, seed: int) -> DataLoader[Graph]:
@@ -105,12 +103,6 @@ def training_loader(dataset: GraphDataset, batch_size: int, seed: int) -> DataLo
 def evaluation_loader(dataset: GraphDataset, batch_size: int) -> DataLoader[Graph]:
     """Batches in the order of the frames."""
     return DataLoader(dataset, batch_size=batch_size, shuffle=False, collate_fn=collate)
-
-
-def batched(frames: Sequence[Atoms], size: int) -> Iterator[Sequence[Atoms]]:
-    """Consecutive slices of at most `size` frames."""
-    for start in range(0, len(frames), size):
-        yield frames[start : start + size]
 
 
 def _choose(frames: Sequence[Atoms], number: int | None, seed: int) -> Sequence[Atoms]:

@@ -32,14 +32,13 @@ logger = logging.getLogger(__name__)
 
 
 def evaluate_frames(
-    force_field: ForceField, dataset: GraphDataset, frames: Sequence[Atoms], batch_size: int, device: torch.device
+    force_field: ForceField, dataset: GraphDataset, batch_size: int, device: torch.device
 ) -> list[FrameErrors]:
     """Labels and predictions of labelled frames, in order.
 
     Args:
         force_field: In evaluation mode, on `device`.
-        dataset: Graphs of the frames.
-        frames: The frames themselves, for symbols and subsets.
+        dataset: The frames.
         batch_size: Structures per pass.
         device: Where to compute.
     """
@@ -51,7 +50,7 @@ def evaluate_frames(
             predicted = force_field(
                 graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
             )
-        part = frames[len(results) : len(results) + graph.num_structures]
+        part = dataset.frames[len(results) : len(results) + graph.num_structures]
         results.extend(_split_batch(graph, predicted, part))
     return results
 
@@ -99,7 +98,7 @@ def run_eval(config: DictConfig, run: Run) -> None:
     preflight.raise_on_errors()
     device = select_device(config.device)
     dataset = GraphDataset(frames, potential.config.r_max, potential.species)
-    results = evaluate_frames(potential.force_field(device), dataset, frames, config.batch_size, device)
+    results = evaluate_frames(potential.force_field(device), dataset, config.batch_size, device)
     errors = compute_errors(results)
     (run.path / "errors.json").write_text(json.dumps(errors, indent=2))
     write_predictions(frames, results, run.path / "predictions.extxyz")

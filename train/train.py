@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sys
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,6 @@ from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, Model
 from omegaconf import DictConfig, OmegaConf
 
 from mlip.app import application, build_from_config
-from mlip.data.dataset import GraphDataset
 from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import DTYPES, Potential
 from mlip.errors import ConfigError
@@ -81,7 +81,7 @@ def _fresh_force_field(architecture: NequIPConfig, data: TrainingData, dtype: st
         len(statistics.species),
         statistics.avg_num_neighbors,
         [statistics.forces_rms] * len(statistics.species),
-        [statistics.isolated_energies[symbol] for symbol in statistics.species],
+        statistics.isolated_energies,
         DTYPES[dtype],
     )
 
@@ -97,9 +97,8 @@ def _fit(
     """Train in place; afterwards `force_field` holds the averaged weights of the best epoch."""
     settings: TrainerConfig = build_from_config(config.trainer)
     optimizer: Adam = build_from_config(config.optimizer)
-    species, r_max = data.statistics.species, config.model.r_max
-    train_loader = training_loader(GraphDataset(data.train, r_max, species), data_config.batch_size, config.seed)
-    valid_loader = evaluation_loader(GraphDataset(data.valid, r_max, species), data_config.batch_size)
+    train_loader = training_loader(data.train, data_config.batch_size, config.seed)
+    valid_loader = evaluation_loader(data.valid, data_config.batch_size)
     module = ForceFieldModule(force_field, LossWeights(**config.loss), optimizer, len(train_loader))
     checkpoints = ModelCheckpoint(
         run.path / "checkpoints", filename="best", monitor="valid/loss", save_last=True, enable_version_counter=False
@@ -108,8 +107,9 @@ def _fit(
         checkpoints,
         EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False),
         MetricsTable(run.path / "metrics.csv"),
-        TQDMProgressBar(refresh_rate=5, leave=False),
     ]
+    if sys.stderr.isatty():
+        callbacks.append(TQDMProgressBar(refresh_rate=5))
     if settings.patience is not None:
         callbacks.append(EarlyStopping("valid/loss", patience=settings.patience))
     trainer = Trainer(
@@ -122,10 +122,14 @@ def _fit(
         callbacks=callbacks,
         logger=build_from_config(config.logger) if config.logger else False,
         enable_model_summary=False,
+        enable_progress_bar=sys.stderr.isatty(),
         inference_mode=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
+    lightning_logger = logging.getLogger("lightning.pytorch")
+    lightning_logger.handlers.clear()  # its notes go to log.txt, not to the terminal
+    lightning_logger.propagate = True
     last = run.path / "checkpoints" / "last.ckpt"
     trainer.fit(module, train_loader, valid_loader, ckpt_path=last if last.exists() else None)
     best = torch.load(run.path / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")
@@ -144,22 +148,21 @@ def _finish(
     """Errors, card, potential and report."""
     statistics = data.statistics
     force_field = force_field.to(device).eval().requires_grad_(False)
-    dataset = GraphDataset(data.test, architecture.r_max, statistics.species)
-    results = evaluate_frames(force_field, dataset, data.test, data_config.batch_size, device)
+    results = evaluate_frames(force_field, data.test, data_config.batch_size, device)
     errors = compute_errors(results)
     trained_on_stress = "stress" in errors and config.loss.stress > 0.0
     settings = _settings(config, architecture, data)
     potential = Potential(
         config=architecture,
-        species=tuple(statistics.species),
+        species=statistics.species,
         dtype=config.dtype,
         avg_num_neighbors=statistics.avg_num_neighbors,
         energy_scales=tuple([statistics.forces_rms] * len(statistics.species)),
-        energy_shifts=tuple(statistics.isolated_energies[symbol] for symbol in statistics.species),
+        energy_shifts=statistics.isolated_energies,
         weights=force_field.state_dict(),
-        reference_structure=data.train[0],
+        reference_structure=data.train.frames[0],
         trained_on_stress=trained_on_stress,
-        data={"hash": data.hash, "num_train": len(data.train), "num_valid": len(data.valid)},
+        data={"hash": statistics.data_hash, "num_train": len(data.train), "num_valid": len(data.valid)},
         statistics=statistics.to_dict(),
         errors=errors,
         card=write_card(settings, statistics.to_dict(), errors, trained_on_stress),

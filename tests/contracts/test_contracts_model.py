@@ -1,0 +1,138 @@
+"""The contract that every model keeps: symmetries, derivatives, locality. A new architecture is one more row."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial.transform import Rotation
+from structures import SPECIES, predict, random_structure
+
+from mlip.data.graph import build_graph, collate
+
+MODELS = {
+    "no parity": {"parity": False},
+    "parity": {"parity": True},
+    "l_max 0": {"l_max": 0},
+    "channels per l": {"l_max": 2, "num_features": [5, 3, 2], "num_layers": 3},
+    "l_max 3": {"l_max": 3, "parity": False, "num_features": 2},
+}
+KINDS = ("triclinic", "slab", "molecule", "small_cell")
+
+
+@pytest.fixture(params=MODELS, ids=list(MODELS))
+def force_field(request, small_force_field):
+    return small_force_field(**MODELS[request.param])
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_rotation_and_inversion(force_field, kind):
+    atoms = random_structure(kind)
+    turn = -Rotation.random(rng=np.random.default_rng(3)).as_matrix()
+    turned = atoms.copy()
+    turned.set_cell(atoms.cell.array @ turn.T)
+    turned.positions = atoms.positions @ turn.T
+    before, after = predict(force_field, atoms), predict(force_field, turned)
+    torch.testing.assert_close(after.energy, before.energy, rtol=1e-11, atol=1e-11)
+    rotation = torch.tensor(turn)
+    torch.testing.assert_close(after.forces, before.forces @ rotation.T, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(after.virial[0], rotation @ before.virial[0] @ rotation.T, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_translation_and_wrapping(force_field, kind):
+    atoms = random_structure(kind)
+    moved = atoms.copy()
+    moved.positions += [0.7, -3.1, 12.3]
+    moved.wrap()
+    torch.testing.assert_close(
+        predict(force_field, moved).forces, predict(force_field, atoms).forces, rtol=1e-9, atol=1e-11
+    )
+
+
+def test_permutation(force_field):
+    atoms = random_structure("triclinic")
+    order = np.random.default_rng(1).permutation(len(atoms))
+    before, after = predict(force_field, atoms), predict(force_field, atoms[order])
+    torch.testing.assert_close(after.forces, before.forces[order], rtol=1e-9, atol=1e-11)
+    torch.testing.assert_close(after.atomic_energies, before.atomic_energies[order], rtol=1e-11, atol=1e-11)
+
+
+def test_batch_equals_single_structures(force_field):
+    structures = [random_structure(kind, seed) for seed, kind in enumerate((*KINDS, "atom"))]
+    graph = collate([build_graph(atoms, 4.0, SPECIES) for atoms in structures])
+    together = force_field(
+        graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
+    )
+    alone = [predict(force_field, atoms) for atoms in structures]
+    for field in ("energy", "forces", "virial"):
+        expected = torch.cat([getattr(p, field) for p in alone])
+        torch.testing.assert_close(getattr(together, field), expected, rtol=1e-10, atol=1e-11)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_forces_are_minus_the_energy_gradient(force_field, kind):
+    atoms = random_structure(kind)
+    forces = predict(force_field, atoms).forces
+    step = 1e-4
+    for atom, axis in ((0, 0), (1, 1), (2, 2)):
+        energies = []
+        for sign in (-1, 1):
+            moved = atoms.copy()
+            moved.positions[atom, axis] += sign * step
+            energies.append(predict(force_field, moved).energy.item())
+        numerical = -(energies[1] - energies[0]) / (2 * step)
+        assert forces[atom, axis].item() == pytest.approx(numerical, rel=1e-6, abs=1e-7)
+    assert forces.abs().max() > 1e-2
+
+
+@pytest.mark.parametrize("kind", ["triclinic", "small_cell"])
+def test_virial_is_minus_the_strain_gradient(force_field, kind):
+    atoms = random_structure(kind)
+    virial = predict(force_field, atoms).virial[0]
+    step = 1e-5
+    for a in range(3):
+        for b in range(3):
+            energies = []
+            for sign in (-1, 1):
+                strain = np.eye(3)
+                strain[a, b] += sign * step / 2
+                strain[b, a] += sign * step / 2
+                strained = atoms.copy()
+                strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
+                energies.append(predict(force_field, strained).energy.item())
+            assert virial[a, b].item() == pytest.approx(-(energies[1] - energies[0]) / (2 * step), rel=1e-5, abs=1e-6)
+    assert virial.abs().max() > 1e-2
+
+
+def test_smooth_at_the_cutoff(force_field):
+    """The energy of a pair goes to that of isolated atoms with zero slope where the pair leaves the cutoff."""
+    atoms = random_structure("molecule")[:2]
+    atoms.positions = [[0, 0, 0], [4.0 - 1e-4, 0, 0]]
+    inside = predict(force_field, atoms)
+    atoms.positions[1, 0] = 4.0 + 1e-4
+    outside = predict(force_field, atoms)
+    assert inside.energy.item() == pytest.approx(outside.energy.item(), abs=1e-9)
+    assert inside.forces.abs().max() < 1e-6
+    assert outside.forces.abs().max() == 0.0
+
+
+def test_isolated_atom_has_its_reference_energy(force_field):
+    prediction = predict(force_field, random_structure("atom"))
+    assert prediction.energy.item() == pytest.approx(-1.0, abs=1e-12)
+    assert prediction.forces.abs().max() == 0.0
+
+
+def test_float32_agrees_with_float64(small_force_field):
+    atoms = random_structure("triclinic")
+    single, double = small_force_field(dtype=torch.float32), small_force_field(dtype=torch.float64)
+    double.load_state_dict(single.state_dict())
+    a, b = predict(single, atoms), predict(double, atoms)
+    assert (a.forces - b.forces).abs().max() / b.forces.abs().max() < 1e-5
+    assert (a.energy - b.energy).abs().max() / len(atoms) < 1e-5
+
+
+def test_loss_gradient_of_forces_reaches_every_parameter(force_field):
+    force_field.train()
+    prediction = predict(force_field, random_structure("triclinic"))
+    (prediction.forces.square().sum() + prediction.energy.square().sum()).backward()
+    untouched = [name for name, p in force_field.named_parameters() if p.requires_grad and p.grad is None]
+    assert not untouched
