@@ -104,8 +104,6 @@ def attach_labels(atoms: Atoms) -> Atoms:
     """
     frame = atoms.copy()
     frame.set_constraint()
-    pairs = frame.info.pop("key_value_pairs", {})
-    frame.info.update(pairs)
     found: dict[str, Any] = {**frame.info, **frame.arrays}
     found.update(atoms.calc.results if atoms.calc is not None else {})
     keys = KeysRead(

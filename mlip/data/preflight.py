@@ -64,7 +64,7 @@ class Preflight:
 
     def __str__(self) -> str:
         rows = [
-            (mark(finding) if line == 0 else "", name if line == 0 else "", text)
+            (_mark(finding) if line == 0 else "", name if line == 0 else "", text)
             for finding in self.findings
             for name, value in finding.rows
             for line, text in enumerate(textwrap.wrap(value, _WIDTH - 30) or [""])
@@ -75,7 +75,7 @@ class Preflight:
         return "\n".join(["Preflight of the data", *lines, *notes])
 
 
-def mark(finding: Finding) -> str:
+def _mark(finding: Finding) -> str:
     """Sum a finding up in one word: ok, look or stop."""
     return "stop" if finding.errors else "look" if finding.warnings else "ok"
 

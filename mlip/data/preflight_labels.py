@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from mlip.data.finding import Finding, list_frames
 from mlip.data.labels import frame_labels
 from mlip.data.read import keys_read
-from mlip.data.twins import Twins
+from mlip.data.twins import SAME_DISTANCE, Twins
 from mlip.units import EV_PER_A3_IN_GPA
 
 # Names under which files and labelers note with what a frame was computed.
@@ -26,7 +26,6 @@ _SETTINGS = (
     "encut",
     "cutoff",
 )
-_SAME_STRUCTURE_A = 1e-3
 _SAME_ENERGY_EV = 2e-3
 _ENERGY_GAP_EV = 5.0
 _LARGE_FORCE_EV_A = 50.0
@@ -45,7 +44,7 @@ def check_missing_labels(frames: Sequence[Atoms]) -> Finding:
     }
     counts = ", ".join(f"{name} on {sum(flags)}" for name, flags in present.items())
     errors = tuple(
-        f"No {name} in {list_frames(np.flatnonzero(np.logical_not(present[name])))} of {len(frames)}; training "
+        f"No {name} in {list_frames(np.flatnonzero(np.logical_not(present[name])))}; training "
         "needs energy and forces on every frame: label them or leave them out."
         for name in ("energy", "forces")
         if not all(present[name])
@@ -148,7 +147,7 @@ def _bulk_moduli(frames: Sequence[Atoms], pressure: NDArray[np.float64]) -> dict
 def _contradictions(frames: Sequence[Atoms], twins: Twins) -> list[str]:
     """Find equal structures with unequal energies."""
     energies = _energies_per_atom(frames)
-    same = twins.distance < _SAME_STRUCTURE_A
+    same = twins.distance < SAME_DISTANCE
     first, second = twins.first[same], twins.second[same]
     differ = np.abs(energies[first] - energies[second])
     if not np.any(differ > _SAME_ENERGY_EV):
@@ -156,7 +155,7 @@ def _contradictions(frames: Sequence[Atoms], twins: Twins) -> list[str]:
     worst = int(np.argmax(differ))
     return [
         f"Frames {first[worst]} and {second[worst]} are the same structure, but their energies differ by "
-        f"{1000 * differ[worst]:.1f} meV/atom; expected one level of theory and convergence: train on one of them."
+        f"{1000 * differ[worst]:.1f} meV/atom; expected one level of theory: train on one of them."
     ]
 
 

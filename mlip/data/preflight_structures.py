@@ -8,12 +8,11 @@ from ase import Atoms
 
 from mlip.data.finding import Finding, list_frames
 from mlip.data.neighbors import complete_cell, neighbor_list
-from mlip.data.twins import TWIN_DISTANCE, Twins
+from mlip.data.twins import SAME_DISTANCE, TWIN_DISTANCE, Twins
 from mlip.errors import DataError
 
 OVERLAP_A = 0.5
 _LOOK_FOR_PAIRS_WITHIN_A = 4.0
-_EXACT_A = 1e-3
 _COMPOSITIONS_SHOWN = 8
 
 
@@ -98,7 +97,7 @@ def check_overlaps(frames: Sequence[Atoms]) -> Finding:
 
 def check_duplicates(twins: Twins) -> Finding:
     """Count frames that are the same structure, or nearly."""
-    same = int(np.count_nonzero(twins.distance < _EXACT_A))
+    same = int(np.count_nonzero(twins.distance < SAME_DISTANCE))
     sizes = np.bincount(twins.groups)
     rows = (
         ("exact duplicates", f"{same} pairs" if same else "none"),

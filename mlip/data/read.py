@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
+from ase.db import connect
 from ase.io import read
+from ase.io.formats import string2index
 
 from mlip.data.labels import KeysRead, Labels, attach_labels
 from mlip.data.shipped import resolve
@@ -63,7 +65,7 @@ def _read_file(path: Path, index: int | str | slice) -> list[Atoms]:
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty; expected at least one frame: was it written completely?")
     try:
-        found = _decompressed(path, index) if path.suffix in _OPENERS else read(path, index=index)
+        found = _reader(path)(path, index)
     except (
         Exception
     ) as error:  # ASE's many readers raise anything: KeyError, ParseError, UnicodeDecodeError, ...
@@ -84,13 +86,37 @@ def _read_file(path: Path, index: int | str | slice) -> list[Atoms]:
     return labelled
 
 
-def _decompressed(path: Path, index: int | str | slice) -> Atoms | list[Atoms]:
+def _reader(path: Path) -> Callable[[Path, int | str | slice], Atoms | list[Atoms]]:
+    """Choose how to read a file by how it ends."""
+    if path.suffix in _OPENERS:
+        return _read_compressed
+    return _read_database if path.suffix == ".db" else _read_any
+
+
+def _read_any(path: Path, index: int | str | slice) -> Atoms | list[Atoms]:
+    return read(path, index=index)
+
+
+def _read_database(path: Path, index: int | str | slice) -> Atoms | list[Atoms]:
+    """Read an ASE database with the keys of its rows, which `ase.io.read` leaves out."""
+    frames = []
+    for row in connect(path).select():
+        atoms = row.toatoms()
+        atoms.info.update(row.key_value_pairs)
+        frames.append(atoms)
+    chosen = string2index(index) if isinstance(index, str) else index
+    if isinstance(chosen, str):
+        raise DataError(f"index {chosen!r} is no range of frames; expected e.g. ':', '0:100' or '-1'")
+    return frames[chosen]
+
+
+def _read_compressed(path: Path, index: int | str | slice) -> Atoms | list[Atoms]:
     """Unpack a file before ASE sees it: ASE seeks within it, which unpacks it again for every frame."""
     with tempfile.TemporaryDirectory() as folder:
         unpacked = Path(folder) / path.stem
         with _OPENERS[path.suffix](path, "rb") as source, unpacked.open("wb") as target:
             shutil.copyfileobj(source, target)
-        return read(unpacked, index=index)
+        return _reader(unpacked)(unpacked, index)
 
 
 def _log_what_was_read(path: Path, frames: Sequence[Atoms]) -> None:

@@ -21,6 +21,8 @@ from mlip.data.neighbors import complete_cell
 # On `lips` (AIMD at 520 K) the forces of two frames correlate by 0.98 below 0.03 A, 0.74 at 0.06-0.10 A,
 # 0.44 at 0.10-0.15 A and 0.05 at 0.15-0.20 A: closer than this, knowing one frame is knowing the other.
 TWIN_DISTANCE = 0.15
+# Closer than this, two frames are one structure written twice, A.
+SAME_DISTANCE = 1e-3
 _ROWS_AT_ONCE = 1024
 
 
