@@ -88,7 +88,7 @@ class TrajectoryWriter:
 def cut_trajectory(path: Path, last_step: int) -> None:
     """Drop the frames after `last_step` and what a kill left incomplete; mend a file that was cut short.
 
-    A file in which nothing can be read is moved aside to `<name>.broken`, and the run goes on with a new one.
+    A damaged file stays beside the new one as `<name>.broken`.
     """
     if not path.exists():
         return
@@ -122,13 +122,11 @@ def _create(path: Path, state: State, stages: Sequence[PlannedStage]) -> h5py.Fi
 
 def _create_elements(file: h5py.File, num_atoms: int) -> None:
     """Make the empty datasets that grow with each frame."""
-    per_atom = {"compression": "gzip", "compression_opts": 1, "shuffle": True, "chunks": (1, num_atoms, 3)}
-    shape, limit = (0, num_atoms, 3), (None, num_atoms, 3)
-    file.create_dataset(f"{POSITION}/value", shape, "f4", maxshape=limit, **per_atom)
-    file.create_dataset(f"{IMAGE}/value", shape, "i4", maxshape=limit, **per_atom)
-    file.create_dataset(
-        f"{EDGES}/value", (0, 3, 3), "f8", maxshape=(None, 3, 3), chunks=(_SCALARS_PER_CHUNK // 8, 3, 3)
-    )
+    # compressed also for its check: a chunk that was lost cannot be read as zeros
+    packed = {"compression": "gzip", "compression_opts": 1, "shuffle": True}
+    for name, rows, kind in ((POSITION, num_atoms, "f4"), (IMAGE, num_atoms, "i4"), (EDGES, 3, "f8")):
+        shape = {"shape": (0, rows, 3), "maxshape": (None, rows, 3), "chunks": (1, rows, 3)}
+        file.create_dataset(f"{name}/value", dtype=kind, **shape, **packed)
     scalar = {"shape": (0,), "maxshape": (None,), "chunks": (_SCALARS_PER_CHUNK,)}
     file.create_dataset(f"{STAGE}/value", dtype="i4", **scalar)
     file.create_dataset(f"{TARGET_TEMPERATURE}/value", dtype="f8", **scalar)
@@ -175,42 +173,48 @@ def _cut_frames(file: h5py.File, last_step: int) -> None:
 
 
 def _salvage(path: Path, last_step: int) -> None:
-    """Copy the readable frames up to `last_step` into a fresh file that takes the place of `path`."""
+    """Put the readable frames up to `last_step` in the place of `path`; the damaged file stays beside it."""
     fresh, broken = path.with_name(path.name + ".tmp"), path.with_name(path.name + ".broken")
+    path.replace(broken)
     try:
-        _pad_to_stored_end(path)
-        with h5py.File(path, "r") as damaged, h5py.File(fresh, "w") as target:
-            for name in ("h5md", "parameters"):
-                damaged.copy(name, target)
-            target.create_group(PARTICLES)
-            for name in ("species", "mass"):
-                damaged.copy(f"{PARTICLES}/{name}", target[PARTICLES])
-            box = target[PARTICLES].create_group("box")
-            for key, value in damaged[f"{PARTICLES}/box"].attrs.items():
-                box.attrs[key] = value
-            _create_elements(target, target[f"{PARTICLES}/species"].shape[0])
-            for values in _readable_frames(damaged, last_step):
-                _append_frame(target, values)
-            logger.warning("%d frames of %s were saved", target[_STEP].shape[0], path)
+        _pad_to_stored_end(broken)
+        with h5py.File(broken, "r") as damaged, h5py.File(fresh, "w") as target:
+            saved = _copy_frames(damaged, target, last_step)
     except (OSError, KeyError, RuntimeError) as error:
         fresh.unlink(missing_ok=True)
-        path.replace(broken)
-        logger.warning(
-            "nothing in %s can be read (%s); moved to %s, going on with a new file", path, error, broken
-        )
+        logger.warning("nothing can be read (%s); going on with a new file beside %s", error, broken)
         return
     fresh.replace(path)
+    logger.warning("%d frames of %s were saved; the damaged file is kept as %s", saved, path, broken)
+
+
+def _copy_frames(damaged: h5py.File, target: h5py.File, last_step: int) -> int:
+    """Copy what is fixed in time and the readable frames; returns the number of frames."""
+    particles = target.create_group(PARTICLES)
+    for name in ("h5md", "parameters"):
+        damaged.copy(name, target)
+    for name in ("species", "mass"):
+        damaged.copy(f"{PARTICLES}/{name}", particles)
+    box = particles.create_group("box")
+    for key, value in damaged[f"{PARTICLES}/box"].attrs.items():
+        box.attrs[key] = value
+    _create_elements(target, len(particles["species"]))
+    for values in _readable_frames(damaged, last_step):
+        _append_frame(target, values)
+    return target[_STEP].shape[0]
 
 
 def _readable_frames(file: h5py.File, last_step: int) -> Iterator[dict[str, Any]]:
     """Frames from the start up to `last_step`, or up to the first that is damaged."""
+    before = -1
     for index in range(count_frames(file)):
         try:
             values = {name: file[name][index] for name in _GROWING}
         except (OSError, RuntimeError):
             return
-        if values[_STEP] > last_step:
+        if not before < values[_STEP] <= last_step:  # lost steps read as zeros
             return
+        before = values[_STEP]
         yield values
 
 

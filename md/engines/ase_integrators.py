@@ -3,7 +3,7 @@
 ASE keeps the variables of its thermostats in private attributes; this file is the only one that knows them.
 Two things are set straight here. ASE's chains thermalise 3N degrees of freedom although total momentum stays
 zero, which makes a system hotter by N/(N - 1); we count 3N - 3. And ASE's chains know one temperature; on a
-ramp the masses of the chain follow it, at constant friction, as in LAMMPS.
+ramp the masses of the thermostat follow it, at constant friction, and the barostat's stay: as in LAMMPS.
 """
 
 import json
@@ -24,7 +24,7 @@ from md.protocols.stages import PlannedStage
 from mlip.errors import ConfigError
 
 _CHAIN = ("_thermostat._eta", "_thermostat._p_eta", "_thermostat._Q", "_thermostat._kT")
-_BAROSTAT = ("_barostat._xi", "_barostat._p_xi", "_barostat._R", "_barostat._W", "_barostat._kT")
+_BAROSTAT = ("_barostat._xi", "_barostat._p_xi", "_barostat._kT")
 Npt = IsotropicMTKNPT | MTKNPT
 Chained = NoseHooverChainNVT | Npt
 Integrator = VelocityVerlet | Langevin | Chained
@@ -117,18 +117,7 @@ def set_temperature(dynamics: Integrator, temperature_K: float) -> None:
     thermostat._Q *= ratio
     thermostat._p_eta *= ratio
     if not isinstance(dynamics, NoseHooverChainNVT):
-        _scale_barostat(dynamics, thermal_energy, ratio)
-
-
-def _scale_barostat(dynamics: Npt, thermal_energy: float, ratio: float) -> None:
-    """Masses of the barostat follow the temperature; rates of change stay as they are."""
-    barostat = dynamics._barostat
-    barostat._kT = thermal_energy
-    barostat._W *= ratio
-    barostat._R *= ratio
-    barostat._p_xi *= ratio
-    momentum = {IsotropicMTKNPT: "_p_eps", MTKNPT: "_p_g", MaskedMTKNPT: "_p_c"}[type(dynamics)]
-    setattr(dynamics, momentum, getattr(dynamics, momentum) * ratio)
+        dynamics._barostat._kT = thermal_energy
 
 
 def read_internals(dynamics: Integrator) -> dict[str, NDArray]:

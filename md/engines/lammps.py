@@ -87,7 +87,9 @@ class LammpsEngine:
         # a seed of its own for each stage and each session of it, above zero as LAMMPS asks
         seed = 1 + (self._seed * 1_000_003 + stage.start_step + state.steps_done) % 900_000_000
         self._command(
-            *self._pair_commands, *stage_commands(stage, seed), run_command(stage, 0, is_first=True)
+            *self._pair_commands,
+            *stage_commands(stage, state.steps_done, seed),
+            run_command(stage, 0, is_first=True),
         )
 
     def advance(self, num_steps: int) -> None:

@@ -4,6 +4,7 @@ Units metal: A, ps, eV, bar. LAMMPS wants a lower triangular cell, so that struc
 in and back on the way out.
 """
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -104,11 +105,12 @@ def setup_commands() -> list[str]:
     return ["units metal", "atom_style atomic", "newton off", "atom_modify map yes sort 0 0.0"]
 
 
-def stage_commands(stage: PlannedStage, seed: int) -> list[str]:
+def stage_commands(stage: PlannedStage, steps_done: int, seed: int) -> list[str]:
     """Commands that choose time step, outputs and integrator of a stage.
 
     Args:
         stage: The stage.
+        steps_done: Steps of it that are done when LAMMPS starts.
         seed: For Langevin; above zero.
     """
     return [
@@ -116,22 +118,23 @@ def stage_commands(stage: PlannedStage, seed: int) -> list[str]:
         "neigh_modify every 1 delay 0 check yes",
         f"compute {VIRIAL} all pressure NULL virial",
         f"thermo_style custom step pe econserve {' '.join(f'c_{VIRIAL}[{i}]' for i in range(1, 7))}",
-        *_integrator_commands(stage, seed),
+        *_integrator_commands(stage, steps_done, seed),
     ]
 
 
-def _integrator_commands(stage: PlannedStage, seed: int) -> list[str]:
+def _integrator_commands(stage: PlannedStage, steps_done: int, seed: int) -> list[str]:
     user = stage.stage
-    if user.ensemble == "nve":
+    start_K, now_K = stage.start_K, stage.temperature_K(steps_done)
+    if user.ensemble == "nve" or start_K is None or now_K is None:
         return [f"fix {INTEGRATOR} all nve"]
     thermal = f"{stage.start_K} {stage.end_K} {user.tdamp_fs / FS_PER_PS!r}"
     if user.ensemble == "nvt" and user.thermostat == "langevin":
         return [f"fix {INTEGRATOR} all nve", f"fix friction all langevin {thermal} {seed} tally yes"]
     if user.ensemble == "nvt":
         return [f"fix {INTEGRATOR} all nvt temp {thermal}"]
-    barostat = _BAROSTATS[user.barostat].format(
-        p=user.pressure_GPa * _BAR_PER_GPA, tau=user.pdamp_fs / FS_PER_PS
-    )
+    # LAMMPS sets the barostat's mass, kT tau^2, when it starts; inside a ramp it must stay what it was
+    tau_ps = user.pdamp_fs / FS_PER_PS * math.sqrt(start_K / now_K)
+    barostat = _BAROSTATS[user.barostat].format(p=user.pressure_GPa * _BAR_PER_GPA, tau=tau_ps)
     return [f"fix {INTEGRATOR} all npt temp {thermal} {barostat} flip no"]
 
 
