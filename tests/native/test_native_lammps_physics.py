@@ -7,7 +7,6 @@ from ase.build import bulk
 from native_lammps_runs import (
     NKTV2P,
     SPECIES,
-    assert_same,
     evaluate_lammps,
     evaluate_reference,
     numbers_after,
@@ -62,7 +61,7 @@ SYSTEMS = {
 def test_energy_forces_virial_equal_plain_torch(tmp_path, toy, name, newton):
     atoms, boundary = SYSTEMS[name]
     found = evaluate_lammps(tmp_path, atoms, toy, boundary=boundary, before=f"newton {newton}")
-    assert_same(found, evaluate_reference(atoms))
+    found.assert_same(evaluate_reference(atoms))
 
 
 def test_the_toy_sees_all_that_is_compared():
@@ -84,7 +83,7 @@ run 55"""
     moved = Atoms(atoms.symbols, found.positions, cell=found.cell, pbc=True)
     assert np.abs(moved.cell.array - atoms.cell.array).max() > 0.01
     assert np.abs(found.positions - atoms.positions).max() > 0.1
-    assert_same(found, evaluate_reference(moved))
+    found.assert_same(evaluate_reference(moved))
 
 
 def test_cutoffs_of_type_pairs_go_by_centre_and_neighbor(tmp_path):
@@ -94,7 +93,7 @@ def test_cutoffs_of_type_pairs_go_by_centre_and_neighbor(tmp_path):
     atoms, _ = SYSTEMS["orthorhombic"]
     expected = evaluate_reference(atoms, cutoffs=cutoffs)
     assert abs(expected.energy - evaluate_reference(atoms, cutoffs=cutoffs.T).energy) > 1e-3
-    assert_same(evaluate_lammps(tmp_path, atoms, model), expected)
+    evaluate_lammps(tmp_path, atoms, model).assert_same(expected)
 
 
 def test_two_types_of_one_species(tmp_path, toy):
@@ -103,7 +102,7 @@ def test_two_types_of_one_species(tmp_path, toy):
     same = atoms.copy()
     same.symbols[[symbol == "P" for symbol in atoms.symbols]] = "Li"
     found = evaluate_lammps(tmp_path, atoms, toy, types="Li Li S")
-    assert_same(found, evaluate_reference(same))
+    found.assert_same(evaluate_reference(same))
 
 
 def test_no_atoms(tmp_path, toy):

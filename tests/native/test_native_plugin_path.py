@@ -6,7 +6,7 @@ import sys
 
 import pytest
 from ase import Atoms
-from native_lammps_runs import LMP, assert_same, evaluate_lammps, evaluate_reference, run_lmp, write_input
+from native_lammps_runs import LMP, evaluate_lammps, evaluate_reference, run_lmp, write_input
 
 ATOMS = Atoms("LiPS", [[1, 1, 1], [3, 1, 1], [1, 3.2, 1]], cell=[8, 8, 8], pbc=True)
 
@@ -70,7 +70,7 @@ def test_plain_lmp_has_the_pair_style(tmp_path, plugin, toy):
 
 
 def test_open_lammps_beside_torch(tmp_path, plugin, toy):
-    """In one process with torch, also a second time, without taking torch's threads away."""
+    """Beside torch, twice, with gradients off; torch keeps its threads."""
     write_input(tmp_path, ATOMS, toy)
     script = f"""
 import os
@@ -78,12 +78,14 @@ import torch
 from mlip.native.lammps_library import open_lammps
 os.chdir({str(tmp_path)!r})
 torch.set_num_threads(2)
+torch.set_grad_enabled(False)
 for _ in range(2):
     engine = open_lammps(["-log", "none", "-screen", "none"])
     engine.file("in.lmp")
     print(repr(engine.get_thermo("pe")))
     engine.close()
 assert torch.get_num_threads() == 2
+torch.set_grad_enabled(True)
 weight = torch.ones(3, requires_grad=True)
 (weight ** 2).sum().backward()
 """
@@ -113,4 +115,4 @@ else:
 
 def test_threads_do_not_change_the_numbers(tmp_path, plugin, toy, monkeypatch):
     monkeypatch.setenv("OMP_NUM_THREADS", "2")
-    assert_same(evaluate_lammps(tmp_path, ATOMS, toy), evaluate_reference(ATOMS))
+    evaluate_lammps(tmp_path, ATOMS, toy).assert_same(evaluate_reference(ATOMS))
