@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, MaxNLocator
+from matplotlib.ticker import MaxNLocator, NullLocator
 from numpy.typing import ArrayLike
 
 from md.analysis.arrhenius import Arrhenius
@@ -116,7 +116,7 @@ def plot_arrhenius(
     if fit is not None and fit.activation_energy_eV is not None:
         _draw_line(axes, fit, temperatures, color)
     axes.margins(x=0.12, y=0.12)
-    _add_kelvin_axis(axes)
+    _add_kelvin_axis(axes, temperatures)
 
 
 def _draw_line(axes: Axes, fit: Arrhenius, temperatures: np.ndarray, color: str) -> None:
@@ -130,13 +130,21 @@ def _draw_line(axes: Axes, fit: Arrhenius, temperatures: np.ndarray, color: str)
     axes.legend(loc="upper right")
 
 
-def _add_kelvin_axis(axes: Axes) -> None:
+def _add_kelvin_axis(axes: Axes, temperatures: np.ndarray) -> None:
+    """Mark the temperatures of the points on the upper edge, where there is room for their numbers."""
+
     def invert(value: ArrayLike) -> np.ndarray:
         return 1000.0 / np.maximum(np.asarray(value, dtype=float), 1e-6)
 
     top = axes.secondary_xaxis("top", functions=(invert, invert))
     top.set_xlabel("temperature (K)")
-    top.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))
+    distance = 0.09 * np.ptp(1000.0 / temperatures)
+    shown: list[float] = []
+    for temperature in sorted(set(temperatures.tolist())):
+        if not shown or 1000.0 / shown[-1] - 1000.0 / temperature >= distance:
+            shown.append(temperature)
+    top.set_xticks(shown, [f"{temperature:.0f}" for temperature in shown])
+    top.xaxis.set_minor_locator(NullLocator())
 
 
 def plot_rdf(

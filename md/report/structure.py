@@ -112,7 +112,7 @@ def _rdf_figure(
             if pair in reference:
                 table[f"r_A {reference_label}"] = reference[pair].r
                 table[f"g {'-'.join(pair)} {reference_label}"] = reference[pair].g
-        panels[0].legend(loc="upper right")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
         for axes in panels[len(pairs) :]:
             axes.set_axis_off()
         path = save_figure(figure, folder / "rdf.png", table)
@@ -155,7 +155,7 @@ def _coordination_figure(stretches: Sequence[StretchStructure], folder: Path) ->
             axes.set_ylabel("share (%)")
             for label, result in curves.items():
                 table[f"share {'-'.join(pair)} {label}"] = result.fractions
-        panels[0].legend(loc="best")
+        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
         for axes in panels[len(pairs) :]:
             axes.set_axis_off()
         path = save_figure(figure, folder / "coordination.png", table)

@@ -1,0 +1,98 @@
+"""`mlip analyze` from trajectories to results.json, figures and report."""
+
+import json
+import subprocess
+
+import ase.io
+import pytest
+
+from md.analysis import load_frames
+
+FLUORITE_DENSITY = 1.648  # Li2S at a = 5.7 A, g/cm^3
+
+
+def analyze(folder, *overrides):
+    """Run the command in a folder of its own, as a user does."""
+    command = ["mlip", "analyze", *overrides]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+
+
+def results_of(run_dir):
+    return json.loads((run_dir / "results.json").read_text())
+
+
+def test_ladder_gives_diffusivities_a_barrier_and_a_report(tmp_path, ladder_run, true_diffusivity):
+    done = analyze(tmp_path, f"trajectory={ladder_run}", "species=Li", "run_dir=out")
+    assert done.returncode == 0, done.stderr
+    results = results_of(tmp_path / "out")
+    for temperature in (800, 600, 450):
+        entry = results[f"diffusivity.rung_{temperature}K"]
+        assert entry["unit"] == "cm^2/s"
+        assert entry["temperature_K"] == temperature
+        assert abs(entry["value"] - true_diffusivity(temperature)) < entry["error"]
+        assert results[f"conductivity.rung_{temperature}K"]["unit"] == "S/cm"
+    barrier = results["activation_energy"]
+    assert abs(barrier["value"] - 0.2) < 2 * barrier["error"]
+    assert results["density.rung_600K"]["value"] == pytest.approx(FLUORITE_DENSITY, abs=0.01)
+    assert all({"value", "unit", "error", "method"} <= entry.keys() for entry in results.values())
+    figures = tmp_path / "out" / "figures"
+    assert {path.stem for path in figures.glob("*.png")} == {path.stem for path in figures.glob("*.csv")}
+    assert {"msd_Li", "arrhenius_Li", "rdf", "structure", "protocol"} <= {
+        path.stem for path in figures.iterdir()
+    }
+    report = (tmp_path / "out" / "report.html").read_text()
+    assert "http://" not in report
+    assert "https://" not in report
+    log = (tmp_path / "out" / "log.txt").read_text()
+    assert "every 0.1 ps, 39.9 ps in all" in log
+    assert "settle are ramps or settling and are left out" in log
+
+
+def test_quench_leaves_the_ramp_out_bounds_the_glass_and_warns_of_langevin(tmp_path, quench_run):
+    done = analyze(tmp_path, f"trajectory={quench_run}", "analysis=[diffusion]", "run_dir=out")
+    assert done.returncode == 0, done.stderr
+    results = results_of(tmp_path / "out")
+    assert {"diffusivity.melt", "diffusivity.equilibrate"} <= results.keys()
+    assert "diffusivity.quench" not in results
+    glass = results["diffusivity.equilibrate"]
+    assert glass["value"] is None
+    assert glass["upper_bound"] > 0
+    assert results["activation_energy"]["value"] is None
+    assert "Langevin" in done.stderr
+
+
+def test_foreign_files_give_the_same_diffusivity_as_ours(tmp_path, ladder_run):
+    (_, frames, _) = load_frames(ladder_run)
+    ase.io.write(tmp_path / "600K.traj", [frames.atoms(index) for index in range(frames.num_frames)])
+    overrides = ["trajectory=600K.traj", "analysis=[diffusion]", "timestep_fs=100", "temperature_K=600"]
+    done = analyze(tmp_path, *overrides, "run_dir=foreign")
+    assert done.returncode == 0, done.stderr
+    assert (
+        analyze(tmp_path, f"trajectory={ladder_run}", "analysis=[diffusion]", "run_dir=ours").returncode == 0
+    )
+    foreign = results_of(tmp_path / "foreign")["diffusivity"]
+    ours = results_of(tmp_path / "ours")["diffusivity.rung_600K"]
+    assert foreign["value"] == pytest.approx(ours["value"], rel=1e-4)
+    assert foreign["error"] == pytest.approx(ours["error"], rel=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["trajectory=missing.h5"], "found no file"),
+        (["trajectory=frames.extxyz", "analysis=[magic]"], "expected some of protocol, structure, diffusion"),
+        (["trajectory=frames.extxyz", "analysis=[diffusion]"], "timestep_fs="),
+        (["trajectory=frames.extxyz", "timestep_fs=1", "species=Xe"], "found no Xe"),
+        (["trajectory=frames.extxyz", "temperature_K=[300,400]"], "expected one for each"),
+        (["trajectory=frames.extxyz", "directions=xw"], "expected some of x, y, z"),
+        (["trajectory=broken.h5"], "broken.h5"),
+    ],
+)
+def test_bad_input_gets_one_line(tmp_path, ladder_run, overrides, message):
+    (frames, *_) = load_frames(ladder_run)
+    ase.io.write(tmp_path / "frames.extxyz", [frames.atoms(index) for index in range(5)])
+    (tmp_path / "broken.h5").write_bytes(ladder_run.read_bytes()[:2000])
+    done = analyze(tmp_path, *overrides)
+    assert done.returncode == 1
+    assert "Traceback" not in done.stderr
+    assert message in done.stderr.strip().splitlines()[-1]
