@@ -103,6 +103,9 @@ def _fit(
     checkpoints = ModelCheckpoint(
         run.path / "checkpoints", filename="best", monitor="valid/loss", save_last=True, enable_version_counter=False
     )
+    for name in ("lightning.pytorch", "lightning.fabric"):
+        logging.getLogger(name).handlers.clear()  # Lightning's notes go to log.txt, not to the terminal
+        logging.getLogger(name).propagate = True
     callbacks: list[Callback] = [
         checkpoints,
         EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False),
@@ -127,9 +130,6 @@ def _fit(
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
-    lightning_logger = logging.getLogger("lightning.pytorch")
-    lightning_logger.handlers.clear()  # its notes go to log.txt, not to the terminal
-    lightning_logger.propagate = True
     last = run.path / "checkpoints" / "last.ckpt"
     trainer.fit(module, train_loader, valid_loader, ckpt_path=last if last.exists() else None)
     best = torch.load(run.path / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")
