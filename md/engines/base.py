@@ -20,7 +20,7 @@ from md.protocols.stages import PlannedStage
 from md.state import State, draw_velocities, remove_drift
 from md.thermo import Observation, ThermoWriter, cut_thermo, temperature_K, thermo_row
 from md.trajectory_writer import TrajectoryWriter, cut_trajectory
-from mlip.errors import ConfigError, SimulationError
+from mlip.errors import ConfigError, MlipError, SimulationError
 
 logger = logging.getLogger(__name__)
 
@@ -194,7 +194,7 @@ class _Session:
             self.engine.advance(num_steps)
             after = self.engine.state()
             check_state(after, self.state, stage, self.hottest_K)
-        except SimulationError as error:
+        except MlipError as error:  # the potential or the engine may be what refuses the atoms
             ase.io.write(self.files.final, self.state.to_atoms(), format="extxyz")
             raise SimulationError(f"{error}; the last good structure is in {self.files.final}") from None
         self.state = after
