@@ -32,7 +32,7 @@ def resolve_input(name: str | Path) -> Path:
         return path
     path = Path(text).expanduser()
     if not path.exists():
-        raise DataError(f"found no file {path} (looked from {Path.cwd()}); check the path")
+        raise DataError(f"found no file {path}; expected one, looking from {Path.cwd()}: check the path")
     return path
 
 

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from structures import SPECIES, random_structure
 
+from mlip.deploy import Potential
 from mlip.models.build import build_force_field
 from mlip.models.nequip import NequIPConfig
 
@@ -18,3 +20,26 @@ def small_force_field():
         return build_force_field(config, 3, 12.0, [1.0, 2.0, 1.5], [-1.0, 2.0, -3.0], dtype).eval()
 
     return build
+
+
+@pytest.fixture(scope="session")
+def potential_file(tmp_path_factory):
+    """A float64 NequIP of Li, P, S with random weights, as a `.mlip` file; r_max 4 A."""
+    config = NequIPConfig(r_max=4.0, num_layers=2, l_max=2, num_features=4, radial_mlp_width=8)
+    scales, shifts = (1.0, 2.0, 1.5), (-1.0, 2.0, -3.0)
+    torch.manual_seed(0)
+    force_field = build_force_field(config, len(SPECIES), 12.0, scales, shifts, torch.float64)
+    potential = Potential(
+        config=config,
+        species=SPECIES,
+        dtype="float64",
+        avg_num_neighbors=12.0,
+        energy_scales=scales,
+        energy_shifts=shifts,
+        weights=force_field.state_dict(),
+        reference_structure=random_structure("triclinic", seed=7),
+        trained_on_stress=True,
+    )
+    path = tmp_path_factory.mktemp("potential") / "random.mlip"
+    potential.save(path)
+    return path

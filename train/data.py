@@ -91,7 +91,7 @@ def load_training_data(config: DataConfig, r_max: float, seed: int, cache: Path)
     train_set = GraphDataset(train, r_max)
     valid_set = GraphDataset(valid, r_max, train_set.species)
     test_set = GraphDataset(test, r_max, train_set.species) if test else valid_set
-    return TrainingData(train_set, valid_set, test_set, compute_statistics(train, r_max, cache))
+    return TrainingData(train_set, valid_set, test_set, compute_statistics(train_set, cache))
 
 
 def training_loader(dataset: GraphDataset, batch_size: int, seed: int) -> DataLoader[Graph]:

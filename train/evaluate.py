@@ -56,9 +56,9 @@ def evaluate_frames(
 
 
 def _split_batch(graph: Graph, predicted: Prediction, frames: Sequence[Atoms]) -> list[FrameErrors]:
-    forces = np.stack([graph.forces.cpu().numpy(), predicted.forces.detach().cpu().numpy()])
-    energies = np.stack([graph.energy.cpu().numpy(), predicted.energy.detach().cpu().numpy()])
-    labels, virials = graph.stress.cpu().numpy(), predicted.virial.detach().cpu().numpy()
+    forces = np.stack([graph.forces.cpu().numpy(), predicted.forces.cpu().numpy()])
+    energies = np.stack([graph.energy.cpu().numpy(), predicted.energy.cpu().numpy()])
+    labels, virials = graph.stress.cpu().numpy(), predicted.virial.cpu().numpy()
     results = []
     start = 0
     for k, atoms in enumerate(frames):

@@ -72,7 +72,7 @@ class ForceFieldModule(LightningModule):
     def validation_step(self, graph: Graph, _: int) -> None:
         """Log the loss terms of one batch; forces need gradients here, too."""
         with torch.enable_grad():
-            prediction = Prediction(*(tensor.detach() for tensor in self(graph)))
+            prediction = self(graph)
         self._log_terms("valid", *compute_loss(self.loss_weights, prediction, graph), graph)
 
     def configure_optimizers(self) -> dict[str, Any]:

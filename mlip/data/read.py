@@ -17,8 +17,8 @@ from ase.io import read
 from ase.io.formats import string2index
 
 from mlip.data.labels import KeysRead, Labels, attach_labels
-from mlip.data.shipped import resolve
 from mlip.errors import DataError
+from mlip.inputs import resolve_input
 
 logger = logging.getLogger(__name__)
 
@@ -42,7 +42,7 @@ def read_frames(paths: str | Path | Sequence[str | Path], index: int | str | sli
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
         raise DataError("No data files were given; expected at least one: set data.train=FILE.")
-    return [frame for file in files for frame in _read_file(resolve(file), index)]
+    return [frame for file in files for frame in _read_file(resolve_input(file), index)]
 
 
 def keys_read(frames: Sequence[Atoms]) -> Counter[KeysRead]:
@@ -58,10 +58,6 @@ def keys_read(frames: Sequence[Atoms]) -> Counter[KeysRead]:
 
 
 def _read_file(path: Path, index: int | str | slice) -> list[Atoms]:
-    if not path.is_file():
-        raise DataError(
-            f"No data file {path}; expected an extxyz, ASE database or VASP output: check the path."
-        )
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty; expected at least one frame: was it written completely?")
     try:

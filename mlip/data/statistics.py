@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, fields
 from itertools import compress
 from pathlib import Path
@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from ase import Atoms
 from numpy.typing import NDArray
 
 from mlip.data.dataset import GraphDataset, data_hash
@@ -79,12 +78,11 @@ class Statistics:
         return cls(**known)
 
 
-def compute_statistics(frames: Sequence[Atoms], r_max: float, cache: Path | None = None) -> Statistics:
+def compute_statistics(dataset: GraphDataset, cache: Path | None = None) -> Statistics:
     """Compute the statistics of training frames, or take them from the cache.
 
     Args:
-        frames: The training frames, with energy and forces.
-        r_max: Cutoff radius, A.
+        dataset: The training frames and their neighbors.
         cache: Folder for JSON files keyed by the hash of frames and cutoff; no cache by default.
 
     Returns:
@@ -93,15 +91,15 @@ def compute_statistics(frames: Sequence[Atoms], r_max: float, cache: Path | None
     Raises:
         DataError: A frame lacks a label, or no atom has a neighbor.
     """
-    frames_hash = data_hash(frames)
+    frames_hash = data_hash(dataset.frames)
     if cache is None:
-        return _compute(GraphDataset(frames, r_max), frames_hash)
-    key = hashlib.sha256(f"{frames_hash} {float(r_max)!r}".encode()).hexdigest()
+        return _compute(dataset, frames_hash)
+    key = hashlib.sha256(f"{frames_hash} {dataset.r_max!r}".encode()).hexdigest()
     path = cache / f"statistics-{key[:16]}.json"
     if path.is_file():
         logger.info("Statistics of the training frames from %s", path)
         return Statistics.from_dict(json.loads(path.read_text()))
-    statistics = _compute(GraphDataset(frames, r_max), frames_hash)
+    statistics = _compute(dataset, frames_hash)
     cache.mkdir(parents=True, exist_ok=True)
     unfinished = path.with_suffix(".tmp")
     unfinished.write_text(json.dumps(statistics.to_dict(), indent=1))

@@ -73,11 +73,11 @@ class MLIPCalculator(Calculator):
         self.results: dict[str, Any] = {
             "energy": energy,
             "free_energy": energy,
-            "energies": prediction.atomic_energies.detach().cpu().numpy(),
-            "forces": prediction.forces.detach().cpu().numpy(),
+            "energies": prediction.atomic_energies.cpu().numpy(),
+            "forces": prediction.forces.cpu().numpy(),
         }
         if self.atoms.pbc.all():
-            stress = -prediction.virial[0].detach().cpu().numpy() / self.atoms.get_volume()
+            stress = -prediction.virial[0].cpu().numpy() / self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
     def _open_potential(self, dtype: str | None) -> Evaluate:

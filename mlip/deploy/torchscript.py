@@ -37,7 +37,7 @@ class PairStyleModel(nn.Module):
             torch.zeros_like(types),
         )
         return {
-            fields.ATOMIC_ENERGY: result.atomic_energies.detach().unsqueeze(-1),
+            fields.ATOMIC_ENERGY: result.atomic_energies.unsqueeze(-1),
             fields.FORCES: result.forces,
             fields.VIRIAL: result.virial,
         }
@@ -83,6 +83,8 @@ def load_torchscript(path: Path, device: str | torch.device) -> ScriptedModel:
         raise PotentialError(
             f"{path} is not a whole TorchScript file ({str(error).splitlines()[0]}); deploy the potential again"
         ) from None
+    # The profiling executor specialises on shapes that change at every step: 0.1 s more at the start, no gain after.
+    torch._C._jit_set_profiling_mode(False)
     metadata = {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}
     missing = [name for name in REQUIRED_METADATA if not metadata[name]]
     if missing:

@@ -69,6 +69,8 @@ class ForceField(nn.Module):
         gradient: Optional[Tensor] = torch.autograd.grad(  # noqa: UP045 (TorchScript)
             [atomic_energies.sum()], [edge_vec], create_graph=self.training, allow_unused=True
         )[0]
+        if not self.training:
+            atomic_energies = atomic_energies.detach()
         if gradient is None:
             gradient = torch.zeros_like(edge_vec)
         zeros = torch.zeros_like(positions)

@@ -141,7 +141,7 @@ def test_shipped_data_are_found_by_name():
     frames = read_frames("dataset:lips/small_20.extxyz")
     assert len(frames) == 20
     assert set(frames[0].get_chemical_symbols()) == {"Li", "P", "S"}
-    with pytest.raises(DataError, match=r"there are: acac/isolated_atoms\.extxyz"):
+    with pytest.raises(DataError, match=r"expected one of acac/isolated_atoms\.extxyz"):
         read_frames("dataset:nothing.extxyz")
 
 

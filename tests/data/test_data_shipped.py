@@ -3,7 +3,7 @@ import re
 
 import pytest
 
-from mlip.data.shipped import datasets_folder
+from mlip.inputs import datasets_folder
 
 ROW = re.compile(r"^\| (\S+) \| (\d+) \| ([0-9a-f]{64}) \|$", re.MULTILINE)
 FOLDER = datasets_folder()

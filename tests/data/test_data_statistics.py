@@ -34,7 +34,7 @@ def synthetic(formulas):
 
 
 def test_linear_energies_are_recovered():
-    statistics = compute_statistics(synthetic(["Li3P", "Li2S", "P2S5", "Li4P2S6"]), 5.0)
+    statistics = compute_statistics(GraphDataset(synthetic(["Li3P", "Li2S", "P2S5", "Li4P2S6"]), 5.0))
     assert statistics.species == ("Li", "P", "S")
     np.testing.assert_allclose(statistics.isolated_energies, list(ENERGIES.values()), atol=1e-9)
     assert statistics.isolated_energies_from == "least squares"
@@ -45,14 +45,14 @@ def test_lone_atoms_win_over_least_squares():
     frames = synthetic(["Li3P", "Li2S", "P2S5", "Li", "P", "S"])
     for frame in frames[:3]:
         frame.calc.results["energy"] -= 3.0 * len(frame)
-    statistics = compute_statistics(frames, 5.0)
+    statistics = compute_statistics(GraphDataset(frames, 5.0))
     np.testing.assert_allclose(statistics.isolated_energies, list(ENERGIES.values()))
     assert statistics.isolated_energies_from == "frames"
     assert statistics.energy_residual_rms == pytest.approx(0.0, abs=1e-9)
 
 
 def test_some_lone_atoms_leave_the_rest_to_least_squares():
-    statistics = compute_statistics(synthetic(["Li3P", "Li2S", "Li"]), 5.0)
+    statistics = compute_statistics(GraphDataset(synthetic(["Li3P", "Li2S", "Li"]), 5.0))
     np.testing.assert_allclose(statistics.isolated_energies, list(ENERGIES.values()), atol=1e-9)
 
 
@@ -73,7 +73,7 @@ def test_underdetermined_compositions_still_fit():
 def test_neighbors_forces_and_distances():
     crystal = labelled(bulk("Li", "bcc", a=3.5), -1.9)
     crystal.calc.results["forces"][:] = [[3.0, 0.0, 0.0]]
-    statistics = compute_statistics([crystal, *synthetic(["Li"])], 3.6)
+    statistics = compute_statistics(GraphDataset([crystal, *synthetic(["Li"])], 3.6))
     assert statistics.avg_num_neighbors == 14.0
     assert statistics.forces_rms == pytest.approx(np.sqrt(3.0))
     assert statistics.shortest_distances == {"Li-Li": pytest.approx(3.5 * np.sqrt(3) / 2)}
@@ -81,7 +81,7 @@ def test_neighbors_forces_and_distances():
 
 def test_real_data():
     frames = read_frames("dataset:lips/small_20.extxyz")
-    statistics = compute_statistics(frames, 4.5)
+    statistics = compute_statistics(GraphDataset(frames, 4.5))
     every = np.concatenate([frame.get_forces() for frame in frames])
     assert statistics.forces_rms == pytest.approx(np.sqrt(np.mean(every**2)))
     assert statistics.avg_num_neighbors == pytest.approx(18.5, abs=0.2)
@@ -89,7 +89,7 @@ def test_real_data():
 
 
 def test_json_round_trip():
-    statistics = compute_statistics(synthetic(["Li3P", "Li2S", "P2S5"]), 5.0)
+    statistics = compute_statistics(GraphDataset(synthetic(["Li3P", "Li2S", "P2S5"]), 5.0))
     assert Statistics.from_dict(json.loads(json.dumps(statistics.to_dict()))) == statistics
     with pytest.raises(DataError, match="forces_rms"):
         Statistics.from_dict(
@@ -99,20 +99,22 @@ def test_json_round_trip():
 
 def test_cache_is_used_and_keyed_by_data_and_cutoff(tmp_path, monkeypatch):
     frames = synthetic(["Li3P", "Li2S", "P2S5"])
-    first = compute_statistics(frames, 5.0, tmp_path)
+    first = compute_statistics(GraphDataset(frames, 5.0), tmp_path)
     (file,) = tmp_path.iterdir()
     marked = first.to_dict() | {"forces_rms": 123.0}
     file.write_text(json.dumps(marked))
-    assert compute_statistics(frames, 5.0, tmp_path).forces_rms == 123.0
-    assert compute_statistics(frames, 4.0, tmp_path).forces_rms == first.forces_rms
+    assert compute_statistics(GraphDataset(frames, 5.0), tmp_path).forces_rms == 123.0
+    assert compute_statistics(GraphDataset(frames, 4.0), tmp_path).forces_rms == first.forces_rms
     frames[0].calc.results["forces"][0, 0] += 1e-9
-    assert compute_statistics(frames, 5.0, tmp_path).forces_rms == pytest.approx(first.forces_rms)
+    assert compute_statistics(GraphDataset(frames, 5.0), tmp_path).forces_rms == pytest.approx(
+        first.forces_rms
+    )
     assert len(list(tmp_path.iterdir())) == 3
 
 
 def test_no_neighbors_is_an_error():
     with pytest.raises(DataError, match="neighbor"):
-        compute_statistics(synthetic(["Li", "S"]), 5.0)
+        compute_statistics(GraphDataset(synthetic(["Li", "S"]), 5.0))
 
 
 def test_hash_sees_structures_labels_and_order():

@@ -1,0 +1,89 @@
+"""Deployment: the file gives the potential's numbers, carries the pair style's metadata, or does not exist."""
+
+import json
+
+import numpy as np
+import pytest
+import torch
+from structures import random_structure
+
+from mlip.deploy import MLIPCalculator, Potential, deploy_potential
+from mlip.deploy.torchscript import save_torchscript
+from mlip.deploy.verify import verify_deployment
+from mlip.errors import PotentialError
+from mlip.nn.derivatives import Prediction
+
+
+@pytest.fixture(scope="module")
+def deployed(potential_file, tmp_path_factory):
+    return deploy_potential(potential_file, tmp_path_factory.mktemp("deployed"), device="cpu")
+
+
+@pytest.mark.parametrize("kind", ["triclinic", "slab", "molecule", "small_cell", "atom"])
+def test_same_numbers_as_the_potential(potential_file, deployed, kind):
+    atoms = random_structure(kind, seed=5)
+    atoms.calc = MLIPCalculator(potential_file, device="cpu")
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    atoms.calc = MLIPCalculator(deployed, device="cpu")
+    assert atoms.get_potential_energy() == pytest.approx(energy, rel=1e-12)
+    np.testing.assert_allclose(atoms.get_forces(), forces, rtol=1e-9, atol=1e-11)
+
+
+def test_metadata_and_manifest(deployed, potential_file):
+    extra = dict.fromkeys(("r_max", "num_types", "type_names", "allow_tf32", "model_dtype"), "")
+    torch.jit.load(str(deployed), _extra_files=extra)
+    assert extra["type_names"].decode().split() == ["Li", "P", "S"]
+    assert float(extra["r_max"]) == Potential.load(potential_file).config.r_max
+    manifest = json.loads((deployed.parent / "manifest.json").read_text())
+    assert manifest["differences"]["forces"] <= 1e-9
+
+
+def test_float32_deployment_passes_its_own_verification(potential_file, tmp_path):
+    file = deploy_potential(potential_file, tmp_path / "single.nequip.pth", device="cpu", dtype="float32")
+    assert MLIPCalculator(file, device="cpu").species == ("Li", "P", "S")
+
+
+@pytest.mark.parametrize("fault", ["energy", "forces", "virial"])
+def test_a_file_with_other_numbers_is_refused(potential_file, tmp_path, fault):
+    """Deploy a model with one output spoilt; verification must notice each."""
+    potential = Potential.load(potential_file)
+    spoilt = _Spoilt(potential.force_field(), fault)
+    path = tmp_path / "spoilt.nequip.pth"
+    metadata = {
+        "r_max": str(potential.config.r_max),
+        "num_types": "3",
+        "type_names": "Li P S",
+        "allow_tf32": "0",
+        "model_dtype": "float64",
+    }
+    save_torchscript(spoilt, metadata, path)
+    with pytest.raises(PotentialError, match="not deployed"):
+        verify_deployment(potential_file, path, potential.reference_structure, "float64", "cpu")
+
+
+class _Spoilt(torch.nn.Module):
+    """A force field whose energy is off by a little, or whose forces or virial have the wrong sign."""
+
+    def __init__(self, force_field, fault):
+        super().__init__()
+        self.force_field = force_field
+        self.energy_factor = 1.0 + 1e-6 if fault == "energy" else 1.0
+        self.forces_factor = -1.0 if fault == "forces" else 1.0
+        self.virial_factor = -1.0 if fault == "virial" else 1.0
+
+    def forward(
+        self,
+        positions: torch.Tensor,
+        species: torch.Tensor,
+        edge_index: torch.Tensor,
+        edge_shift: torch.Tensor,
+        cell: torch.Tensor,
+        batch: torch.Tensor,
+    ) -> Prediction:
+        out = self.force_field(positions, species, edge_index, edge_shift, cell, batch)
+        return Prediction(
+            out.energy,
+            out.atomic_energies * self.energy_factor,
+            out.forces * self.forces_factor,
+            out.virial * self.virial_factor,
+        )
