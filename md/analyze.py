@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ase import Atoms
 from omegaconf import DictConfig, OmegaConf
 
 from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
@@ -83,28 +84,19 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
     """
     chosen = _chosen_analyses(config)
     stretches = _load_all(paths, config)
+    parts = {
+        "protocol": lambda: _analyze_protocol(paths, folder),
+        "structure": lambda: _analyze_structure(stretches, config, folder),
+        "diffusion": lambda: _analyze_diffusion(stretches, config, folder),
+    }
     entries: Entries = {}
     sections: list[Section] = []
     highlights: list[Highlight] = []
-    if "structure" in chosen:
-        section, found = _structure(stretches, config, folder)
-        sections.append(section)
-        entries |= found
-    if "diffusion" in chosen:
-        transport = analyze_transport(
-            stretches,
-            as_names(config.species) or None,
-            config.hop_distance_A,
-            config.directions,
-            config.charge,
-        )
-        for warning in collect_warnings(transport):
-            logger.warning(warning)
-        sections.append(transport_section(transport, folder, config.directions))
-        highlights = transport_highlights(transport)
-        entries |= transport_entries(transport)
-    if "protocol" in chosen:
-        sections += _protocols(paths, folder)
+    for name in chosen:
+        part = parts[name]()
+        entries |= part.entries
+        sections += part.sections
+        highlights += part.highlights
     for name, entry in entries.items():
         if not name.startswith(_MANY):
             logger.info("%s", _line(name, entry))
@@ -143,7 +135,7 @@ def _per_trajectory(value: Any, count: int) -> list[float | None]:
     return [None if each is None else float(each) for each in values]
 
 
-def _structure(stretches: Sequence[Frames], config: DictConfig, folder: Path) -> tuple[Section, Entries]:
+def _analyze_structure(stretches: Sequence[Frames], config: DictConfig, folder: Path) -> Analysis:
     results = analyze_structure(stretches, config.r_max)
     reference: Mapping[tuple[str, str], RadialDistribution] = {}
     label = "reference"
@@ -152,21 +144,34 @@ def _structure(stretches: Sequence[Frames], config: DictConfig, folder: Path) ->
         (frames, *_) = load_frames(path)
         reference, label = compute_rdf(frames, r_max=config.r_max), f"reference ({path.name})"
     section = structure_section(results, folder, reference, label)
-    last = stretches[-1]
-    name = structure_label(last, len(stretches) - 1)
-    picture = picture_figure(last.atoms(-1), folder, f"The last frame of {name}.")
-    return replace(section, figures=[picture, *section.figures]), structure_entries(results)
+    picture = picture_figure(_first_and_last(stretches), folder, "First and last frame that was analysed.")
+    section = replace(section, figures=[picture, *section.figures])
+    return Analysis(structure_entries(results), [section], [])
 
 
-def _protocols(paths: Sequence[Path], folder: Path) -> list[Section]:
+def _analyze_diffusion(stretches: Sequence[Frames], config: DictConfig, folder: Path) -> Analysis:
+    species = as_names(config.species) or None
+    transport = analyze_transport(stretches, species, config.hop_distance_A, config.directions, config.charge)
+    for warning in collect_warnings(transport):
+        logger.warning(warning)
+    section = transport_section(transport, folder, config.directions)
+    return Analysis(transport_entries(transport), [section], transport_highlights(transport))
+
+
+def _first_and_last(stretches: Sequence[Frames]) -> dict[str, Atoms]:
+    names = [structure_label(frames, number) for number, frames in enumerate(stretches)]
+    return {f"first of {names[0]}": stretches[0].atoms(0), f"last of {names[-1]}": stretches[-1].atoms(-1)}
+
+
+def _analyze_protocol(paths: Sequence[Path], folder: Path) -> Analysis:
     """One chapter for each run of ours; other files bring no table of temperatures and pressures."""
     ours = [path for path in paths if path.suffix == _H5MD and path.with_name("thermo.csv").exists()]
-    return [
-        protocol_section(
-            read_protocol_record(path), folder, f"protocol_{number}" if len(ours) > 1 else "protocol"
-        )
-        for number, path in enumerate(ours, 1)
+    names = ["protocol"] if len(ours) == 1 else [f"protocol_{number}" for number in range(1, len(ours) + 1)]
+    sections = [
+        protocol_section(read_protocol_record(path), folder, name)
+        for path, name in zip(ours, names, strict=True)
     ]
+    return Analysis({}, sections, [])
 
 
 def _describe(paths: Sequence[Path]) -> str:

@@ -16,7 +16,7 @@ from mlip.errors import DataError
 _SMOOTHING_A = 0.05
 _PROMINENCE = 0.15
 # a peak that holds fewer neighbors is a chance encounter, not a shell
-_SMALLEST_SHELL = 0.1
+SMALLEST_SHELL = 0.1
 
 
 @dataclass(frozen=True)
@@ -104,7 +104,9 @@ def _normalise(
     return RadialDistribution(pair, r, g, running, peak, minimum, len(counts), method)
 
 
-def find_first_shell(r: np.ndarray, g: np.ndarray, running: np.ndarray) -> tuple[float | None, float | None]:
+def find_first_shell(
+    r: np.ndarray, g: np.ndarray, running: np.ndarray, smallest_shell: float = SMALLEST_SHELL
+) -> tuple[float | None, float | None]:
     """Find the first peak of g(r) that holds a shell, and the minimum behind it.
 
     Where g(r) stays at its lowest over a range, as between the shells of a crystal, the minimum is the
@@ -114,6 +116,7 @@ def find_first_shell(r: np.ndarray, g: np.ndarray, running: np.ndarray) -> tuple
         r: distances, evenly spaced, shape (R,), A.
         g: g(r), shape (R,).
         running: neighbors within each distance, shape (R,).
+        smallest_shell: neighbors that a shell holds at least.
 
     Returns:
         Distance of the first peak and of the minimum after it in A, each None where there is none.
@@ -125,7 +128,7 @@ def find_first_shell(r: np.ndarray, g: np.ndarray, running: np.ndarray) -> tuple
     for number, peak in enumerate(peaks):
         end = peaks[number + 1] if number + 1 < len(peaks) else min(2 * peak, len(r) - 1)
         minimum = _middle_of_lowest(smooth, peak, end)
-        if smooth[peak] > 1.0 and running[minimum] >= _SMALLEST_SHELL:
+        if smooth[peak] > 1.0 and running[minimum] >= smallest_shell:
             return float(r[peak]), float(r[minimum])
     return None, None
 

@@ -8,7 +8,7 @@ from md.analysis.conductivity import ION_CHARGES, Conductivity, compute_conducti
 from md.analysis.diffusion import Diffusivity, estimate_diffusivity
 from md.analysis.frames import Frames
 from md.analysis.msd import MeanSquaredDisplacement, compute_msd
-from md.analysis.rdf import compute_rdf
+from md.analysis.rdf import compute_rdf, find_first_shell
 
 
 @dataclass(frozen=True)
@@ -55,14 +55,13 @@ def analyze_transport(
     Args:
         stretches: frames of each run or stage.
         species: symbols; by default the cations that can be mobile, or everything if there is none.
-        hop_distance_A: site-to-site distance; by default the first peak of each species' own g(r).
+        hop_distance_A: site-to-site distance; by default from each species' own g(r).
         directions: Cartesian directions to sum over.
         charge: charge of an ion in e; by default that of the element in a solid electrolyte.
     """
     chosen = tuple(species) if species else mobile_species(stretches[0])
-    measured = tuple(
-        _measure_stretch(frames, chosen, hop_distance_A, directions, charge) for frames in stretches
-    )
+    hops = {symbol: hop_distance_A or find_hop_distance(stretches, symbol) for symbol in chosen}
+    measured = tuple(_measure_stretch(frames, hops, directions, charge) for frames in stretches)
     return Transport(chosen, measured, {symbol: fit for symbol in chosen if (fit := _fit(measured, symbol))})
 
 
@@ -72,26 +71,32 @@ def mobile_species(frames: Frames) -> tuple[str, ...]:
     return cations or tuple(frames.species)
 
 
-def find_hop_distance(frames: Frames, symbol: str) -> float:
-    """Site-to-site distance of a species in A: first peak of its g(r), or its mean spacing without one."""
-    peak = compute_rdf(frames, [(symbol, symbol)], max_frames=50)[symbol, symbol].first_peak_A
+def find_hop_distance(stretches: Sequence[Frames], symbol: str) -> float:
+    """Find the site-to-site distance of a species in A: the first shell of its own g(r).
+
+    The largest over the stretches is taken, the strictest gate; where there is no shell of at least one
+    neighbor, the mean spacing of the ions.
+    """
+    return max(_site_distance(frames, symbol) for frames in stretches)
+
+
+def _site_distance(frames: Frames, symbol: str) -> float:
+    rdf = compute_rdf(frames, [(symbol, symbol)], max_frames=50)[symbol, symbol]
+    peak, _ = find_first_shell(rdf.r, rdf.g, rdf.running, smallest_shell=1.0)
     spacing = (frames.volumes.mean() / len(frames.select(symbol))) ** (1 / 3)
     return peak if peak is not None else float(spacing)
 
 
 def _measure_stretch(
     frames: Frames,
-    species: Sequence[str],
-    hop_distance_A: float | None,
+    hops: Mapping[str, float],
     directions: str,
     charge: float | None,
 ) -> StretchTransport:
-    msd = {symbol: compute_msd(frames, symbol) for symbol in dict.fromkeys([*species, *frames.species])}
+    msd = {symbol: compute_msd(frames, symbol) for symbol in dict.fromkeys([*hops, *frames.species])}
     diffusivity = {
-        symbol: estimate_diffusivity(
-            msd[symbol], hop_distance_A or find_hop_distance(frames, symbol), directions, frames.thermostat
-        )
-        for symbol in species
+        symbol: estimate_diffusivity(msd[symbol], hop_distance_A, directions, frames.thermostat)
+        for symbol, hop_distance_A in hops.items()
     }
     conductivity = {}
     for symbol, result in diffusivity.items():

@@ -1,7 +1,9 @@
 """A picture of a structure: shaded atoms, bonds of the covalent units, edges of the cell."""
 
+from collections.abc import Mapping
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -13,7 +15,7 @@ from matplotlib.lines import Line2D
 
 from md.analysis.pairs import find_pairs
 from md.report.spheres import render_spheres
-from mlip.report.figures import new_axes, save_figure
+from mlip.report.figures import new_panels, save_figure
 from mlip.report.html import FigureBlock
 
 ELEMENT_COLORS = {
@@ -71,15 +73,27 @@ def draw_structure(axes: Axes, atoms: Atoms, turn_deg: float = 24.0, tilt_deg: f
     axes.legend(handles=handles, loc="upper center", bbox_to_anchor=(0.5, 0.0), ncols=len(handles))
 
 
-def picture_figure(atoms: Atoms, folder: Path, caption: str, name: str = "structure") -> FigureBlock:
-    """Draw a structure as a figure of a report; the CSV behind it holds the positions."""
-    with new_axes("", "", size=(5.6, 5.6)) as (figure, axes):
-        draw_structure(axes, atoms)
-        table = {"symbol": atoms.get_chemical_symbols()} | {
-            f"{axis}_A": atoms.positions[:, column] for column, axis in enumerate("xyz")
-        }
+def picture_figure(
+    structures: Mapping[str, Atoms], folder: Path, caption: str, name: str = "structure"
+) -> FigureBlock:
+    """Draw structures side by side as a figure of a report; the CSV behind it holds the positions.
+
+    Args:
+        structures: title -> structure.
+        folder: where PNG and CSV go.
+        caption: what they are.
+        name: file name of the figure.
+    """
+    table: dict[str, Any] = {}
+    with new_panels(1, len(structures), (4.8 * len(structures), 4.9)) as (figure, panels):
+        for axes, (title, atoms) in zip(panels, structures.items(), strict=True):
+            draw_structure(axes, atoms)
+            axes.set_title(title)
+            table[f"{title}: symbol"] = atoms.get_chemical_symbols()
+            for column, axis in enumerate("xyz"):
+                table[f"{title}: {axis}_A"] = atoms.positions[:, column]
         path = save_figure(figure, folder / f"{name}.png", table)
-    return FigureBlock(path, caption)
+    return FigureBlock(path, caption, wide=len(structures) > 1)
 
 
 def _view_matrix(turn_deg: float, tilt_deg: float) -> np.ndarray:

@@ -195,8 +195,10 @@ def plot_coordination(axes: Axes, curves: Mapping[str, Coordination], colors: Se
         offset = (index - (len(curves) - 1) / 2) * width
         axes.bar(numbers + offset, 100 * result.fractions, width=0.92 * width, color=color, label=label)
     present = np.concatenate([np.flatnonzero(result.fractions > 0.002) for result in curves.values()])
-    axes.set_xlim(present.min() - 0.7, present.max() + 0.7)
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True))
+    # at least three numbers wide, so that a single bar does not fill the panel
+    room = max(0.7, 1.6 - np.ptp(present) / 2)
+    axes.set_xlim(present.min() - room, present.max() + room)
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, min_n_ticks=1))
     axes.grid(visible=False, axis="x")
     centre, neighbor = next(iter(curves.values())).pair
     axes.set_title(f"{neighbor} around {centre}")
@@ -209,6 +211,7 @@ def plot_series(
     color: Any,
     target: np.ndarray | None = None,
     smooth: int = 1,
+    breaks_ps: Sequence[float] = (),
 ) -> None:
     """Draw a thermodynamic quantity along a run, with a running mean and what the thermostat aimed at.
 
@@ -219,12 +222,16 @@ def plot_series(
         color: colour of the curve.
         target: target of the thermostat, shape (T,), or None.
         smooth: samples in the running mean; 1 draws the series alone.
+        breaks_ps: times that the running mean does not reach across, such as the ends of stages.
     """
     axes.plot(times_ps, values, color=color, linewidth=0.8, alpha=0.4 if smooth > 1 else 1.0)
     if smooth > 1:
-        mean = np.convolve(values, np.full(smooth, 1 / smooth), mode="valid")
-        first = (smooth - 1) // 2
-        axes.plot(times_ps[first : first + len(mean)], mean, color=color, linewidth=1.8)
+        pieces = np.searchsorted(times_ps, np.asarray(breaks_ps), side="right")
+        for inside in np.split(np.arange(len(times_ps)), pieces):
+            if len(inside) >= smooth:
+                mean = np.convolve(values[inside], np.full(smooth, 1 / smooth), mode="valid")
+                middle = times_ps[inside][(smooth - 1) // 2 :][: len(mean)]
+                axes.plot(middle, mean, color=color, linewidth=1.8)
     if target is not None:
         axes.plot(times_ps, target, color=INK, linewidth=1.0, linestyle="--", label="target")
 

@@ -82,10 +82,11 @@ def protocol_section(record: ProtocolRecord, folder: Path, name: str = "protocol
     times = record.series["time_ps"]
     shown = {column: label for column, label in _PANELS.items() if _worth_showing(record.series[column])}
     smooth = max(1, len(times) // _SMOOTHED_SHARE)
+    ends = [end for _, _, end in record.stages[:-1]]
     with new_panels(len(shown), 1, (9.6, _PANEL_HEIGHT * len(shown) + 0.7), share_x=True) as (figure, panels):
         for number, (axes, (column, label)) in enumerate(zip(panels, shown.items(), strict=True)):
             target = record.target_K if column == "temperature_K" else None
-            plot_series(axes, times, record.series[column], PALETTE[number], target, smooth)
+            plot_series(axes, times, record.series[column], PALETTE[number], target, smooth, ends)
             shade_stages(axes, record.stages, named=number == 0)
             axes.set_ylabel(label)
             axes.set_xlim(times[0], times[-1])

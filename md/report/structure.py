@@ -81,7 +81,11 @@ def structure_label(frames: Frames, number: int) -> str:
     """How a stretch is called in the legends of g(r)."""
     if frames.label:
         return frames.label.replace("_", " ")
-    return f"{frames.temperature_K:.0f} K" if frames.temperature_K is not None else f"run {number + 1}"
+    return (
+        f"{frames.temperature_K:.0f} K"
+        if frames.temperature_K is not None
+        else f"trajectory {number}".rstrip(" 0")
+    )
 
 
 def _labels(stretches: Sequence[StretchStructure]) -> list[str]:

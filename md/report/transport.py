@@ -215,6 +215,8 @@ def _text(result: Any) -> str:
     if result.value is None:
         return f"< {_scientific(result.upper_bound)}"
     exponent = int(f"{result.value:e}".split("e")[1])
+    if exponent in (-1, 0, 1):
+        return f"{result.value:.2f} ± {result.error:.2f}"
     scale = 10.0**exponent
     return f"({result.value / scale:.2f} ± {result.error / scale:.2f}) × 10{_superscript(exponent)}"
 

@@ -51,7 +51,7 @@ def test_picture_shows_every_species_in_its_legend(tmp_path):
     with new_axes("", "") as (_, axes):
         draw_structure(axes, atoms)
         assert [text.get_text() for text in axes.get_legend().get_texts()] == ["Li", "S"]
-    figure = picture_figure(atoms, tmp_path, "A crystal")
+    figure = picture_figure({"crystal": atoms}, tmp_path, "A crystal")
     assert figure.path.with_suffix(".csv").read_text().count("\n") == 13
 
 
