@@ -26,7 +26,7 @@ logger = logging.getLogger(__name__)
 
 CHECKPOINT_INTERVAL_S = 30.0
 # Atoms are checked, and the progress bar moves, at least this often.
-STEPS_PER_ADVANCE = 100
+STEPS_PER_ADVANCE = 25
 _FS_PER_NS = 1e6
 _SECONDS_PER_DAY = 86400.0
 

@@ -117,7 +117,7 @@ def test_both_engines_have_the_same_means(argon, plan, keys):
     )
     state = first_state(State.from_atoms(argon), stages, seed=1)
     means = {}
-    for name, engine, samples in (("ase", ase_engine(), 150), ("lammps", lammps_engine(), 1500)):
+    for name, engine, samples in (("ase", ase_engine(), 60), ("lammps", lammps_engine(), 1500)):
         engine.begin(stage, state)
         engine.advance(300)
         rows = []
@@ -126,7 +126,7 @@ def test_both_engines_have_the_same_means(argon, plan, keys):
             rows.append(thermo_row(engine.state(), stage, engine.observe()))
         means[name] = {key: np.mean([getattr(row, key) for row in rows]) for key in vars(rows[0])}
     assert means["lammps"]["temperature_K"] == pytest.approx(40, rel=0.04)
-    assert means["ase"]["temperature_K"] == pytest.approx(40, rel=0.08)
+    assert means["ase"]["temperature_K"] == pytest.approx(40, rel=0.12)
     assert means["lammps"]["volume_A3"] == pytest.approx(means["ase"]["volume_A3"], rel=0.03)
     if stage.stage.ensemble == "npt":
         assert means["lammps"]["pressure_GPa"] == pytest.approx(0.3, abs=0.03)
