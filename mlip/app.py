@@ -1,4 +1,4 @@
-"""The frame around every verb: Hydra composes its config, a run directory is opened, errors become one line."""
+"""The frame around every verb: Hydra composes the config, a run directory opens, errors become one line."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -49,7 +49,9 @@ def application(
         except (HydraException, OmegaConfBaseException) as error:
             if traceback_wanted:
                 raise
-            raise SystemExit(f"mlip {verb}: {_one_line(error)}; `mlip {verb} --help` shows every key") from None
+            raise SystemExit(
+                f"mlip {verb}: {_one_line(error)}; `mlip {verb} --help` shows every key"
+            ) from None
 
     return main
 
@@ -92,5 +94,12 @@ def _run_dir(config: dict[str, Any]) -> Path:
 def _one_line(error: Exception) -> str:
     """The first sentences of a Hydra message, without its internals."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    internals = ("full_key", "object_type", "reference_type", "To append", "Available options", "Config search path")
+    internals = (
+        "full_key",
+        "object_type",
+        "reference_type",
+        "To append",
+        "Available options",
+        "Config search path",
+    )
     return " ".join(line for line in lines[:3] if not line.startswith(internals))

@@ -52,5 +52,6 @@ def main() -> None:
     except KeyboardInterrupt:
         raise SystemExit(130) from None
 
+
 if __name__ == "__main__":
     main()

@@ -1,4 +1,4 @@
-"""Errors that a user meets. Each message says in one line what was found, what was expected, how to mend it."""
+"""Errors that a user meets. A message says in one line what was found, what was expected, how to mend it."""
 
 
 class MlipError(Exception):

@@ -46,7 +46,9 @@ def datasets_folder() -> Path:
     for folder in (package / "datasets", package.parent / "datasets"):
         if folder.is_dir():
             return folder
-    raise DataError(f"found no datasets/ beside {package}; the installation is incomplete: install vitreous again")
+    raise DataError(
+        f"found no datasets/ beside {package}; the installation is incomplete: install vitreous again"
+    )
 
 
 def as_names(value: str | Path | Sequence[str | Path] | None) -> list[str]:

@@ -7,7 +7,6 @@ hashes of inputs, state) and `log.txt` there. The same command again continues a
 import fcntl
 import json
 import logging
-import os
 import platform
 import subprocess
 import sys
@@ -109,7 +108,9 @@ def _read_provenance(path: Path) -> dict[str, Any] | None:
     try:
         return json.loads(file.read_text())
     except ValueError as error:
-        raise ConfigError(f"found an unreadable {file} ({error}); delete it or choose another run_dir=") from None
+        raise ConfigError(
+            f"found an unreadable {file} ({error}); delete it or choose another run_dir="
+        ) from None
 
 
 def _refuse_other_run(
@@ -161,7 +162,9 @@ def _locked_log(path: Path) -> Iterator[IO[str]]:
         try:
             fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise ConfigError(f"another process is running in {path}; wait for it or choose another run_dir=") from None
+            raise ConfigError(
+                f"another process is running in {path}; wait for it or choose another run_dir="
+            ) from None
         yield stream
 
 
@@ -232,7 +235,7 @@ def _version(distribution: str) -> str | None:
 
 
 def _git_hash() -> str | None:
-    """Commit of the checkout that holds this file, `-dirty` if it was changed; None for an installed wheel."""
+    """Commit of the checkout that holds this file, `-dirty` if changed; None for an installed wheel."""
     command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
@@ -244,4 +247,4 @@ def _write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write so that a kill leaves either the old file or the new one."""
     temporary = path.with_suffix(".json.tmp")
     temporary.write_text(json.dumps(content, indent=2))
-    os.replace(temporary, path)
+    temporary.replace(path)

@@ -18,7 +18,7 @@ SECONDS_BETWEEN_LINES = 10.0
 class MetricsTable(Callback):
     """Append one row per epoch to `metrics.csv`, and a line to the log now and then.
 
-    Rows of epochs that a resumed run repeats are cut off first, so that the table of a killed and continued run
+    Rows of epochs that a resumed run repeats are cut off first: the table of a killed and continued run
     equals that of an unbroken one.
 
     Args:
@@ -35,13 +35,19 @@ class MetricsTable(Callback):
         if not self.path.exists():
             return
         with self.path.open() as stream:
-            rows = [row for row in csv.reader(stream) if row and (row[0] == "epoch" or int(row[0]) < trainer.current_epoch)]
+            rows = [
+                row
+                for row in csv.reader(stream)
+                if row and (row[0] == "epoch" or int(row[0]) < trainer.current_epoch)
+            ]
         with self.path.open("w", newline="") as stream:
             csv.writer(stream).writerows(rows)
 
     def on_train_epoch_end(self, trainer: Trainer, pl_module: LightningModule) -> None:
         """Write the epoch's row."""
-        metrics = dict(_with_root(name, value.item()) for name, value in sorted(trainer.callback_metrics.items()))
+        metrics = dict(
+            _with_root(name, value.item()) for name, value in sorted(trainer.callback_metrics.items())
+        )
         _require_finite(metrics, trainer.current_epoch)
         row = {"epoch": trainer.current_epoch, "lr": trainer.optimizers[0].param_groups[0]["lr"], **metrics}
         is_new = not self.path.exists()
@@ -71,6 +77,6 @@ def _with_root(name: str, value: float) -> tuple[str, float]:
 def _require_finite(metrics: dict[str, float], epoch: int) -> None:
     if not all(math.isfinite(value) for value in metrics.values()):
         raise MlipError(
-            f"training diverged in epoch {epoch}: the loss is not a number; lower optimizer.lr or check the data; "
-            "checkpoints/best.ckpt holds the best epoch before"
+            f"training diverged in epoch {epoch}: the loss is not a number; lower optimizer.lr or check the "
+            "data; checkpoints/best.ckpt holds the best epoch before"
         )

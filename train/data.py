@@ -1,7 +1,6 @@
 """From data files to batches: read, preflight, split, statistics, graphs."""
 
 import logging
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,7 +10,7 @@ from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
 from mlip.data.dataset import GraphDataset
-from mlip.data.graph import Graph, collate
+from mlip.data.graph import LabelledGraph, collate
 from mlip.data.preflight import run_preflight
 from mlip.data.read import read_frames
 from mlip.data.splits import split_frames
@@ -94,21 +93,25 @@ def load_training_data(config: DataConfig, r_max: float, seed: int, cache: Path)
     return TrainingData(train_set, valid_set, test_set, compute_statistics(train_set, cache))
 
 
-def training_loader(dataset: GraphDataset, batch_size: int, seed: int) -> DataLoader[Graph]:
+def training_loader(dataset: GraphDataset, batch_size: int, seed: int) -> DataLoader[LabelledGraph]:
     """Batches in an order that depends on seed and epoch alone, so that a resumed run repeats it."""
-    sampler: DistributedSampler[Graph] = DistributedSampler(dataset, num_replicas=1, rank=0, shuffle=True, seed=seed)
+    sampler: DistributedSampler[LabelledGraph] = DistributedSampler(
+        dataset, num_replicas=1, rank=0, shuffle=True, seed=seed
+    )
     return DataLoader(dataset, batch_size=batch_size, sampler=sampler, collate_fn=collate)
 
 
-def evaluation_loader(dataset: GraphDataset, batch_size: int) -> DataLoader[Graph]:
+def evaluation_loader(dataset: GraphDataset, batch_size: int) -> DataLoader[LabelledGraph]:
     """Batches in the order of the frames."""
     return DataLoader(dataset, batch_size=batch_size, shuffle=False, collate_fn=collate)
 
 
-def _choose(frames: Sequence[Atoms], number: int | None, seed: int) -> Sequence[Atoms]:
+def _choose(frames: list[Atoms], number: int | None, seed: int) -> list[Atoms]:
     if number is None:
         return frames
     if number > len(frames):
-        raise ConfigError(f"found data.num_train={number}; the training frames are {len(frames)} after the split")
+        raise ConfigError(
+            f"found data.num_train={number}; the training frames are {len(frames)} after the split"
+        )
     chosen = np.random.default_rng(seed).permutation(len(frames))[:number]
     return [frames[i] for i in sorted(chosen)]

@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mlip.app import application
 from mlip.data.dataset import GraphDataset
-from mlip.data.graph import Graph
+from mlip.data.graph import LabelledGraph
 from mlip.data.preflight import run_preflight
 from mlip.data.read import read_frames
 from mlip.deploy.calculator import select_device
@@ -55,7 +55,7 @@ def evaluate_frames(
     return results
 
 
-def _split_batch(graph: Graph, predicted: Prediction, frames: Sequence[Atoms]) -> list[FrameErrors]:
+def _split_batch(graph: LabelledGraph, predicted: Prediction, frames: Sequence[Atoms]) -> list[FrameErrors]:
     forces = np.stack([graph.forces.cpu().numpy(), predicted.forces.cpu().numpy()])
     energies = np.stack([graph.energy.cpu().numpy(), predicted.energy.cpu().numpy()])
     labels, virials = graph.stress.cpu().numpy(), predicted.virial.cpu().numpy()
@@ -84,7 +84,9 @@ def write_predictions(frames: Sequence[Atoms], results: Sequence[FrameErrors], p
         copy = atoms.copy()
         stress = {} if result.stress is None else {"stress": result.stress[1]}
         energy = float(result.energy[1] * len(atoms))
-        copy.calc = SinglePointCalculator(copy, energy=energy, free_energy=energy, forces=result.forces[1], **stress)
+        copy.calc = SinglePointCalculator(
+            copy, energy=energy, free_energy=energy, forces=result.forces[1], **stress
+        )
         predicted.append(copy)
     ase.io.write(path, predicted, format="extxyz")
 

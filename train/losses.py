@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from mlip.data.graph import Graph
+from mlip.data.graph import LabelledGraph
 from mlip.errors import ConfigError
 from mlip.nn.derivatives import Prediction
 
@@ -14,8 +14,9 @@ from mlip.nn.derivatives import Prediction
 class LossWeights:
     """Weights of the loss.
 
-    loss = energy <(dE / N)^2> + forces <|dF|^2> + stress <(V dstress / N)^2>, in eV^2 and eV^2/A^2. Stress enters
-    as a virial per atom: vacuum in a slab does not change its weight. Frames without stress carry none.
+    loss = energy <(dE / N)^2> + forces <|dF|^2> + stress <(V dstress / N)^2>, in eV^2 and eV^2/A^2. Stress
+    enters as a virial per atom: vacuum in a slab does not change its weight. Frames without stress have no
+    such term.
 
     Raises:
         ConfigError: A weight is negative or all are zero.
@@ -31,7 +32,9 @@ class LossWeights:
             raise ConfigError(f"found loss weights {weights}; expected non-negative numbers, not all zero")
 
 
-def compute_loss(weights: LossWeights, predicted: Prediction, target: Graph) -> tuple[Tensor, dict[str, Tensor]]:
+def compute_loss(
+    weights: LossWeights, predicted: Prediction, target: LabelledGraph
+) -> tuple[Tensor, dict[str, Tensor]]:
     """Weighted loss of a labelled batch and its unweighted terms.
 
     Args:

@@ -2,13 +2,13 @@
 
 import math
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 from lightning.pytorch import LightningModule
+from lightning.pytorch.utilities.types import OptimizerLRSchedulerConfig
 from torch import Tensor
 
-from mlip.data.graph import Graph
+from mlip.data.graph import LabelledGraph
 from mlip.errors import ConfigError
 from mlip.nn.derivatives import ForceField, Prediction
 from train.losses import LossWeights, compute_loss
@@ -57,25 +57,25 @@ class ForceFieldModule(LightningModule):
         self.optimizer = optimizer
         self.steps_per_epoch = steps_per_epoch
 
-    def forward(self, graph: Graph) -> Prediction:
+    def forward(self, graph: LabelledGraph) -> Prediction:
         """Predict a batch."""
         return self.force_field(
             graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
         )
 
-    def training_step(self, graph: Graph, _: int) -> Tensor:
+    def training_step(self, graph: LabelledGraph, _: int) -> Tensor:
         """Loss of one batch."""
         loss, terms = compute_loss(self.loss_weights, self(graph), graph)
         self._log_terms("train", loss, terms, graph)
         return loss
 
-    def validation_step(self, graph: Graph, _: int) -> None:
+    def validation_step(self, graph: LabelledGraph, _: int) -> None:
         """Log the loss terms of one batch; forces need gradients here, too."""
         with torch.enable_grad():
             prediction = self(graph)
         self._log_terms("valid", *compute_loss(self.loss_weights, prediction, graph), graph)
 
-    def configure_optimizers(self) -> dict[str, Any]:
+    def configure_optimizers(self) -> OptimizerLRSchedulerConfig:
         """Adam and its schedule, stepped after every batch."""
         settings = self.optimizer
         adam = torch.optim.AdamW(self.parameters(), lr=settings.lr, weight_decay=settings.weight_decay)
@@ -92,6 +92,6 @@ class ForceFieldModule(LightningModule):
         decay = (epochs - self.optimizer.warmup_epochs) / max(max_epochs - self.optimizer.warmup_epochs, 1e-9)
         return 0.5 * (1.0 + math.cos(math.pi * min(decay, 1.0)))
 
-    def _log_terms(self, stage: str, loss: Tensor, terms: dict[str, Tensor], graph: Graph) -> None:
+    def _log_terms(self, stage: str, loss: Tensor, terms: dict[str, Tensor], graph: LabelledGraph) -> None:
         values = {f"{stage}/loss": loss} | {f"{stage}/{k}_mse": v.detach() for k, v in terms.items()}
         self.log_dict(values, on_step=False, on_epoch=True, batch_size=graph.num_structures)

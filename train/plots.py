@@ -21,14 +21,16 @@ def read_metrics(path: Path) -> dict[str, list[float]]:
 
 
 def save_learning_curves(metrics: dict[str, list[float]], folder: Path) -> Path:
-    """Root-mean-square errors of every epoch, training and validation, as `learning_curves.png` and `.csv`."""
+    """Root-mean-square errors of every epoch, as `learning_curves.png` and `.csv`."""
     quantities = [q for q in UNITS if f"valid/{q}_rmse" in metrics]
     with new_panels(1, len(quantities), (4.2 * len(quantities), 3.4)) as (figure, panels):
         for quantity, axes in zip(quantities, panels, strict=True):
             unit = "eV/atom" if quantity == "stress" else UNITS[quantity]
             for stage, name in (("train", "training"), ("valid", "validation (averaged weights)")):
                 if f"{stage}/{quantity}_rmse" in metrics:
-                    axes.plot(metrics["epoch"], 1000 * np.array(metrics[f"{stage}/{quantity}_rmse"]), label=name)
+                    axes.plot(
+                        metrics["epoch"], 1000 * np.array(metrics[f"{stage}/{quantity}_rmse"]), label=name
+                    )
             axes.set_yscale("log")
             axes.set_xlabel("epoch")
             quantity_name = "virial per atom" if quantity == "stress" else quantity
@@ -49,7 +51,10 @@ def save_parity(results: Sequence[FrameErrors], folder: Path) -> list[Path]:
             mean = label.mean()
             label, prediction = label - mean, prediction - mean
         name = f"{LABELS[quantity]} - mean" if quantity == "energy" else LABELS[quantity]
-        with new_axes(f"DFT {name} ({unit})", f"potential's {name} ({unit})", size=(4.2, 4.0)) as (figure, axes):
+        with new_axes(f"DFT {name} ({unit})", f"potential's {name} ({unit})", size=(4.2, 4.0)) as (
+            figure,
+            axes,
+        ):
             draw_parity(axes, label, prediction)
             table = {f"label_{unit}": label.tolist(), f"prediction_{unit}": prediction.tolist()}
             paths.append(save_figure(figure, folder / f"parity_{quantity}.png", table))
@@ -62,7 +67,9 @@ def draw_parity(axes: Axes, label: np.ndarray, prediction: np.ndarray) -> None:
     margin = 0.04 * max(high - low, 1e-12)
     limits = (low - margin, high + margin)
     axes.plot(limits, limits, color="0.6", linewidth=1.0, zorder=1)
-    axes.scatter(label, prediction, s=8 if len(label) < 2000 else 2, alpha=0.5, linewidths=0, zorder=2, rasterized=True)
+    axes.scatter(
+        label, prediction, s=8 if len(label) < 2000 else 2, alpha=0.5, linewidths=0, zorder=2, rasterized=True
+    )
     axes.set_xlim(limits)
     axes.set_ylim(limits)
     axes.set_aspect("equal")

@@ -41,14 +41,19 @@ def log_errors(errors: Mapping[str, Any]) -> None:
     rows = error_rows(errors)
     width = max(len(row[0]) for row in rows)
     lines = [f"{'':<{width}}  {'MAE':>9} {'RMSE':>9} {'max':>9}"]
-    lines += [f"{name:<{width}}  {mae:9.2f} {rmse:9.2f} {top:9.2f}  {unit}" for name, unit, mae, rmse, top in rows]
+    lines += [
+        f"{name:<{width}}  {mae:9.2f} {rmse:9.2f} {top:9.2f}  {unit}" for name, unit, mae, rmse, top in rows
+    ]
     logger.info("errors on %d frames\n%s", errors["num_frames"], "\n".join(lines))
 
 
 def write_card(
-    settings: Mapping[str, Any], statistics: Mapping[str, Any], errors: Mapping[str, Any], trained_on_stress: bool
+    settings: Mapping[str, Any],
+    statistics: Mapping[str, Any],
+    errors: Mapping[str, Any],
+    trained_on_stress: bool,
 ) -> str:
-    """The card in the potential: what it is, what it was trained on, how good it is, where it must not be used.
+    """The card in the potential: what it is, what it learnt from, how good it is, where it must not be used.
 
     Args:
         settings: Name -> value of data, architecture and training.
@@ -61,14 +66,24 @@ def write_card(
     """
     lines = ["# Potential card", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in settings.items()]
-    lines += ["", "## Errors on held-out frames", "", "| | unit | MAE | RMSE | max |", "|---|---|---|---|---|"]
-    lines += [f"| {n} | {u} | {mae:.2f} | {rmse:.2f} | {top:.2f} |" for n, u, mae, rmse, top in error_rows(errors)]
+    lines += [
+        "",
+        "## Errors on held-out frames",
+        "",
+        "| | unit | MAE | RMSE | max |",
+        "|---|---|---|---|---|",
+    ]
+    lines += [
+        f"| {n} | {u} | {mae:.2f} | {rmse:.2f} | {top:.2f} |" for n, u, mae, rmse, top in error_rows(errors)
+    ]
     lines += ["", "## Statistics of the training data", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in statistics.items()]
     lines += ["", "## Limits", ""]
     lines.append("Valid near the structures, compositions and temperatures of the training data only.")
     if not trained_on_stress:
-        lines.append("No stress was in the training data: pressures and constant-pressure runs are extrapolations.")
+        lines.append(
+            "No stress was in the training data: pressures and constant-pressure runs are extrapolations."
+        )
     return "\n".join(lines) + "\n"
 
 
@@ -93,4 +108,6 @@ def write_training_report(
         ),
         Section("Settings", tables=[TableBlock(("", ""), list(settings.items()))]),
     ]
-    write_report(path, "Training report", "What was trained, on what, and how good it is.", sections, highlights)
+    write_report(
+        path, "Training report", "What was trained, on what, and how good it is.", sections, highlights
+    )

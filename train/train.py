@@ -9,7 +9,7 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mlip.app import application, build_from_config
 from mlip.deploy.calculator import select_device
@@ -66,7 +66,7 @@ def run_train(config: DictConfig, run: Run) -> None:
     device = select_device(config.device)
     seed_everything(config.seed, verbose=False)
     architecture: NequIPConfig = build_from_config(config.model)
-    data_config = DataConfig(**OmegaConf.to_container(config.data))
+    data_config = DataConfig(**config.data)
     data = load_training_data(data_config, architecture.r_max, config.seed, run.path / "cache")
     force_field = _fresh_force_field(architecture, data, config.dtype)
     logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
@@ -101,7 +101,11 @@ def _fit(
     valid_loader = evaluation_loader(data.valid, data_config.batch_size)
     module = ForceFieldModule(force_field, LossWeights(**config.loss), optimizer, len(train_loader))
     checkpoints = ModelCheckpoint(
-        run.path / "checkpoints", filename="best", monitor="valid/loss", save_last=True, enable_version_counter=False
+        run.path / "checkpoints",
+        filename="best",
+        monitor="valid/loss",
+        save_last=True,
+        enable_version_counter=False,
     )
     for name in ("lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).handlers.clear()  # Lightning's notes go to log.txt, not to the terminal
@@ -192,5 +196,12 @@ main = application(
     "train",
     run_train,
     inputs=("data.train", "data.valid", "data.test"),
-    mutable=("trainer.max_epochs", "trainer.max_time", "trainer.patience", "optimizer.lr", "logger", "device"),
+    mutable=(
+        "trainer.max_epochs",
+        "trainer.max_time",
+        "trainer.patience",
+        "optimizer.lr",
+        "logger",
+        "device",
+    ),
 )

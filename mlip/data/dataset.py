@@ -9,11 +9,11 @@ from ase.data import chemical_symbols
 from torch.utils.data import Dataset
 from tqdm import tqdm
 
-from mlip.data.graph import Graph, build_graph, label_graph
+from mlip.data.graph import LabelledGraph, build_graph, label_graph
 from mlip.data.labels import frame_labels
 
 
-class GraphDataset(Dataset[Graph]):
+class GraphDataset(Dataset[LabelledGraph]):
     """Labelled graphs of frames, their neighbors computed once and kept in memory.
 
     Attributes:
@@ -42,7 +42,7 @@ class GraphDataset(Dataset[Graph]):
     def __len__(self) -> int:
         return len(self._graphs)
 
-    def __getitem__(self, index: int) -> Graph:
+    def __getitem__(self, index: int) -> LabelledGraph:
         return self._graphs[index]
 
 

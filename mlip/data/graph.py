@@ -1,7 +1,8 @@
 """Graphs: atoms and the pairs within a cutoff as tensors, one structure or many side by side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields, replace
+from typing import Self, TypeVar
 
 import numpy as np
 import torch
@@ -15,7 +16,7 @@ from mlip.errors import DataError
 
 @dataclass(frozen=True)
 class Graph:
-    """Atoms, their neighbors and, for training, their labels. N atoms, E edges, B structures.
+    """Atoms and their neighbors. N atoms, E edges, B structures.
 
     Attributes:
         positions: Cartesian positions, float64 (N, 3), A.
@@ -26,10 +27,6 @@ class Graph:
         cell: Lattice vectors as rows, float64 (B, 3, 3), A; zero for a structure without periodic directions.
         batch: Structure of each atom, int64 (N,), ascending.
         num_structures: B.
-        energy: Force-consistent energy, float64 (B,), eV.
-        forces: Float64 (N, 3), eV/A.
-        stress: (1/V) dE/dstrain, float64 (B, 3, 3), eV/A^3; zero where `has_stress` is false.
-        has_stress: Which structures carry a stress, bool (B,).
     """
 
     positions: Tensor
@@ -39,17 +36,13 @@ class Graph:
     cell: Tensor
     batch: Tensor
     num_structures: int
-    energy: Tensor | None = None
-    forces: Tensor | None = None
-    stress: Tensor | None = None
-    has_stress: Tensor | None = None
 
     @property
     def num_atoms(self) -> Tensor:
         """Atoms of each structure, int64 (B,)."""
         return torch.bincount(self.batch, minlength=self.num_structures)
 
-    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Graph":
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Copy to a device.
 
         Args:
@@ -59,18 +52,37 @@ class Graph:
         Returns:
             The same graph on that device; dtypes stay.
         """
-        moved = {name: value.to(device, non_blocking=non_blocking) for name, value in self._tensors().items()}
-        return Graph(num_structures=self.num_structures, **moved)
+        return self._map(lambda tensor: tensor.to(device, non_blocking=non_blocking))
 
-    def pin_memory(self) -> "Graph":
+    def pin_memory(self) -> Self:
         """Copy to page-locked memory, from which a GPU copies without waiting (`DataLoader` calls this)."""
-        pinned = {name: value.pin_memory() for name, value in self._tensors().items()}
-        return Graph(num_structures=self.num_structures, **pinned)
+        return self._map(Tensor.pin_memory)
+
+    def _map(self, change: Callable[[Tensor], Tensor]) -> Self:
+        changed = {name: change(tensor) for name, tensor in self._tensors().items()}
+        return type(self)(num_structures=self.num_structures, **changed)
 
     def _tensors(self) -> dict[str, Tensor]:
-        """Every tensor that is there, by field name."""
+        """Every tensor by field name."""
         values = {field.name: getattr(self, field.name) for field in fields(self)}
         return {name: value for name, value in values.items() if isinstance(value, Tensor)}
+
+
+@dataclass(frozen=True)
+class LabelledGraph(Graph):
+    """A graph with what a reference calculation says of it.
+
+    Attributes:
+        energy: Force-consistent energy, float64 (B,), eV.
+        forces: Float64 (N, 3), eV/A.
+        stress: (1/V) dE/dstrain, float64 (B, 3, 3), eV/A^3; zero where `has_stress` is false.
+        has_stress: Which structures carry a stress, bool (B,).
+    """
+
+    energy: Tensor
+    forces: Tensor
+    stress: Tensor
+    has_stress: Tensor
 
 
 def build_graph(atoms: Atoms, r_max: float, species: Sequence[str]) -> Graph:
@@ -124,7 +136,7 @@ def species_index(atoms: Atoms, species: Sequence[str]) -> np.ndarray:
     return np.array([number[symbol] for symbol in symbols], dtype=np.int64)
 
 
-def label_graph(graph: Graph, atoms: Atoms) -> Graph:
+def label_graph(graph: Graph, atoms: Atoms) -> LabelledGraph:
     """Add the labels of a frame to its graph.
 
     Args:
@@ -145,8 +157,8 @@ def label_graph(graph: Graph, atoms: Atoms) -> Graph:
             "energy and forces on every frame: label it or leave it out."
         )
     stress = np.zeros((3, 3)) if labels.stress is None else labels.stress
-    return replace(
-        graph,
+    return LabelledGraph(
+        **vars(graph),
         energy=torch.tensor([labels.energy], dtype=torch.float64),
         forces=torch.tensor(labels.forces, dtype=torch.float64),
         stress=torch.tensor(stress, dtype=torch.float64).reshape(1, 3, 3),
@@ -154,11 +166,14 @@ def label_graph(graph: Graph, atoms: Atoms) -> Graph:
     )
 
 
-def collate(graphs: Sequence[Graph]) -> Graph:
+AnyGraph = TypeVar("AnyGraph", bound=Graph)
+
+
+def collate(graphs: Sequence[AnyGraph]) -> AnyGraph:
     """Join graphs into one, with the atoms of each structure in a row.
 
     Args:
-        graphs: At least one graph; all with labels or all without. Each may itself be a batch.
+        graphs: At least one graph, all of one class. Each may itself be a batch.
 
     Returns:
         One graph of all structures, in order.
@@ -172,7 +187,8 @@ def collate(graphs: Sequence[Graph]) -> Graph:
     }
     edges = [graph.edge_index + int(offset) for graph, offset in zip(graphs, atom_offsets, strict=False)]
     batch = [graph.batch + int(offset) for graph, offset in zip(graphs, structure_offsets, strict=False)]
-    return Graph(
+    return replace(
+        graphs[0],
         edge_index=torch.cat(edges, dim=1),
         batch=torch.cat(batch),
         num_structures=int(structure_offsets[-1]),

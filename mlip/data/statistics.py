@@ -3,7 +3,7 @@
 import hashlib
 import json
 import logging
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from itertools import compress
 from pathlib import Path
@@ -14,7 +14,7 @@ import torch
 from numpy.typing import NDArray
 
 from mlip.data.dataset import GraphDataset, data_hash
-from mlip.data.graph import Graph
+from mlip.data.graph import LabelledGraph
 from mlip.data.isolated import find_isolated_energies
 from mlip.data.labels import frame_labels
 from mlip.errors import DataError
@@ -133,19 +133,21 @@ def _compute(dataset: GraphDataset, frames_hash: str) -> Statistics:
     )
 
 
-def _compositions(graphs: list[Graph], num_species: int) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _compositions(
+    graphs: Sequence[LabelledGraph], num_species: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count the atoms of each species, (frames, species), and collect the energies, (frames,) in eV."""
     counts = [np.bincount(graph.species.numpy(), minlength=num_species) for graph in graphs]
-    energies = [float(graph.energy) for graph in graphs if graph.energy is not None]
+    energies = [float(graph.energy) for graph in graphs]
     return np.array(counts, dtype=np.float64), np.array(energies)
 
 
-def _is_lone(graphs: list[Graph]) -> NDArray[np.bool_]:
+def _is_lone(graphs: Sequence[LabelledGraph]) -> NDArray[np.bool_]:
     """Tell which frames are one atom that sees no other."""
     return np.array([len(graph.positions) == 1 and graph.edge_index.shape[1] == 0 for graph in graphs])
 
 
-def _shortest_distances(graphs: list[Graph], species: tuple[str, ...]) -> dict[str, float]:
+def _shortest_distances(graphs: Sequence[LabelledGraph], species: tuple[str, ...]) -> dict[str, float]:
     """Find the shortest distance of each pair of species, A."""
     shortest = torch.full((len(species) ** 2,), torch.inf, dtype=torch.float64)
     for graph in graphs:

@@ -24,8 +24,8 @@ Evaluate = Callable[[Graph], Prediction]
 class MLIPCalculator(Calculator):
     """Energy, forces and stress of a `.mlip` potential or of a deployed `.nequip.pth` file.
 
-    `free_energy` equals `energy`; `energies` are per atom; `stress` is (1/V) dE/dstrain in eV/A^3, Voigt order
-    xx yy zz yz xz xy, for structures periodic in three directions.
+    `free_energy` equals `energy`; `energies` are per atom; `stress` is (1/V) dE/dstrain in eV/A^3, Voigt
+    order xx yy zz yz xz xy, for structures periodic in three directions.
 
     Args:
         path: The file.
@@ -43,7 +43,7 @@ class MLIPCalculator(Calculator):
         ConfigError: The device does not exist.
     """
 
-    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]  # noqa: RUF012
+    implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
 
     def __init__(self, path: str | Path, device: str = "auto", dtype: str | None = None) -> None:
         super().__init__()
@@ -90,7 +90,12 @@ class MLIPCalculator(Calculator):
         def evaluate(graph: Graph) -> Prediction:
             with torch.enable_grad():
                 return force_field(
-                    graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
+                    graph.positions,
+                    graph.species,
+                    graph.edge_index,
+                    graph.edge_shift,
+                    graph.cell,
+                    graph.batch,
                 )
 
         return evaluate
@@ -100,11 +105,13 @@ class MLIPCalculator(Calculator):
         metadata = scripted.metadata
         if dtype not in (None, metadata["model_dtype"]):
             raise PotentialError(
-                f"{self.path.name} computes in {metadata['model_dtype'] or 'a fixed dtype'}, asked was {dtype}; "
-                f"deploy again with dtype={dtype}, or leave dtype out"
+                f"{self.path.name} computes in {metadata['model_dtype'] or 'its own dtype'}, asked was "
+                f"{dtype}; deploy again with dtype={dtype}, or leave dtype out"
             )
         if metadata["per_edge_type_cutoff"]:
-            raise PotentialError(f"{self.path.name} has cutoffs per edge type; this calculator reads one r_max")
+            raise PotentialError(
+                f"{self.path.name} has cutoffs per edge type; this calculator reads one r_max"
+            )
         self.species = tuple(metadata["type_names"].split())
         self.r_max = float(metadata["r_max"])
         self.trained_on_stress = {"1": True, "0": False}.get(metadata["trained_on_stress"])
@@ -139,7 +146,9 @@ def select_device(device: str) -> torch.device:
     except RuntimeError:
         raise ConfigError(f"found device={device}; expected auto, cpu, cuda or cuda:N") from None
     if chosen.type == "cuda" and not torch.cuda.is_available():
-        raise ConfigError(f"found device={device}, but torch sees no CUDA device; use device=cpu (see mlip doctor)")
+        raise ConfigError(
+            f"found device={device}, but torch sees no CUDA device; use device=cpu (see mlip doctor)"
+        )
     return chosen
 
 

@@ -21,7 +21,9 @@ logger = logging.getLogger(__name__)
 TARGETS = ("ase", "lammps")
 
 
-def deploy_potential(potential: str | Path, out: Path, device: str = "auto", dtype: str | None = None) -> Path:
+def deploy_potential(
+    potential: str | Path, out: Path, device: str = "auto", dtype: str | None = None
+) -> Path:
     """Write and verify a deployed file with its manifest.
 
     Args:
@@ -73,12 +75,16 @@ def run_deploy(config: DictConfig, run: Run) -> None:
     if unknown:
         raise ConfigError(f"found target={unknown}; expected any of {', '.join(TARGETS)}")
     if config.format != "torchscript":
-        raise ConfigError(f"found format={config.format}; expected torchscript (one file serves ASE and LAMMPS)")
+        raise ConfigError(
+            f"found format={config.format}; expected torchscript (one file serves ASE and LAMMPS)"
+        )
     out = Path(config.out) if config.out else run.path
     file = deploy_potential(config.potential, out, config.device, config.dtype)
     differences = json.loads((file.parent / "manifest.json").read_text())["differences"]
     logger.info("deployed and verified %s", file)
-    logger.info("differences from the potential: %s", ", ".join(f"{k} {v:.1e}" for k, v in differences.items()))
+    logger.info(
+        "differences from the potential: %s", ", ".join(f"{k} {v:.1e}" for k, v in differences.items())
+    )
     if "lammps" in config.target:
         species = " ".join(Potential.load(config.potential).species)
         logger.info("in LAMMPS: pair_style nequip; pair_coeff * * %s %s", file, species)

@@ -6,7 +6,6 @@ structure), `weights.safetensors`, `card.md`.
 
 import io
 import json
-import os
 import zipfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -103,7 +102,7 @@ class Potential:
             archive.writestr("potential.json", json.dumps(self._to_json(), indent=2))
             archive.writestr("weights.safetensors", save_weights(weights))
             archive.writestr("card.md", self.card)
-        os.replace(temporary, path)
+        temporary.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Potential":
@@ -121,7 +120,8 @@ class Potential:
                 card = archive.read("card.md").decode()
         except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
             raise PotentialError(
-                f"{file} is not a whole .mlip file ({error}); copy it again, or give the potential.mlip of mlip train"
+                f"{file} is not a whole .mlip file ({error}); copy it again, or give the potential.mlip "
+                "that mlip train wrote"
             ) from None
         if content.get("format") != FORMAT:
             raise PotentialError(

@@ -1,6 +1,5 @@
 """TorchScript files in the format of `pair_style nequip`: the only file that knows `torch.jit`."""
 
-import os
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -61,11 +60,13 @@ def save_torchscript(force_field: ForceField, metadata: Mapping[str, str], path:
     """
     with warnings.catch_warnings():
         # Deprecated upstream; kept because the pair style of LAMMPS reads it everywhere.
-        warnings.filterwarnings("ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning)
+        warnings.filterwarnings(
+            "ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning
+        )
         scripted = torch.jit.script(PairStyleModel(force_field))
         temporary = Path(f"{path}.tmp")
         scripted.save(str(temporary), _extra_files=dict(metadata))
-    os.replace(temporary, path)
+    temporary.replace(path)
 
 
 def load_torchscript(path: Path, device: str | torch.device) -> ScriptedModel:
@@ -77,16 +78,21 @@ def load_torchscript(path: Path, device: str | torch.device) -> ScriptedModel:
     found = dict.fromkeys((*REQUIRED_METADATA, *OUR_METADATA, "per_edge_type_cutoff"), "")
     try:
         with warnings.catch_warnings():
-            warnings.filterwarnings("ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning)
+            warnings.filterwarnings(
+                "ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning
+            )
             module = torch.jit.load(str(path), map_location=device, _extra_files=found)
     except RuntimeError as error:
         raise PotentialError(
-            f"{path} is not a whole TorchScript file ({str(error).splitlines()[0]}); deploy the potential again"
+            f"{path} is not a whole TorchScript file ({str(error).splitlines()[0]}); "
+            "deploy the potential again"
         ) from None
-    # The profiling executor specialises on shapes that change at every step: 0.1 s more at the start, no gain after.
+    # The profiling executor specialises on shapes that change at every step: 0.1 s lost, nothing won.
     torch._C._jit_set_profiling_mode(False)
     metadata = {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}
     missing = [name for name in REQUIRED_METADATA if not metadata[name]]
     if missing:
-        raise PotentialError(f"{path} lacks the metadata {', '.join(missing)}; expected a file of mlip deploy")
+        raise PotentialError(
+            f"{path} lacks the metadata {', '.join(missing)}; expected a file of mlip deploy"
+        )
     return ScriptedModel(module, metadata)

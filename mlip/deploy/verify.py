@@ -36,7 +36,9 @@ class Verification:
     pressure_GPa: float
 
 
-def verify_deployment(potential: Path, deployed: Path, structure: Atoms, dtype: str, device: str) -> Verification:
+def verify_deployment(
+    potential: Path, deployed: Path, structure: Atoms, dtype: str, device: str
+) -> Verification:
     """Compare a deployed file with its potential on a structure, slightly displaced from it.
 
     Raises:
@@ -57,7 +59,8 @@ def verify_deployment(potential: Path, deployed: Path, structure: Atoms, dtype: 
         found = getattr(differences, name)
         if not found <= limit:  # NaN fails, too
             raise PotentialError(
-                f"{deployed.name} differs from {potential.name}: {name} by {found:.2g}, allowed {limit:g}; not deployed"
+                f"{deployed.name} differs from {potential.name}: {name} by {found:.2g}, allowed {limit:g}; "
+                "not deployed"
             )
     return differences
 

@@ -61,8 +61,12 @@ def config_from_dict(content: dict[str, Any]) -> NequIPConfig:
     numbers = dict(content)
     name = numbers.pop("model", None)
     if name not in ARCHITECTURES:
-        raise PotentialError(f"found the architecture '{name}'; this version knows {', '.join(ARCHITECTURES)}")
+        raise PotentialError(
+            f"found the architecture '{name}'; this version knows {', '.join(ARCHITECTURES)}"
+        )
     try:
         return ARCHITECTURES[name][0](**numbers)
     except TypeError as error:
-        raise PotentialError(f"found a setting of {name} that this version does not know ({error}); update") from None
+        raise PotentialError(
+            f"found a setting of {name} that this version does not know ({error}); update"
+        ) from None

@@ -1,6 +1,6 @@
 """NequIP: E(3)-equivariant message passing on atoms and edges. Read from top to bottom.
 
-Source: Batzner et al. 2022 (10.1038/s41467-022-29939-5), in the mathematics of nequip 0.19; see docs/models.md.
+Source: Batzner et al. 2022 (10.1038/s41467-022-29939-5), in nequip 0.19's mathematics; see docs/models.md.
 """
 
 from dataclasses import dataclass
@@ -62,7 +62,8 @@ class NequIPConfig:
             raise ConfigError(f"found model.radial_mlp_depth={self.radial_mlp_depth}; expected 0 or more")
         if self.polynomial_cutoff_p < 2:
             raise ConfigError(
-                f"found model.polynomial_cutoff_p={self.polynomial_cutoff_p}; expected at least 2 (smooth forces)"
+                f"found model.polynomial_cutoff_p={self.polynomial_cutoff_p}; "
+                "expected at least 2, for smooth forces"
             )
         if len(self.features_per_l) != self.l_max + 1 or min(self.features_per_l) < 1:
             raise ConfigError(
@@ -82,9 +83,9 @@ class NequIPConfig:
         """Irreps of the features between layers, before unreachable ones are dropped."""
         return o3.Irreps(
             [
-                (mul, (l, p))
-                for l, mul in enumerate(self.features_per_l)
-                for p in ((1, -1) if self.parity else ((-1) ** l,))
+                (mul, (degree, p))
+                for degree, mul in enumerate(self.features_per_l)
+                for p in ((1, -1) if self.parity else ((-1) ** degree,))
             ]
         )
 
@@ -100,6 +101,9 @@ class NequIP(nn.Module):
         energy_shifts: (T,) energies of isolated atoms in eV, float64.
         dtype: Of weights and features; geometry and the sum of energies are always float64.
     """
+
+    energy_scales: Tensor
+    energy_shifts: Tensor
 
     def __init__(
         self,
@@ -154,7 +158,9 @@ class NequIP(nn.Module):
         for layer in self.layers:
             features = layer(features, harmonics, radial, self.species_embedding, species, edge_index)
         energy = self.readout(features).squeeze(-1).to(torch.float64)
-        return self.energy_shifts.index_select(0, species) + self.energy_scales.index_select(0, species) * energy
+        return (
+            self.energy_shifts.index_select(0, species) + self.energy_scales.index_select(0, species) * energy
+        )
 
 
 class NequIPLayer(nn.Module):

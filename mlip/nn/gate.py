@@ -40,7 +40,9 @@ class Gate(nn.Module):
         self.num_odd = sum(mul for mul, ir in scalars if ir.p == -1)
         start_of = {ir: s.start for (_, ir), s in zip(self.irreps_in, self.irreps_in.slices(), strict=True)}
         self.odd_start = start_of.get(o3.Irrep("0o"), 0)
-        even_first = [ir.p == 1 for _, ir in scalars] == sorted((ir.p == 1 for _, ir in scalars), reverse=True)
+        even_first = [ir.p == 1 for _, ir in scalars] == sorted(
+            (ir.p == 1 for _, ir in scalars), reverse=True
+        )
         if not even_first:
             raise ValueError(f"found scalars {scalars}; expected even scalars before odd ones")
         self.blocks = []

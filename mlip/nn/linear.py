@@ -92,7 +92,7 @@ class SelfConnection(nn.Module):
 def _blocks(
     irreps_in: o3.Irreps, irreps_out: o3.Irreps, weights_per_pair: int
 ) -> list[tuple[int, int, int, int, int]]:
-    """Per output irrep: start of the equal input irrep, mul_in (0 if none), mul_out, dim, start of the weights.
+    """Per output irrep: start of the equal input irrep, mul_in (0 if none), mul_out, dim, start of weights.
 
     Weights are laid out in the order of the inputs, as e3nn does.
     """

@@ -1,5 +1,7 @@
 """The multilayer perceptron of radial functions and readouts."""
 
+from itertools import pairwise
+
 import torch
 from torch import Tensor, nn
 
@@ -23,7 +25,7 @@ class ScalarMLP(nn.Module):
         bound = 3**0.5  # unit variance of a uniform distribution
         self.weights = nn.ParameterList(
             nn.Parameter(torch.empty(n_in, n_out, dtype=dtype).uniform_(-bound, bound))
-            for n_in, n_out in zip(widths, widths[1:], strict=False)
+            for n_in, n_out in pairwise(widths)
         )
         self.factors = [(2.0 if layer else 1.0) ** 0.5 * n_in**-0.5 for layer, n_in in enumerate(widths[:-1])]
 

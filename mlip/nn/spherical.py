@@ -1,6 +1,6 @@
 """Real spherical harmonics of edge directions."""
 
-from itertools import combinations_with_replacement
+from itertools import combinations_with_replacement, pairwise
 
 import torch
 from e3nn import o3
@@ -21,6 +21,9 @@ class SphericalHarmonics(nn.Module):
     """
 
     counts: list[int]
+    parents: Tensor
+    axes: Tensor
+    coefficients: Tensor
 
     def __init__(self, l_max: int, dtype: torch.dtype) -> None:
         super().__init__()
@@ -29,10 +32,10 @@ class SphericalHarmonics(nn.Module):
         degrees = [_monomials(degree) for degree in range(l_max + 1)]
         self.counts = [len(monomials) for monomials in degrees[1:]]
         # A monomial of degree l is one of degree l - 1 times its last axis.
-        parents = [[lower.index(m[:-1]) for m in upper] for lower, upper in zip(degrees, degrees[1:], strict=False)]
-        axes = [[m[-1] for m in upper] for upper in degrees[1:]]
-        self.register_buffer("parents", torch.tensor(sum(parents, []), dtype=torch.int64), persistent=False)
-        self.register_buffer("axes", torch.tensor(sum(axes, []), dtype=torch.int64), persistent=False)
+        parents = [lower.index(m[:-1]) for lower, upper in pairwise(degrees) for m in upper]
+        axes = [m[-1] for upper in degrees[1:] for m in upper]
+        self.register_buffer("parents", torch.tensor(parents, dtype=torch.int64), persistent=False)
+        self.register_buffer("axes", torch.tensor(axes, dtype=torch.int64), persistent=False)
         matrices = [_polynomial_matrix(degree, monomials) for degree, monomials in enumerate(degrees)]
         self.register_buffer("coefficients", torch.block_diag(*matrices), persistent=False)
 
@@ -55,7 +58,9 @@ def _monomials(degree: int) -> list[tuple[int, ...]]:
 
 def _polynomial_matrix(degree: int, monomials: list[tuple[int, ...]]) -> Tensor:
     """(number of monomials, 2 degree + 1) coefficients of e3nn's harmonics, exact to float64 rounding."""
-    points = torch.randn(8 * len(monomials), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(degree))
+    points = torch.randn(
+        8 * len(monomials), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(degree)
+    )
     points = points / points.norm(dim=1, keepdim=True)
     values = torch.stack([points[:, list(m)].prod(dim=1) for m in monomials], dim=1)
     harmonics = o3.spherical_harmonics(degree, points, normalize=False, normalization="component")

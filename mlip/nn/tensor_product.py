@@ -47,8 +47,13 @@ class EdgeTensorProduct(nn.Module):
     """
 
     blocks: list[tuple[int, int, int, int]]
+    coupling: Tensor
+    path_of_component: Tensor
+    component_order: Tensor
 
-    def __init__(self, features: o3.Irreps, harmonics: o3.Irreps, wanted: o3.Irreps, dtype: torch.dtype) -> None:
+    def __init__(
+        self, features: o3.Irreps, harmonics: o3.Irreps, wanted: o3.Irreps, dtype: torch.dtype
+    ) -> None:
         super().__init__()
         paths = find_paths(features, harmonics, wanted)
         by_block = [[p for p in paths if p.block == b] for b in range(len(features))]
@@ -91,7 +96,7 @@ def _coupling(ir_in: o3.Irrep, harmonics: o3.Irreps, paths: list[Path]) -> Tenso
 
 
 def _merge(by_block: list[list[Path]]) -> tuple[o3.Irreps, Tensor]:
-    """Irreps of all paths' outputs, sorted and merged, and the gather order from the blocks' outputs to them."""
+    """Irreps of all paths' outputs, sorted and merged, and the gather order from the blocks to them."""
     starts: list[tuple[Path, int]] = []
     base = 0
     for block in by_block:

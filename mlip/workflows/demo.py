@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from hydra import compose
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from md.analyze import Analysis, analyze
 from mlip.app import application
@@ -22,20 +22,19 @@ from train.report import error_rows
 
 logger = logging.getLogger(__name__)
 
-INTRO = """A demonstration of Vitreous, made by one command in minutes on two cores: a small NequIP potential was
-trained on a few DFT frames of Li6.75P3S11, deployed, taken through a melt-quench by the ASE calculator and through
-a ladder of temperatures by LAMMPS, and analysed.
+INTRO = """A demonstration of Vitreous, made by one command in minutes on two cores: a small NequIP
+potential was trained on a few DFT frames of Li6.75P3S11, deployed, taken through a melt-quench by the ASE
+calculator and through a ladder of temperatures by LAMMPS, and analysed.
 
-It shows the path, not physics to publish: the training set is small and at 520 K, the cell has 83 atoms, and the
-runs last picoseconds. Pressures are extrapolations, because the data carry no stress."""
+It shows the path, not physics to publish: the training set is small and at 520 K, the cell has 83 atoms, and
+the runs last picoseconds. Pressures are extrapolations, because the data carry no stress."""
 
 
 def run_demo(config: DictConfig, run: Run) -> None:
     """Run the stages of `conf/size/<size>.yaml` and join their results in one report."""
     started = time.monotonic()
-    stages = OmegaConf.to_container(config.stages, resolve=True)
-    for name, command in stages.items():
-        _run_stage(name, command, run.path / name)
+    for name in config.stages:
+        _run_stage(name, config.stages[name], run.path / name)
     figures = run.path / "figures"
     reference = f"reference={config.reference}"
     quench = _analyze(run, "melt_quench", ["analysis=[protocol,structure]"], figures / "melt_quench")
@@ -69,7 +68,9 @@ def _write_report(folder: Path, quench: Analysis, ladder: Analysis) -> Path:
         *_titled("Melt-quench by the ASE calculator", quench.sections),
         *_titled("Ladder of temperatures in LAMMPS", ladder.sections),
     ]
-    accuracy = Highlight("force MAE", f"{1000 * errors['forces']['mae']:.0f}", "meV/A", "on held-out DFT frames")
+    accuracy = Highlight(
+        "force MAE", f"{1000 * errors['forces']['mae']:.0f}", "meV/A", "on held-out DFT frames"
+    )
     return write_report(
         folder / "report.html", "Vitreous demonstration", INTRO, sections, [accuracy, *ladder.highlights]
     )
@@ -85,12 +86,14 @@ def _training_section(folder: Path, errors: dict) -> Section:
         for quantity in ("energy", "forces")
     ]
     curves = FigureBlock(folder / "learning_curves.png", "Errors of every epoch of training.", wide=True)
-    table = TableBlock(("", "unit", "MAE", "RMSE", "max"), error_rows(errors), "Errors on held-out DFT frames.")
+    table = TableBlock(
+        ("", "unit", "MAE", "RMSE", "max"), error_rows(errors), "Errors on held-out DFT frames."
+    )
     return Section("Training", "NequIP on DFT energies and forces.", [curves, *parity], [table])
 
 
 def _deployment_section(folder: Path) -> Section:
-    """Differences of the deployed file from the potential, and of LAMMPS from ASE on the quenched structure."""
+    """Differences of the deployed file from the potential, and of LAMMPS from ASE on one structure."""
     differences = json.loads((folder / "deploy" / "manifest.json").read_text())["differences"]
     by_ase = _thermo(folder / "melt_quench")[-1]
     by_lammps = _thermo(folder / "ladder")[0]

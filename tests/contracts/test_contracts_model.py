@@ -1,4 +1,4 @@
-"""The contract that every model keeps: symmetries, derivatives, locality. A new architecture is one more row."""
+"""The contract that every model keeps: symmetries, derivatives, locality; a new architecture is a row."""
 
 import numpy as np
 import pytest
@@ -34,7 +34,9 @@ def test_rotation_and_inversion(force_field, kind):
     torch.testing.assert_close(after.energy, before.energy, rtol=1e-11, atol=1e-11)
     rotation = torch.tensor(turn)
     torch.testing.assert_close(after.forces, before.forces @ rotation.T, rtol=1e-9, atol=1e-10)
-    torch.testing.assert_close(after.virial[0], rotation @ before.virial[0] @ rotation.T, rtol=1e-9, atol=1e-10)
+    torch.testing.assert_close(
+        after.virial[0], rotation @ before.virial[0] @ rotation.T, rtol=1e-9, atol=1e-10
+    )
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -99,12 +101,14 @@ def test_virial_is_minus_the_strain_gradient(force_field, kind):
                 strained = atoms.copy()
                 strained.set_cell(atoms.cell.array @ strain, scale_atoms=True)
                 energies.append(predict(force_field, strained).energy.item())
-            assert virial[a, b].item() == pytest.approx(-(energies[1] - energies[0]) / (2 * step), rel=1e-5, abs=1e-6)
+            assert virial[a, b].item() == pytest.approx(
+                -(energies[1] - energies[0]) / (2 * step), rel=1e-5, abs=1e-6
+            )
     assert virial.abs().max() > 1e-2
 
 
 def test_smooth_at_the_cutoff(force_field):
-    """The energy of a pair goes to that of isolated atoms with zero slope where the pair leaves the cutoff."""
+    """The energy of a pair goes to that of isolated atoms, with zero slope, at the cutoff."""
     atoms = random_structure("molecule")[:2]
     atoms.positions = [[0, 0, 0], [4.0 - 1e-4, 0, 0]]
     inside = predict(force_field, atoms)

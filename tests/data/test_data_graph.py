@@ -38,7 +38,6 @@ def test_types_and_species():
     assert graph.species.tolist() == [2, 0, 0]
     assert graph.positions.dtype == graph.edge_shift.dtype == graph.cell.dtype == torch.float64
     assert graph.edge_index.dtype == graph.batch.dtype == graph.species.dtype == torch.int64
-    assert graph.energy is None
 
 
 def test_a_molecule_in_a_box_has_zero_cell():

@@ -60,7 +60,7 @@ def test_dtype_can_be_chosen(potential_file):
 def test_a_truncated_file_is_refused_in_one_line(potential_file, tmp_path, keep):
     damaged = tmp_path / "damaged.mlip"
     damaged.write_bytes(potential_file.read_bytes()[:keep])
-    with pytest.raises(PotentialError, match="not a whole .mlip file") as caught:
+    with pytest.raises(PotentialError, match="not a whole") as caught:
         Potential.load(damaged)
     assert "\n" not in str(caught.value)
 
@@ -70,7 +70,9 @@ def test_a_newer_format_is_refused(potential_file, tmp_path):
     with zipfile.ZipFile(potential_file) as old, zipfile.ZipFile(newer, "w") as new:
         for name in old.namelist():
             data = old.read(name)
-            new.writestr(name, data.replace(b'"format": 1', b'"format": 99') if name.endswith("json") else data)
+            new.writestr(
+                name, data.replace(b'"format": 1', b'"format": 99') if name.endswith("json") else data
+            )
     with pytest.raises(PotentialError, match="format 99"):
         Potential.load(newer)
 

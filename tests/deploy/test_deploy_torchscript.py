@@ -1,4 +1,4 @@
-"""Deployment: the file gives the potential's numbers, carries the pair style's metadata, or does not exist."""
+"""Deployment: the file gives the potential's numbers, carries the metadata, or does not exist."""
 
 import json
 

@@ -49,7 +49,9 @@ def interaction(
             at_feature += dim * mul
             continue
         matrix = coupling.narrow(0, at_coupling, harmonics.shape[1] * components * dim)
-        product = (harmonics @ matrix.view(harmonics.shape[1], components * dim)).view(num_edges, components, dim)
+        product = (harmonics @ matrix.view(harmonics.shape[1], components * dim)).view(
+            num_edges, components, dim
+        )
         block = features.narrow(1, at_feature, dim * mul).index_select(0, neighbor).view(num_edges, dim, mul)
         path = path_of_component.narrow(0, at_component, components)
         weight = weights.narrow(1, at_weight, paths * mul).view(num_edges, paths, mul).index_select(1, path)
