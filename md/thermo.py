@@ -92,7 +92,8 @@ class ThermoWriter:
     def __init__(self, path: Path) -> None:
         is_new = not path.exists() or path.stat().st_size == 0
         self._stream = path.open("a", newline="")
-        self._writer = csv.DictWriter(self._stream, [field.name for field in fields(ThermoRow)])
+        columns = [field.name for field in fields(ThermoRow)]
+        self._writer = csv.DictWriter(self._stream, columns, lineterminator="\n")
         if is_new:
             self._writer.writeheader()
 

@@ -1,7 +1,8 @@
 """Dynamics in this process, by ASE's integrators and any ASE calculator.
 
 ASE's unit of time is A sqrt(amu/eV), about 10.18 fs: it is converted here, in `ase_integrators` and where a
-`State` becomes an `Atoms`. A restart is exact to the bit when the calculator's numbers are reproducible.
+`State` becomes an `Atoms`. A restart is exact to the bit where the calculator's numbers are; torch's may
+differ in the last bit from one process to the next.
 """
 
 import logging

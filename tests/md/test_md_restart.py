@@ -78,7 +78,7 @@ def run_and_kill(folder: Path, delay_s: float) -> bool:
 
 
 def assert_same_run(whole: Path, broken: Path):
-    assert RunFiles(whole).thermo.read_text() == RunFiles(broken).thermo.read_text()
+    assert RunFiles(whole).thermo.read_bytes() == RunFiles(broken).thermo.read_bytes()
     assert RunFiles(whole).final.read_text() == RunFiles(broken).final.read_text()
     with Trajectory(RunFiles(whole).trajectory) as one, Trajectory(RunFiles(broken).trajectory) as other:
         assert np.array_equal(one.steps, other.steps)

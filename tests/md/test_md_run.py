@@ -71,7 +71,7 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, structure, with_lennard_jones)
     with (tmp_path / "run" / "thermo.csv").open("a") as stream:
         stream.write("999999,1,1\n77")  # rows after the checkpoint, the last one half written
     again = run_in(tmp_path / "run", config, resumed=True)
-    assert (again / "thermo.csv").read_text() == (whole / "thermo.csv").read_text()
+    assert (again / "thermo.csv").read_bytes() == (whole / "thermo.csv").read_bytes()
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path, structure, with_lennard_jones):
@@ -80,7 +80,7 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path, structur
     run_in(tmp_path / "run", config)
     (tmp_path / "run" / "restart.npz").unlink()
     again = run_in(tmp_path / "run", config, resumed=True)
-    assert (again / "thermo.csv").read_text() == (whole / "thermo.csv").read_text()
+    assert (again / "thermo.csv").read_bytes() == (whole / "thermo.csv").read_bytes()
     with Trajectory(again / "trajectory.h5") as trajectory:
         assert trajectory.steps.tolist() == [0, 100, 200]
 
