@@ -230,8 +230,8 @@ def timestep_warnings(stages: Sequence[Stage], masses: ArrayLike) -> list[str]:
     lightest = float(np.min(masses))
     limit_fs = _LONGEST_TIMESTEP_OF_LI_FS * math.sqrt(lightest / _MASS_OF_LI)
     return [
-        f"stage {stage.name} has timestep_fs={stage.timestep_fs:g}, too long for atoms of {lightest:.2f} amu: "
-        f"energy drifts; expected at most {limit_fs:.1f} fs"
+        f"stage {stage.name} has timestep_fs={stage.timestep_fs:g}, too long for an atom of "
+        f"{lightest:.2f} amu: energy will drift; expected at most {limit_fs:.1f} fs"
         for stage in stages
         if stage.timestep_fs > limit_fs * 1.01
     ]
