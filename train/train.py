@@ -107,7 +107,7 @@ def _fit(
         save_last=True,
         enable_version_counter=False,
     )
-    for name in ("lightning.pytorch", "lightning.fabric"):
+    for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).handlers.clear()  # Lightning's notes go to log.txt, not to the terminal
         logging.getLogger(name).propagate = True
     callbacks: list[Callback] = [

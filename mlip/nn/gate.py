@@ -39,6 +39,7 @@ class Gate(nn.Module):
         self.num_even = sum(mul for mul, ir in scalars if ir.p == 1)
         self.num_odd = sum(mul for mul, ir in scalars if ir.p == -1)
         start_of = {ir: s.start for (_, ir), s in zip(self.irreps_in, self.irreps_in.slices(), strict=True)}
+        self.even_start = start_of.get(o3.Irrep("0e"), 0)
         self.odd_start = start_of.get(o3.Irrep("0o"), 0)
         even_first = [ir.p == 1 for _, ir in scalars] == sorted(
             (ir.p == 1 for _, ir in scalars), reverse=True
@@ -46,14 +47,14 @@ class Gate(nn.Module):
         if not even_first:
             raise ValueError(f"found scalars {scalars}; expected even scalars before odd ones")
         self.blocks = []
-        gate_start = self.num_even
+        gate_start = self.even_start + self.num_even
         for mul, ir in gated:
             self.blocks.append((start_of[ir], mul, ir.dim, gate_start))
             gate_start += mul
 
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, irreps_in.dim) to (N, irreps_out.dim)."""
-        outputs = [nn.functional.silu(features.narrow(1, 0, self.num_even)) * self.silu_scale]
+        outputs = [nn.functional.silu(features.narrow(1, self.even_start, self.num_even)) * self.silu_scale]
         if self.num_odd > 0:
             outputs.append(torch.tanh(features.narrow(1, self.odd_start, self.num_odd)) * self.tanh_scale)
         for start, mul, dim, gate_start in self.blocks:

@@ -10,7 +10,7 @@ from mlip.data.graph import build_graph, collate
 
 MODELS = {
     "no parity": {"parity": False},
-    "parity": {"parity": True},
+    "parity": {"parity": True, "l_max": 1, "num_layers": 3},  # the third layer sees 0o and 1e features
     "l_max 0": {"l_max": 0},
     "channels per l": {"l_max": 2, "num_features": [5, 3, 2], "num_layers": 3},
     "l_max 3": {"l_max": 3, "parity": False, "num_features": 2},
