@@ -18,7 +18,7 @@ from md.report.protocol import protocol_section, read_protocol_record
 from md.report.structure import structure_entries, structure_label, structure_section
 from md.report.transport import collect_warnings, transport_entries, transport_highlights, transport_section
 from mlip.app import application
-from mlip.errors import ConfigError
+from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names, resolve_input
 from mlip.report.html import Highlight, Section, write_report
 from mlip.runs import Run
@@ -110,6 +110,12 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
         raise ConfigError(f"found analysis={chosen}; expected some of {', '.join(ANALYSES)}")
     if not config.directions or set(config.directions) - set("xyz"):
         raise ConfigError(f"found directions={config.directions}; expected some of x, y, z, such as xy")
+    for key in ("timestep_fs", "hop_distance_A", "charge", "r_max"):
+        value = config[key]
+        if not isinstance(value, int | float | None) or (
+            key != "charge" and value is not None and value <= 0
+        ):
+            raise ConfigError(f"found {key}={value}; expected a number above zero")
     return chosen
 
 
@@ -122,6 +128,14 @@ def _load_all(paths: Sequence[Path], config: DictConfig) -> list[Frames]:
         for frames in load_frames(path, config.timestep_fs, types, temperature):
             label = frames.label or (path.stem if len(paths) > 1 else "")
             stretches.append(replace(frames, label=label))
+    for frames in stretches:
+        if frames.species != stretches[0].species:
+            raise DataError(
+                f"found {', '.join(frames.species)} in {frames.label} and {', '.join(stretches[0].species)} "
+                f"in {stretches[0].label}; expected the same species: analyse them one by one"
+            )
+    for symbol in as_names(config.species):
+        stretches[0].select(symbol)  # refused now, not after the work that comes before
     labels = [frames.label for frames in stretches]
     if len(set(labels)) == len(labels):
         return stretches
@@ -130,7 +144,8 @@ def _load_all(paths: Sequence[Path], config: DictConfig) -> list[Frames]:
 
 def _per_trajectory(value: Any, count: int) -> list[float | None]:
     values = OmegaConf.to_container(value) if OmegaConf.is_list(value) else [value] * count
-    if not isinstance(values, list) or len(values) != count:
+    numbers = isinstance(values, list) and all(isinstance(each, int | float | None) for each in values)
+    if not isinstance(values, list) or not numbers or len(values) != count:
         raise ConfigError(f"found temperature_K={value} for {count} trajectories; expected one for each")
     return [None if each is None else float(each) for each in values]
 

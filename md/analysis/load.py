@@ -64,6 +64,8 @@ def _log_frames(file: Path, frames: Frames) -> None:
 
 def _load_h5md(file: Path) -> list[Frames]:
     with Trajectory(file) as trajectory:
+        if not trajectory.pbc.all():
+            raise DataError(f"{file} is not periodic in all directions; expected a bulk run")
         present = np.unique(trajectory.frame_stages)
         records = [(int(index), trajectory.stages[index]) for index in present]
         production = [(index, record) for index, record in records if record.production]
@@ -106,6 +108,8 @@ def _load_foreign(
     wrapped = np.array([image.positions for image in images]) @ np.linalg.inv(cells)
     times_ps = _times(file, len(images), timestep_fs)
     fractional, largest = unwrap_fractional(wrapped)
+    if not all(image.pbc.all() for image in images):
+        logger.warning("%s: not every frame is marked periodic; all are taken as periodic", file)
     notes: tuple[str, ...] = ()
     if times_ps is not None and largest > _TRUSTED_STEP:
         notes = (

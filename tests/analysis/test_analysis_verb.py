@@ -85,12 +85,16 @@ def test_foreign_files_give_the_same_diffusivity_as_ours(tmp_path, ladder_run):
         (["trajectory=frames.extxyz", "timestep_fs=1", "species=Xe"], "found no Xe"),
         (["trajectory=frames.extxyz", "temperature_K=[300,400]"], "expected one for each"),
         (["trajectory=frames.extxyz", "directions=xw"], "expected some of x, y, z"),
+        (["trajectory=frames.extxyz", "temperature_K=warm"], "expected one for each"),
+        (["trajectory=frames.extxyz", "timestep_fs=soon"], "expected a number above zero"),
+        (["trajectory=[frames.extxyz,other.extxyz]"], "expected the same species"),
         (["trajectory=broken.h5"], "broken.h5"),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path, ladder_run, overrides, message):
     (frames, *_) = load_frames(ladder_run)
     ase.io.write(tmp_path / "frames.extxyz", [frames.atoms(index) for index in range(5)])
+    ase.io.write(tmp_path / "other.extxyz", frames.atoms(0)[:1])
     (tmp_path / "broken.h5").write_bytes(ladder_run.read_bytes()[:2000])
     done = analyze(tmp_path, *overrides)
     assert done.returncode == 1
