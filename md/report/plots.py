@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.ticker import MaxNLocator, NullLocator
+from matplotlib.ticker import LogLocator, MaxNLocator, NullFormatter, NullLocator, StrMethodFormatter
 from numpy.typing import ArrayLike
 
 from md.analysis.arrhenius import Arrhenius
@@ -17,7 +17,8 @@ from md.analysis.rdf import RadialDistribution
 from mlip.report.style import INK, MUTED, PALETTE, SHADE
 from mlip.units import A2_PER_PS_IN_CM2_PER_S
 
-_NARROWEST_FOG = 0.02
+_NO_PAIRS = 0.02
+_FEW_DECADES = 50.0
 
 
 def temperature_colors(temperatures_K: Sequence[float | None]) -> list[tuple[float, ...]]:
@@ -60,6 +61,11 @@ def plot_msd(
         axes.plot(msd.lags_ps[inside], line, color=INK, linewidth=0.9, linestyle="--")
     axes.set_xscale("log")
     axes.set_yscale("log")
+    for axis, (low, high) in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+        few = high / low < _FEW_DECADES
+        axis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0) if few else (1.0,)))
+        axis.set_major_formatter(StrMethodFormatter("{x:g}"))
+        axis.set_minor_formatter(NullFormatter())
 
 
 def mark_hop(axes: Axes, hop_distance_A: float) -> None:
@@ -67,11 +73,10 @@ def mark_hop(axes: Axes, hop_distance_A: float) -> None:
     axes.axhline(0.5 * hop_distance_A**2, color=MUTED, linewidth=0.9, linestyle=(0, (1, 2)))
     axes.annotate(
         "0.5 a²",
-        (1.0, 0.5 * hop_distance_A**2),
+        (0.0, 0.5 * hop_distance_A**2),
         xycoords=("axes fraction", "data"),
-        xytext=(-2, 3),
+        xytext=(4, 3),
         textcoords="offset points",
-        ha="right",
         fontsize=8,
         color=MUTED,
     )
@@ -177,7 +182,7 @@ def plot_rdf(
 
 
 def _first_signal(curves: Iterable[RadialDistribution]) -> float:
-    starts = [curve.r[np.argmax(curve.g > _NARROWEST_FOG)] for curve in curves]
+    starts = [curve.r[np.argmax(curve.g > _NO_PAIRS)] for curve in curves]
     return float(min(starts))
 
 
@@ -224,7 +229,9 @@ def plot_series(
         smooth: samples in the running mean; 1 draws the series alone.
         breaks_ps: times that the running mean does not reach across, such as the ends of stages.
     """
-    axes.plot(times_ps, values, color=color, linewidth=0.8, alpha=0.4 if smooth > 1 else 1.0)
+    axes.plot(
+        times_ps, values, color=color, linewidth=0.8 if smooth > 1 else 1.3, alpha=0.4 if smooth > 1 else 1.0
+    )
     if smooth > 1:
         pieces = np.searchsorted(times_ps, np.asarray(breaks_ps), side="right")
         for inside in np.split(np.arange(len(times_ps)), pieces):

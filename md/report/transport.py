@@ -158,7 +158,7 @@ def _msd_figure(transport: Transport, symbol: str, folder: Path, directions: str
             table[f"lag_ps {number} {name}"] = msd.lags_ps
             table[f"msd_A2 {number} {name}"] = moved
         mark_hop(axes, stretches[0].diffusivity[symbol].hop_distance_A)
-        axes.legend(loc="upper left")
+        axes.legend(loc="lower right")
         path = save_figure(figure, folder / f"msd_{symbol}.png", table)
     caption = (
         f"Mean squared displacement of {symbol} from every time origin. Strong lines: the window of the fit; "
