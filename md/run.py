@@ -1,24 +1,27 @@
 """`mlip md`: a potential, a structure and a protocol become a trajectory."""
 
 import logging
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import ase.io
 import numpy as np
 from ase import Atoms
-from hydra.errors import InstantiationException
-from hydra.utils import instantiate
 from omegaconf import DictConfig, OmegaConf
 
 from md.engines.base import Backend, RunFiles, first_state, simulate
 from md.protocols.read import read_protocol
-from md.protocols.stages import plan_stages, timestep_warnings
+from md.protocols.stages import PlannedStage, plan_stages, timestep_warnings
 from md.state import State
 from mlip.app import application
-from mlip.errors import ConfigError, DataError, MlipError
+from mlip.errors import ConfigError, DataError
 from mlip.inputs import resolve_input
 from mlip.runs import Run
+from mlip.settings import build_group
+
+if TYPE_CHECKING:
+    from mlip.deploy import MLIPCalculator
 
 logger = logging.getLogger(__name__)
 
@@ -42,10 +45,9 @@ def run_md(config: DictConfig, run: Run) -> None:
     for warning in timestep_warnings([each.stage for each in stages], structure.masses):
         logger.warning(warning)
     state = _load_checkpoint(run) or first_state(structure, stages, config.seed)
-    backend = _build_backend(config.engine)
-    engine = backend.open(
-        resolve_input(config.potential), state, config.device, config.dtype, config.seed, run.path
-    )
+    backend: Backend = build_group(config, "engine")
+    calculator = _open_potential(config, structure, stages)
+    engine = backend.open(calculator, state, config.seed, run.path)
     simulate(engine, stages, state, run.path)
     files = RunFiles(run.path)
     logger.info("trajectory %s, final structure %s", files.trajectory, files.final)
@@ -88,13 +90,20 @@ def _load_checkpoint(run: Run) -> State | None:
     return State.load(restart) if run.resumed and restart.exists() else None
 
 
-def _build_backend(config: DictConfig) -> Backend:
-    try:
-        return instantiate(config, _convert_="all")
-    except InstantiationException as error:
-        if isinstance(error.__cause__, MlipError):
-            raise error.__cause__ from None
-        raise ConfigError(f"cannot use engine settings {config} ({error.__cause__ or error})") from None
+def _open_potential(config: DictConfig, structure: State, stages: Sequence[PlannedStage]) -> "MLIPCalculator":
+    """Load the potential; it must know the species, and should know stress where a stage needs it."""
+    from mlip.data.graph import species_index  # torch: not for `mlip md --help`
+    from mlip.deploy import MLIPCalculator
+
+    calculator = MLIPCalculator(config.potential, config.device, config.dtype)
+    species_index(structure.to_atoms(), calculator.species)  # raises where the potential lacks a species
+    at_pressure = [each.stage.name for each in stages if each.stage.ensemble == "npt"]
+    if at_pressure and calculator.trained_on_stress is False:
+        logger.warning(
+            "stages %s hold a pressure, but no stress was in the training data: volumes are extrapolations",
+            ", ".join(at_pressure),
+        )
+    return calculator
 
 
 main = application("md", run_md, inputs=("potential", "structure"), mutable=("device",))

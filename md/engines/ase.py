@@ -5,7 +5,6 @@ ASE's unit of time is A sqrt(amu/eV), about 10.18 fs: it is converted here, in `
 differ in the last bit from one process to the next.
 """
 
-import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,8 +25,6 @@ from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import Observation
 from mlip.errors import ConfigError
-
-logger = logging.getLogger(__name__)
 
 _MOMENTA = "momenta"
 
@@ -110,30 +107,12 @@ class AseEngine:
                 f"stage {stage.stage.name} is npt, and the potential has no stress or the structure is not "
                 "periodic in three directions; expected both, or ensemble=nvt"
             )
-        if getattr(self._calculator, "trained_on_stress", None) is False:
-            logger.warning("stage %s is npt with a potential that never saw stress labels", stage.stage.name)
 
 
 @dataclass(frozen=True)
 class AseBackend:
     """`engine=ase`: the potential as an ASE calculator."""
 
-    def open(
-        self, potential: Path, state: State, device: str, dtype: str | None, seed: int, run_dir: Path
-    ) -> AseEngine:
-        """Load a potential and make the engine that uses it.
-
-        Args:
-            potential: A `.mlip` file or a deployed one.
-            state: The atoms that will move.
-            device: `cpu`, `cuda` or `auto`.
-            dtype: `float32`, `float64`, or None for the potential's own.
-            seed: Seed of the run.
-            run_dir: Directory of the run.
-        """
-        from mlip.data.graph import species_index  # torch: not for `mlip md --help`
-        from mlip.deploy import MLIPCalculator
-
-        calculator = MLIPCalculator(potential, device=device, dtype=dtype)
-        species_index(state.to_atoms(), calculator.species)  # raises where the potential lacks a species
+    def open(self, calculator: Calculator, state: State, seed: int, run_dir: Path) -> AseEngine:
+        """Make the engine that moves atoms with this potential."""
         return AseEngine(calculator, seed)

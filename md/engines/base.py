@@ -10,7 +10,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import ase.io
 from tqdm import tqdm
@@ -21,6 +21,9 @@ from md.state import State, draw_velocities, remove_drift
 from md.thermo import Observation, ThermoWriter, cut_thermo, temperature_K, thermo_row
 from md.trajectory_writer import TrajectoryWriter, cut_trajectory
 from mlip.errors import ConfigError, MlipError, SimulationError
+
+if TYPE_CHECKING:
+    from mlip.deploy import MLIPCalculator  # torch: not for `mlip md --help`
 
 logger = logging.getLogger(__name__)
 
@@ -53,10 +56,15 @@ class Engine(Protocol):
 class Backend(Protocol):
     """Settings of an engine (conf/engine/*.yaml) that open it for a potential."""
 
-    def open(
-        self, potential: Path, state: State, device: str, dtype: str | None, seed: int, run_dir: Path
-    ) -> Engine:
-        """Load a potential and make the engine that uses it."""
+    def open(self, calculator: "MLIPCalculator", state: State, seed: int, run_dir: Path) -> Engine:
+        """Make the engine that moves atoms with this potential.
+
+        Args:
+            calculator: The potential.
+            state: The atoms that will move.
+            seed: Seed of the run.
+            run_dir: Directory of the run.
+        """
 
 
 @dataclass(frozen=True)

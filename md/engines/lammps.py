@@ -36,6 +36,8 @@ from mlip.units import BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA, FS_PER_PS
 if TYPE_CHECKING:
     from lammps import lammps
 
+    from mlip.deploy import MLIPCalculator
+
 # Given the arguments of `lmp`, starts LAMMPS.
 OpenLammps = Callable[[Sequence[str]], "lammps"]
 
@@ -223,34 +225,24 @@ class LammpsBackend:
                 f"found engine.ranks={self.ranks}; expected 1: this version runs LAMMPS on one rank"
             )
 
-    def open(
-        self, potential: Path, state: State, device: str, dtype: str | None, seed: int, run_dir: Path
-    ) -> LammpsEngine:
-        """Deploy a potential where needed and make the engine that uses it.
+    def open(self, calculator: "MLIPCalculator", state: State, seed: int, run_dir: Path) -> LammpsEngine:
+        """Make the engine that moves atoms with this potential; a `.mlip` is deployed into `run_dir`."""
+        from mlip.native.lammps_library import open_lammps  # LAMMPS only where it is asked for
 
-        Args:
-            potential: A `.mlip` file, deployed into `run_dir`, or a `.nequip.pth` file.
-            state: The atoms that will move.
-            device: `cpu`, `cuda` or `auto`.
-            dtype: `float32`, `float64`, or None for the potential's own.
-            seed: Seed of the run.
-            run_dir: Directory of the run.
-        """
-        from mlip.native.lammps_library import open_lammps  # LAMMPS and torch only where they are asked for
-
-        file = _deployed_file(potential, device, dtype, run_dir)
         elements = " ".join(chemical_symbols[number] for number in np.unique(state.numbers))
-        if device != "auto":
-            os.environ["VITREOUS_DEVICE"] = device  # read by the pair style
-        return LammpsEngine(open_lammps, ["pair_style nequip", f"pair_coeff * * {file} {elements}"], seed)
+        os.environ["VITREOUS_DEVICE"] = str(calculator.device)  # read by the pair style
+        pair_coeff = f"pair_coeff * * {_deployed_file(calculator, run_dir)} {elements}"
+        return LammpsEngine(open_lammps, ["pair_style nequip", pair_coeff], seed)
 
 
-def _deployed_file(potential: Path, device: str, dtype: str | None, run_dir: Path) -> Path:
+def _deployed_file(calculator: "MLIPCalculator", run_dir: Path) -> Path:
     """The file for the pair style; a `.mlip` is deployed once a run directory."""
     from mlip.deploy import deploy_potential
     from mlip.deploy.torchscript import SUFFIX
 
-    if potential.name.endswith(SUFFIX):
-        return potential
-    file = run_dir / f"{potential.stem}{SUFFIX}"
-    return file if file.exists() else deploy_potential(potential, file, device, dtype)
+    if calculator.path.name.endswith(SUFFIX):
+        return calculator.path
+    file = run_dir / f"{calculator.path.stem}{SUFFIX}"
+    if file.exists():
+        return file
+    return deploy_potential(calculator.path, file, str(calculator.device), calculator.dtype)

@@ -35,6 +35,7 @@ class MLIPCalculator(Calculator):
     Attributes:
         species: Chemical symbols the potential knows.
         r_max: Cutoff radius in A.
+        dtype: `float32` or `float64`; empty for foreign files.
         trained_on_stress: False if pressures are extrapolations; None for foreign files.
 
     Raises:
@@ -51,6 +52,7 @@ class MLIPCalculator(Calculator):
         self.device = select_device(device)
         self.species: tuple[str, ...]
         self.r_max: float
+        self.dtype: str
         self.trained_on_stress: bool | None
         if self.path.name.endswith(SUFFIX):
             self._evaluate = self._open_deployed(dtype)
@@ -84,6 +86,7 @@ class MLIPCalculator(Calculator):
         potential = Potential.load(self.path).astype(dtype)
         self.species = potential.species
         self.r_max = potential.config.r_max
+        self.dtype = potential.dtype
         self.trained_on_stress = potential.trained_on_stress
         force_field = potential.force_field(self.device)
 
@@ -114,6 +117,7 @@ class MLIPCalculator(Calculator):
             )
         self.species = tuple(metadata["type_names"].split())
         self.r_max = float(metadata["r_max"])
+        self.dtype = metadata["model_dtype"]
         self.trained_on_stress = {"1": True, "0": False}.get(metadata["trained_on_stress"])
 
         def evaluate(graph: Graph) -> Prediction:

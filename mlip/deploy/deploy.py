@@ -2,6 +2,7 @@
 
 import json
 import logging
+import tempfile
 from dataclasses import asdict
 from pathlib import Path
 
@@ -13,7 +14,7 @@ from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import SUFFIX, save_torchscript
 from mlip.deploy.verify import verify_deployment
 from mlip.errors import ConfigError
-from mlip.inputs import resolve_input, sha256
+from mlip.inputs import as_names, resolve_input, sha256
 from mlip.runs import Run
 
 logger = logging.getLogger(__name__)
@@ -36,12 +37,13 @@ def deploy_potential(
         The deployed file; `manifest.json` lies beside it.
 
     Raises:
+        ConfigError: The file cannot be written there.
         PotentialError: The deployed file does not give the potential's numbers; it is removed again.
     """
     source = resolve_input(potential)
     chosen = Potential.load(source).astype(dtype)
     file = out if out.name.endswith(SUFFIX) else out / f"{source.stem}{SUFFIX}"
-    file.parent.mkdir(parents=True, exist_ok=True)
+    _require_writable(file)
     metadata = {
         "r_max": repr(chosen.config.r_max),
         "num_types": str(len(chosen.species)),
@@ -69,11 +71,24 @@ def deploy_potential(
     return file
 
 
+def _require_writable(file: Path) -> None:
+    """Make the folder, and find out whether it takes files before minutes are spent."""
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=file.parent):
+            pass
+    except OSError as error:
+        raise ConfigError(
+            f"cannot write {file} ({error.strerror}); choose another out= or run_dir="
+        ) from None
+
+
 def run_deploy(config: DictConfig, run: Run) -> None:
     """Deploy as configured in `conf/deploy.yaml`."""
-    unknown = [target for target in config.target if target not in TARGETS]
+    targets = as_names(config.target)
+    unknown = [target for target in targets if target not in TARGETS]
     if unknown:
-        raise ConfigError(f"found target={unknown}; expected any of {', '.join(TARGETS)}")
+        raise ConfigError(f"found target={', '.join(unknown)}; expected any of {', '.join(TARGETS)}")
     if config.format != "torchscript":
         raise ConfigError(
             f"found format={config.format}; expected torchscript (one file serves ASE and LAMMPS)"
@@ -85,7 +100,7 @@ def run_deploy(config: DictConfig, run: Run) -> None:
     logger.info(
         "differences from the potential: %s", ", ".join(f"{k} {v:.1e}" for k, v in differences.items())
     )
-    if "lammps" in config.target:
+    if "lammps" in targets:
         species = " ".join(Potential.load(config.potential).species)
         logger.info("in LAMMPS: pair_style nequip; pair_coeff * * %s %s", file, species)
 

@@ -9,7 +9,6 @@ import pytest
 from ase.build import bulk
 from hydra import compose, initialize_config_module
 
-from md.engines.ase import AseBackend, AseEngine
 from md.run import read_structure, run_md
 from md.trajectory import Trajectory
 from mlip.errors import ConfigError, DataError
@@ -27,7 +26,7 @@ def structure(tmp_path, argon):
 @pytest.fixture
 def with_lennard_jones(monkeypatch, lennard_jones):
     """`engine=ase` with our analytic potential in the place of a trained one."""
-    monkeypatch.setattr(AseBackend, "open", lambda *args, **kwargs: AseEngine(lennard_jones))
+    monkeypatch.setattr("md.run._open_potential", lambda *args: lennard_jones)
 
 
 def composed(structure, *overrides):
@@ -174,6 +173,21 @@ def test_a_species_the_potential_lacks_is_one_line(tmp_path, potential):
     assert ended.returncode == 1
     assert "Cu" in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
+
+
+def test_a_pressure_without_stress_labels_warns(tmp_path, potential, argon):
+    argon.symbols[::4] = "Li"
+    ase.io.write(tmp_path / "a.extxyz", argon)
+    ended = command(
+        f"potential={potential}",
+        f"structure={tmp_path}/a.extxyz",
+        f"run_dir={tmp_path}/run",
+        "protocol=npt",
+        "protocol.npt.duration_ps=0.002",
+        "protocol.npt.every_ps=0.001",
+    )
+    assert ended.returncode == 0, ended.stderr
+    assert "stages npt hold a pressure, but no stress was in the training data" in ended.stderr
 
 
 def test_overlapping_atoms_are_one_line(tmp_path, potential, argon):
