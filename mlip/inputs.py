@@ -17,10 +17,10 @@ def resolve_input(name: str | Path) -> Path:
         name: A path, or `dataset:` followed by a path inside the `datasets/` folder.
 
     Returns:
-        An existing path.
+        An existing file.
 
     Raises:
-        DataError: Nothing is there.
+        DataError: Nothing or a folder is there.
     """
     text = str(name)
     if text.startswith(SHIPPED_PREFIX):
@@ -33,6 +33,8 @@ def resolve_input(name: str | Path) -> Path:
     path = Path(text).expanduser()
     if not path.exists():
         raise DataError(f"found no file {path}; expected one, looking from {Path.cwd()}: check the path")
+    if path.is_dir():
+        raise DataError(f"found the folder {path}; expected a file: name one in it")
     return path
 
 

