@@ -115,12 +115,12 @@ def _open_and_run(
 
 def _run_dir(config: dict[str, Any]) -> Path:
     """`run_dir`; for a member of a sweep the folder inside it that is named by its overrides."""
-    if not isinstance(config["run_dir"], str):
+    if not isinstance(config["run_dir"], str | int | float):
         raise ConfigError(f"found run_dir={config['run_dir']}; expected the path of a folder")
     hydra_config = HydraConfig.get()
     if hydra_config.mode == RunMode.MULTIRUN:
         return Path(hydra_config.runtime.output_dir)
-    return Path(config["run_dir"])
+    return Path(str(config["run_dir"]))
 
 
 def _one_line(verb: str, error: Exception) -> str:

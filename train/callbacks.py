@@ -1,12 +1,14 @@
-"""Lightning callbacks: the table of metrics of every epoch."""
+"""Lightning callbacks: the table of metrics of every epoch, and when to stop early."""
 
 import csv
 import logging
 import math
 import time
 from pathlib import Path
+from typing import Any
 
 from lightning.pytorch import Callback, LightningModule, Trainer
+from lightning.pytorch.callbacks import EarlyStopping
 
 from mlip.errors import MlipError
 
@@ -67,6 +69,14 @@ class MetricsTable(Callback):
             if name in metrics
         )
         logger.info("epoch %d of %s  valid RMSE  %s", trainer.current_epoch + 1, trainer.max_epochs, errors)
+
+
+class Patience(EarlyStopping):
+    """Early stopping whose patience may be raised or lowered when a run goes on."""
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Restore how long nothing got better, and keep the patience that is asked for now."""
+        super().load_state_dict(state_dict | {"patience": self.patience})
 
 
 def _with_root(name: str, value: float) -> tuple[str, float]:

@@ -82,6 +82,14 @@ class ForceFieldModule(LightningModule):
         schedule = torch.optim.lr_scheduler.LambdaLR(adam, self._lr_factor)
         return {"optimizer": adam, "lr_scheduler": {"scheduler": schedule, "interval": "step"}}
 
+    def on_train_start(self) -> None:
+        """Let the learning rate and the epochs asked for now hold, not those in a checkpoint."""
+        schedule = self.trainer.lr_scheduler_configs[0].scheduler
+        schedule.base_lrs = [self.optimizer.lr for _ in schedule.base_lrs]
+        for group in schedule.optimizer.param_groups:
+            group["initial_lr"] = self.optimizer.lr
+            group["lr"] = self.optimizer.lr * self._lr_factor(schedule.last_epoch)
+
     def _lr_factor(self, step: int) -> float:
         epochs = (step + 1) / self.steps_per_epoch
         max_epochs = self.trainer.max_epochs

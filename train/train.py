@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EarlyStopping, EMAWeightAveraging, ModelCheckpoint, TQDMProgressBar
+from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Timer, TQDMProgressBar
 from omegaconf import DictConfig, OmegaConf
 
 from mlip.app import application
@@ -22,7 +22,7 @@ from mlip.models.nequip import NequIPConfig
 from mlip.nn.derivatives import ForceField
 from mlip.runs import Run
 from mlip.settings import build_group, build_settings
-from train.callbacks import MetricsTable
+from train.callbacks import MetricsTable, Patience
 from train.data import DataConfig, TrainingData, evaluation_loader, load_training_data, training_loader
 from train.evaluate import evaluate_frames
 from train.losses import LossWeights
@@ -40,7 +40,7 @@ class TrainerConfig:
 
     Attributes:
         max_epochs: Epochs; the learning rate reaches zero at their end.
-        max_time: DD:HH:MM:SS after which training stops even so; null has no limit.
+        max_time: DD:HH:MM:SS, all sessions together, after which no other epoch begins; null has no limit.
         patience: Stop after so many epochs without a better validation loss; null never does.
         gradient_clip: Largest norm of the gradient; null does not clip.
         ema_decay: Decay per step of the averaged weights that are validated and kept.
@@ -139,39 +139,40 @@ def _fit(settings: Settings, run: Run, force_field: ForceField, data: TrainingDa
     trainer = _trainer(settings, run)
     last = run.path / "checkpoints" / "last.ckpt"
     trainer.fit(module, train_loader, valid_loader, ckpt_path=last if last.exists() else None)
-    best = torch.load(run.path / "checkpoints" / "best.ckpt", weights_only=True, map_location="cpu")
+    best_file = run.path / "checkpoints" / "best.ckpt"
+    if not best_file.exists():
+        raise ConfigError(
+            f"found trainer.max_time={settings.trainer.max_time} over before any epoch; expected time for one"
+        )
+    best = torch.load(best_file, weights_only=True, map_location="cpu")
     module.load_state_dict(best["state_dict"])
 
 
 def _trainer(settings: Settings, run: Run) -> Trainer:
     """Lightning's loop with our checkpoints, averaging, table and stopping rules."""
     limits = settings.trainer
-    checkpoints = ModelCheckpoint(
-        run.path / "checkpoints",
-        filename="best",
-        monitor="valid/loss",
-        save_last=True,
-        enable_version_counter=False,
-    )
+    folder = run.path / "checkpoints"
     for name in ("lightning", "lightning.pytorch", "lightning.fabric"):
         logging.getLogger(name).handlers.clear()  # Lightning's notes go to log.txt, not to the terminal
         logging.getLogger(name).propagate = True
     callbacks: list[Callback] = [
-        checkpoints,
+        ModelCheckpoint(folder, "best", monitor="valid/loss", enable_version_counter=False),
+        ModelCheckpoint(folder, "last", enable_version_counter=False),  # of every epoch, better or not
         EMAWeightAveraging(decay=limits.ema_decay, use_buffers=False),
         MetricsTable(run.path / "metrics.csv"),
     ]
     if sys.stderr.isatty():
         callbacks.append(TQDMProgressBar(refresh_rate=5))
+    if limits.max_time is not None:
+        callbacks.append(Timer(limits.max_time, interval="epoch"))
     if limits.patience is not None:
-        callbacks.append(EarlyStopping("valid/loss", patience=limits.patience))
+        callbacks.append(Patience("valid/loss", patience=limits.patience))
     device = settings.device
     return Trainer(
         default_root_dir=run.path,
         accelerator="gpu" if device.type == "cuda" else "cpu",
         devices=[device.index or 0] if device.type == "cuda" else 1,
         max_epochs=limits.max_epochs,
-        max_time=limits.max_time,
         gradient_clip_val=limits.gradient_clip,
         callbacks=callbacks,
         logger=settings.logger,

@@ -1,0 +1,78 @@
+"""Runs `mlip` commands in processes of their own.
+
+`run_mlip` starts the console script, as a user does. `fork_mlip` is the same command in a process forked from a
+server that has imported everything already: tenths of a second instead of five, for tables of many cases.
+"""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import sysconfig
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+MLIP = Path(sysconfig.get_path("scripts")) / "mlip"
+
+_forks = multiprocessing.get_context("forkserver")
+_forks.set_forkserver_preload(
+    ["mlip.cli", "train.train", "train.evaluate", "mlip.deploy.deploy", "md.run", "md.analyze"]
+)
+
+
+@dataclass(frozen=True)
+class Ended:
+    """What a command left: exit code and what it printed."""
+
+    code: int
+    stdout: str
+    stderr: str
+
+    @property
+    def last_line(self):
+        return self.stderr.strip().splitlines()[-1] if self.stderr.strip() else ""
+
+
+def run_mlip(*arguments, cwd, timeout=240, **environment):
+    done = subprocess.run(
+        [MLIP, *map(str, arguments)],
+        cwd=cwd,
+        env=os.environ | {"OMP_NUM_THREADS": "1"} | environment,
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    return Ended(done.returncode, done.stdout, done.stderr)
+
+
+def fork_mlip(*arguments, cwd, timeout=240):
+    with tempfile.TemporaryDirectory() as folder:
+        process = start_mlip(*arguments, cwd=cwd, output=Path(folder))
+        process.join(timeout)
+        if process.is_alive():
+            process.kill()
+            raise TimeoutError(f"mlip {arguments} took over {timeout} s")
+        stdout, stderr = ((Path(folder) / name).read_text() for name in ("stdout", "stderr"))
+    return Ended(process.exitcode, stdout, stderr)
+
+
+def start_mlip(*arguments, cwd, output):
+    """Fork a command and return its process; `output` is the folder of its `stdout` and `stderr`."""
+    process = _forks.Process(target=_main, args=([str(each) for each in arguments], cwd, output))
+    process.start()
+    return process
+
+
+def _main(arguments, cwd, output):
+    for descriptor, name in ((1, "stdout"), (2, "stderr")):
+        os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT), descriptor)
+    os.chdir(cwd)
+    sys.argv = ["mlip", *arguments]
+    import torch
+
+    from mlip.cli import main
+
+    torch.set_num_threads(1)
+    main()

@@ -1,0 +1,102 @@
+"""Errors worked out by hand, the table of epochs across a resume, the learning rate."""
+
+import csv
+import math
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+
+from mlip.errors import MlipError
+from train.callbacks import MetricsTable
+from train.metrics import FrameErrors, compute_errors
+from train.module import Adam, ForceFieldModule
+
+
+def frame_errors(subset, symbols, energy_error, force_errors, stress_error=None):
+    forces = np.zeros((2, len(symbols), 3))
+    forces[1] = force_errors
+    stress = None if stress_error is None else np.stack([np.zeros((3, 3)), np.full((3, 3), stress_error)])
+    return FrameErrors(subset, symbols, np.array([-4.0, -4.0 + energy_error]), forces, stress)
+
+
+def test_errors_by_hand():
+    bulk = frame_errors("bulk", ["Li", "S"], 0.003, [[0.1, 0.0, 0.0], [0.0, -0.2, 0.0]], stress_error=0.01)
+    slab = frame_errors("slab", ["Li"], -0.001, [[0.0, 0.0, 0.3]])
+    errors = compute_errors([bulk, slab])
+    assert errors["num_frames"] == 2
+    assert errors["energy"]["mae"] == pytest.approx(0.002)
+    assert errors["energy"]["rmse"] == pytest.approx(math.sqrt((9e-6 + 1e-6) / 2))
+    assert errors["energy"]["max"] == pytest.approx(0.003)
+    assert errors["energy"]["unit"] == "eV/atom"
+    assert errors["forces"]["mae"] == pytest.approx(0.6 / 9)
+    assert errors["forces"]["rmse"] == pytest.approx(math.sqrt((0.01 + 0.04 + 0.09) / 9))
+    assert errors["forces"]["max"] == pytest.approx(0.3)
+    assert errors["stress"]["mae"] == pytest.approx(0.01)
+    assert errors["by_subset"]["slab"]["forces"]["mae"] == pytest.approx(0.1)
+    assert "stress" not in errors["by_subset"]["slab"]
+    assert errors["by_species"]["S"]["forces"]["mae"] == pytest.approx(0.2 / 3)
+    assert errors["by_species"]["Li"]["forces"]["rmse"] == pytest.approx(math.sqrt((0.01 + 0.09) / 6))
+
+
+def epoch(number, **metrics):
+    """What the table sees of Lightning's trainer at the end of an epoch."""
+    return SimpleNamespace(
+        current_epoch=number,
+        max_epochs=9,
+        callback_metrics={name.replace("__", "/"): torch.tensor(value) for name, value in metrics.items()},
+        optimizers=[SimpleNamespace(param_groups=[{"lr": 0.1}])],
+    )
+
+
+def write_epochs(path, numbers, loss):
+    table = MetricsTable(path)
+    table.on_train_start(epoch(numbers[0]), None)
+    for number in numbers:
+        table.on_train_epoch_end(epoch(number, train__loss=loss, train__forces_mse=0.25), None)
+
+
+def test_mean_squares_become_roots(tmp_path):
+    write_epochs(tmp_path / "metrics.csv", [0], 1.0)
+    (row,) = csv.DictReader((tmp_path / "metrics.csv").open(newline=""))
+    assert float(row["train/forces_rmse"]) == pytest.approx(0.5)
+    assert float(row["train/loss"]) == pytest.approx(1.0)
+    assert "train/forces_mse" not in row
+
+
+def test_a_resumed_run_writes_no_epoch_twice(tmp_path):
+    path = tmp_path / "metrics.csv"
+    write_epochs(path, [0, 1, 2, 3], 1.0)
+    write_epochs(path, [2, 3, 4], 7.0)
+    rows = list(csv.DictReader(path.open(newline="")))
+    assert [(row["epoch"], float(row["train/loss"])) for row in rows] == [
+        ("0", 1.0),
+        ("1", 1.0),
+        ("2", 7.0),
+        ("3", 7.0),
+        ("4", 7.0),
+    ]
+
+
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_a_loss_that_is_no_number_stops_and_leaves_the_table_alone(tmp_path, value):
+    write_epochs(tmp_path / "metrics.csv", [0], 1.0)
+    before = (tmp_path / "metrics.csv").read_text()
+    with pytest.raises(MlipError, match=r"diverged in epoch 1.*lower optimizer\.lr"):
+        MetricsTable(tmp_path / "metrics.csv").on_train_epoch_end(epoch(1, valid__loss=value), None)
+    assert (tmp_path / "metrics.csv").read_text() == before
+
+
+def test_the_learning_rate_warms_up_and_decays_to_zero():
+    module = ForceFieldModule(
+        torch.nn.Linear(1, 1), None, Adam(lr=0.02, warmup_epochs=2.0), steps_per_epoch=10
+    )
+    module.trainer = SimpleNamespace(max_epochs=12)
+    factor = module._lr_factor
+    assert factor(0) == pytest.approx(0.05)
+    assert factor(9) == pytest.approx(0.5)
+    assert factor(19) == pytest.approx(1.0)
+    assert factor(19 + 50) == pytest.approx(0.5)
+    assert factor(119) == pytest.approx(0.0)
+    assert factor(500) == pytest.approx(0.0)

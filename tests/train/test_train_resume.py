@@ -1,0 +1,119 @@
+"""Kill a training and give its command again: the same table and the same weights, to the last bit."""
+
+import csv
+import random
+import shutil
+import time
+import zipfile
+
+import pytest
+import torch
+from cli.cli_process import fork_mlip, start_mlip
+
+TRAIN = [
+    "train",
+    "data.train=dataset:lips/small_20.extxyz",
+    "data.num_train=6",
+    "data.batch_size=2",
+    "model.r_max=3",
+    "model.num_layers=1",
+    "model.l_max=1",
+    "model.parity=false",
+    "model.num_features=4",
+    "model.radial_mlp_width=8",
+    "device=cpu",
+]
+
+
+def rows_of(run_dir):
+    path = run_dir / "metrics.csv"
+    if not path.exists():
+        return []
+    with path.open(newline="") as stream:
+        return list(csv.DictReader(stream))
+
+
+def weights_of(run_dir):
+    with zipfile.ZipFile(run_dir / "potential.mlip") as archive:
+        return archive.read("weights.safetensors")
+
+
+def train(cwd, run_dir, *overrides):
+    ended = fork_mlip(*TRAIN, f"run_dir={run_dir}", *overrides, cwd=cwd)
+    assert ended.code == 0, ended.stderr
+    return ended
+
+
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("unbroken")
+    train(folder, "run", "trainer.max_epochs=8")
+    return folder / "run"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, unbroken, seed):
+    dice = random.Random(seed)
+    kills = 0
+    for _ in range(3):
+        rows = len(rows_of(tmp_path / "run"))
+        wanted = rows + dice.randint(0, 2)
+        process = start_mlip(*TRAIN, "run_dir=run", "trainer.max_epochs=8", cwd=tmp_path, output=tmp_path)
+        while process.is_alive() and len(rows_of(tmp_path / "run")) < wanted:
+            time.sleep(0.01)
+        time.sleep(dice.uniform(0.0, 0.3))
+        kills += process.is_alive()
+        process.kill()
+        process.join()
+    assert kills >= 2
+    train(tmp_path, "run", "trainer.max_epochs=8")
+    assert (tmp_path / "run" / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
+    assert weights_of(tmp_path / "run") == weights_of(unbroken)
+
+
+def test_more_epochs_continue_a_finished_run(tmp_path, unbroken):
+    shutil.copytree(unbroken, tmp_path / "run")
+    train(tmp_path, "run", "trainer.max_epochs=10")
+    rows = rows_of(tmp_path / "run")
+    assert [int(row["epoch"]) for row in rows] == list(range(10))
+    assert rows[:8] == rows_of(unbroken)
+    assert float(rows[8]["lr"]) > float(rows[7]["lr"])  # the cosine now ends at epoch 10
+    assert weights_of(tmp_path / "run") != weights_of(unbroken)
+
+
+def test_a_new_learning_rate_is_used_when_a_run_goes_on(tmp_path, unbroken):
+    rates = {}
+    for rate in (0.01, 0.001):
+        shutil.copytree(unbroken, tmp_path / str(rate))
+        train(tmp_path, rate, "trainer.max_epochs=12", f"optimizer.lr={rate}")
+        rates[rate] = [float(row["lr"]) for row in rows_of(tmp_path / str(rate))]
+    assert rates[0.01][:8] == rates[0.001][:8]
+    assert rates[0.001][8:] == pytest.approx([rate / 10 for rate in rates[0.01][8:]])
+
+
+def epoch_of(checkpoint):
+    return torch.load(checkpoint, weights_only=True)["epoch"]
+
+
+def test_a_longer_patience_is_used_when_a_run_goes_on(tmp_path):
+    """With so large a rate validation gets worse from some epoch on; each patience stops at its own epoch."""
+    wild = ["optimizer.lr=10", "optimizer.warmup_epochs=0", "trainer.ema_decay=0", "trainer.max_epochs=40"]
+    train(tmp_path, "run", "trainer.patience=2", *wild)
+    stopped = len(rows_of(tmp_path / "run"))
+    assert stopped < 20
+    checkpoints = tmp_path / "run" / "checkpoints"
+    assert epoch_of(checkpoints / "last.ckpt") == stopped - 1  # a run killed on a plateau stays on it
+    assert epoch_of(checkpoints / "best.ckpt") == stopped - 3
+    train(tmp_path, "run", "trainer.patience=6", *wild)
+    assert len(rows_of(tmp_path / "run")) >= stopped + 4
+
+
+def test_time_that_is_up_before_the_first_epoch_is_one_line_and_more_time_goes_on(tmp_path):
+    few = [*TRAIN, "run_dir=run", "trainer.max_epochs=2"]
+    ended = fork_mlip(*few, "trainer.max_time=00:00:00:00", cwd=tmp_path)
+    assert ended.code == 1
+    assert "Traceback" not in ended.stderr
+    assert "trainer.max_time=00:00:00:00" in ended.last_line
+    ended = fork_mlip(*few, "trainer.max_time=00:00:10:00", cwd=tmp_path)
+    assert ended.code == 0, ended.stderr
+    assert len(rows_of(tmp_path / "run")) == 2
