@@ -1,7 +1,7 @@
 """Runs `mlip` commands in processes of their own.
 
-`run_mlip` starts the console script, as a user does. `fork_mlip` is the same command in a process forked from a
-server that has imported everything already: tenths of a second instead of five, for tables of many cases.
+`run_mlip` starts the console script, as a user does. `fork_mlip` is the same command in a process forked
+from a server that has imported everything already: tenths of a second instead of five, for many cases.
 """
 
 import multiprocessing
