@@ -49,10 +49,11 @@ def application(
         try:
             _open_and_run(config, run_verb, inputs, mutable)
         except MlipError as error:
+            message = " ".join(f"mlip {verb}: {error}".split())
             if HydraConfig.get().mode == RunMode.MULTIRUN:
-                sys.stderr.write(f"mlip {verb}: {error}\n")
+                sys.stderr.write(message + "\n")
                 raise  # Hydra goes on with the other members of the sweep and raises this at the end
-            raise SystemExit(f"mlip {verb}: {error}") from None
+            raise SystemExit(message) from None
         except OSError as error:  # a full disk, a folder that went away; log.txt of the run has the traceback
             raise SystemExit(
                 f"mlip {verb}: cannot use {error.filename or 'a file'} ({error.strerror or error}); "

@@ -48,7 +48,9 @@ def build_group(config: DictConfig, group: str) -> Any:
             raise error.__cause__ from None
         raise ConfigError(f"cannot use the settings of {group}: {error.__cause__ or error}") from None
     except (ImportError, ValueError) as error:
-        raise ConfigError(f"found {group}._target_={target}; expected a class ({error})") from None
+        raise ConfigError(
+            f"found {group}._target_={target}; expected an importable class ({error})"
+        ) from None
 
 
 def build_settings(kind: type[T], values: Mapping[str, Any], group: str) -> T:
