@@ -78,6 +78,8 @@ def read_structure(path: Path, index: int | None) -> Atoms:
         )
     try:
         atoms = frames[index or 0]
+    except TypeError:
+        raise ConfigError(f"found index={index}; expected a whole number or null") from None
     except IndexError:
         raise DataError(f"{path} holds {len(frames)} frames; found index={index}") from None
     if not np.isfinite(atoms.get_positions()).all():
