@@ -4,7 +4,7 @@ import json
 import logging
 import re
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import torch
@@ -17,9 +17,10 @@ from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import DTYPES, Potential
 from mlip.errors import ConfigError
 from mlip.inputs import as_names
-from mlip.models.build import build_force_field, config_to_dict
+from mlip.models.build import config_to_dict
 from mlip.models.nequip import NequIPConfig
 from mlip.nn.derivatives import ForceField
+from mlip.nn.zbl import cutoffs_below_data
 from mlip.runs import Run
 from mlip.settings import build_group, build_settings
 from train.callbacks import MetricsTable, Patience
@@ -113,21 +114,33 @@ def run_train(config: DictConfig, run: Run) -> None:
     settings = Settings.from_config(config)
     seed_everything(settings.seed, verbose=False)
     data = load_training_data(settings.data, settings.architecture.r_max, settings.seed, run.path / "cache")
-    force_field = _fresh_force_field(settings, data)
+    untrained = _untrained_potential(settings, data)
+    force_field = untrained.untrained_force_field()
     logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
     _fit(settings, run, force_field, data)
-    _finish(settings, run, force_field, data)
+    _finish(settings, run, untrained, force_field, data)
 
 
-def _fresh_force_field(settings: Settings, data: TrainingData) -> ForceField:
-    statistics = data.statistics
-    return build_force_field(
-        settings.architecture,
-        len(statistics.species),
-        statistics.avg_num_neighbors,
-        [statistics.forces_rms] * len(statistics.species),
-        statistics.isolated_energies,
-        DTYPES[settings.dtype],
+def _untrained_potential(settings: Settings, data: TrainingData) -> Potential:
+    """All that a potential is before it has weights: architecture, and scales from the training data."""
+    architecture, statistics = settings.architecture, data.statistics
+    cutoffs = None
+    if architecture.pair_potential == "zbl":
+        cutoffs = cutoffs_below_data(statistics.species, statistics.shortest_distances, architecture.r_max)
+    has_stress = any(bool(data.train[index].has_stress) for index in range(len(data.train)))
+    return Potential(
+        config=architecture,
+        species=statistics.species,
+        dtype=settings.dtype,
+        avg_num_neighbors=statistics.avg_num_neighbors,
+        energy_scales=(statistics.forces_rms,) * len(statistics.species),
+        energy_shifts=statistics.isolated_energies,
+        weights={},
+        reference_structure=data.train.frames[0],
+        trained_on_stress=has_stress and settings.loss.stress > 0.0,
+        pair_cutoffs=cutoffs,
+        data={"hash": statistics.data_hash, "num_train": len(data.train), "num_valid": len(data.valid)},
+        statistics=statistics.to_dict(),
     )
 
 
@@ -184,32 +197,18 @@ def _trainer(settings: Settings, run: Run) -> Trainer:
     )
 
 
-def _finish(settings: Settings, run: Run, force_field: ForceField, data: TrainingData) -> None:
+def _finish(
+    settings: Settings, run: Run, untrained: Potential, force_field: ForceField, data: TrainingData
+) -> None:
     """Errors, card, potential and report."""
-    statistics = data.statistics
     force_field = force_field.to(settings.device).eval().requires_grad_(False)
     results = evaluate_frames(force_field, data.test, settings.data.batch_size, settings.device)
     errors = compute_errors(results)
-    trained_on_stress = settings.loss.stress > 0.0 and any(
-        bool(data.train[index].has_stress) for index in range(len(data.train))
-    )
     said = _what_was_done(settings, data)
-    potential = Potential(
-        config=settings.architecture,
-        species=statistics.species,
-        dtype=settings.dtype,
-        avg_num_neighbors=statistics.avg_num_neighbors,
-        energy_scales=tuple([statistics.forces_rms] * len(statistics.species)),
-        energy_shifts=statistics.isolated_energies,
-        weights=force_field.state_dict(),
-        reference_structure=data.train.frames[0],
-        trained_on_stress=trained_on_stress,
-        data={"hash": statistics.data_hash, "num_train": len(data.train), "num_valid": len(data.valid)},
-        statistics=statistics.to_dict(),
-        errors=errors,
-        card=write_card(said, statistics.to_dict(), errors, trained_on_stress),
+    card = write_card(said, untrained.statistics, errors, untrained.trained_on_stress)
+    replace(untrained, weights=force_field.state_dict(), errors=errors, card=card).save(
+        run.path / "potential.mlip"
     )
-    potential.save(run.path / "potential.mlip")
     (run.path / "errors.json").write_text(json.dumps(errors, indent=2))
     curves = save_learning_curves(read_metrics(run.path / "metrics.csv"), run.path)
     write_training_report(run.path / "report.html", said, errors, curves, save_parity(results, run.path))

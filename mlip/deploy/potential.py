@@ -14,6 +14,7 @@ from typing import Any
 
 import torch
 from ase import Atoms
+from ase.data import atomic_numbers
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 from torch import Tensor
@@ -23,6 +24,7 @@ from mlip.inputs import resolve_input
 from mlip.models.build import build_force_field, config_from_dict, config_to_dict
 from mlip.models.nequip import NequIPConfig
 from mlip.nn.derivatives import ForceField
+from mlip.nn.zbl import ZBL
 
 FORMAT = 1
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -42,6 +44,7 @@ class Potential:
         energy_shifts: Energies of isolated atoms per species, eV.
         weights: The state dict of its `ForceField`.
         reference_structure: A training frame, on which every deployment is verified.
+        pair_cutoffs: (T, T) A, where the pair potential of each pair of species ends; None without one.
         trained_on_stress: Whether stresses were in the loss; without them pressures are extrapolated.
         data: Hash and counts of the training data.
         statistics: Statistics of the training data.
@@ -58,21 +61,19 @@ class Potential:
     weights: Mapping[str, Tensor]
     reference_structure: Atoms
     trained_on_stress: bool
+    pair_cutoffs: tuple[tuple[float, ...], ...] | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
     statistics: Mapping[str, Any] = field(default_factory=dict)
     errors: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
 
     def force_field(self, device: str | torch.device = "cpu") -> ForceField:
-        """The model with its weights, in evaluation mode; parameters take no gradients."""
-        model = build_force_field(
-            self.config,
-            len(self.species),
-            self.avg_num_neighbors,
-            self.energy_scales,
-            self.energy_shifts,
-            DTYPES[self.dtype],
-        )
+        """The model with its weights, in evaluation mode; parameters take no gradients.
+
+        Raises:
+            PotentialError: The weights do not fit the architecture.
+        """
+        model = self.untrained_force_field()
         try:
             model.load_state_dict(dict(self.weights))
         except RuntimeError as error:
@@ -81,6 +82,23 @@ class Potential:
                 "the file was altered: train or export it again"
             ) from None
         return model.to(device).eval().requires_grad_(False)
+
+    def untrained_force_field(self) -> ForceField:
+        """The model with random weights, as training starts from it."""
+        return build_force_field(
+            self.config,
+            len(self.species),
+            self.avg_num_neighbors,
+            self.energy_scales,
+            self.energy_shifts,
+            DTYPES[self.dtype],
+            self._pair_potential(),
+        )
+
+    def _pair_potential(self) -> ZBL | None:
+        if self.pair_cutoffs is None:
+            return None
+        return ZBL([atomic_numbers[symbol] for symbol in self.species], torch.tensor(self.pair_cutoffs))
 
     def astype(self, dtype: str | None) -> "Potential":
         """The same potential computing in another dtype; None keeps its own.
@@ -140,6 +158,7 @@ class Potential:
             "energy_scales": list(self.energy_scales),
             "energy_shifts": list(self.energy_shifts),
             "trained_on_stress": self.trained_on_stress,
+            "pair_cutoffs": self.pair_cutoffs,
             "data": dict(self.data),
             "statistics": dict(self.statistics),
             "errors": dict(self.errors),
@@ -158,11 +177,16 @@ class Potential:
             weights=weights,
             reference_structure=Atoms(**content["reference_structure"]),
             trained_on_stress=content["trained_on_stress"],
+            pair_cutoffs=_as_tuples(content["pair_cutoffs"]),
             data=content["data"],
             statistics=content["statistics"],
             errors=content["errors"],
             card=card,
         )
+
+
+def _as_tuples(table: list[list[float]] | None) -> tuple[tuple[float, ...], ...] | None:
+    return None if table is None else tuple(tuple(row) for row in table)
 
 
 def _structure_to_json(atoms: Atoms) -> dict[str, Sequence[Any]]:

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
+from torch import nn
 
 from mlip.errors import PotentialError
 from mlip.models.nequip import NequIP, NequIPConfig
@@ -20,6 +21,7 @@ def build_force_field(
     energy_scales: Sequence[float],
     energy_shifts: Sequence[float],
     dtype: torch.dtype,
+    pair_potential: nn.Module | None = None,
 ) -> ForceField:
     """A model with fresh weights that gives energy, forces and virial.
 
@@ -30,6 +32,7 @@ def build_force_field(
         energy_scales: (T,) eV.
         energy_shifts: (T,) eV.
         dtype: Of weights and features.
+        pair_potential: Energies that are added to the model's, such as `ZBL`.
     """
     model = ARCHITECTURES[name_of(config)][1](
         config,
@@ -39,7 +42,7 @@ def build_force_field(
         torch.tensor(energy_shifts, dtype=torch.float64),
         dtype,
     )
-    return ForceField(model)
+    return ForceField(model, pair_potential)
 
 
 def name_of(config: NequIPConfig) -> str:

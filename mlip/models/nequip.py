@@ -34,6 +34,8 @@ class NequIPConfig:
         num_bessels: Radial basis functions.
         bessel_trainable: Whether their frequencies are trained.
         polynomial_cutoff_p: Exponent of the cutoff envelope.
+        pair_potential: `zbl` adds nuclear repulsion below the shortest distance of each pair in the training
+            data, where the model would extrapolate; null adds nothing.
 
     Raises:
         ConfigError: A number is out of its range.
@@ -50,6 +52,7 @@ class NequIPConfig:
     num_bessels: int = 8
     bessel_trainable: bool = False
     polynomial_cutoff_p: int = 6
+    pair_potential: str | None = None
 
     def __post_init__(self) -> None:
         positive = ("r_max", "num_layers", "radial_mlp_width", "num_bessels")
@@ -68,6 +71,8 @@ class NequIPConfig:
                 f"found model.polynomial_cutoff_p={self.polynomial_cutoff_p}; "
                 "expected at least 2, for smooth forces"
             )
+        if self.pair_potential not in (None, "zbl"):
+            raise ConfigError(f"found model.pair_potential={self.pair_potential}; expected zbl or null")
         if len(self.features_per_l) != self.l_max + 1 or min(self.features_per_l) < 1:
             raise ConfigError(
                 f"found model.num_features={self.num_features}; expected one positive number, or l_max + 1 = "

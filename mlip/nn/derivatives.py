@@ -31,13 +31,15 @@ class ForceField(nn.Module):
 
     Args:
         model: Maps edge_vec (E, 3), species (N,) and edge_index (2, E) to atomic energies (N,), float64.
+        pair_potential: Maps the same to energies that are added, or None.
 
     Source: Thompson, Plimpton, Mattson 2009 (10.1063/1.3245303), eq. 26, for the virial.
     """
 
-    def __init__(self, model: nn.Module) -> None:
+    def __init__(self, model: nn.Module, pair_potential: nn.Module | None = None) -> None:
         super().__init__()
         self.model = model
+        self.pair_potential = pair_potential
 
     def forward(
         self,
@@ -66,6 +68,8 @@ class ForceField(nn.Module):
         shift = torch.einsum("ei,eij->ej", edge_shift, cell.index_select(0, of_edge))
         edge_vec = (edge_vec + shift).detach().requires_grad_(True)
         atomic_energies = self.model(edge_vec, species, edge_index)
+        if self.pair_potential is not None:
+            atomic_energies = atomic_energies + self.pair_potential(edge_vec, species, edge_index)
         gradient: Optional[Tensor] = torch.autograd.grad(  # noqa: UP045 (TorchScript)
             [atomic_energies.sum()], [edge_vec], create_graph=self.training, allow_unused=True
         )[0]
