@@ -31,13 +31,21 @@ ARCHITECTURES = {
 }
 
 
-@pytest.fixture(scope="module", params=ARCHITECTURES, ids=list(ARCHITECTURES))
-def pair(request):
-    """nequip's model with random weights and ours with the same ones."""
+@pytest.fixture(scope="module")
+def state_of_nequip():
+    """nequip sets the default dtype of torch for the whole process; other tests must not see it."""
     from nequip.utils.global_state import set_global_state
 
-    settings = {"radial_mlp_width": 16, "r_max": R_MAX, **ARCHITECTURES[request.param]}
+    before = torch.get_default_dtype()
     set_global_state()
+    yield
+    torch.set_default_dtype(before)
+
+
+@pytest.fixture(scope="module", params=ARCHITECTURES, ids=list(ARCHITECTURES))
+def pair(request, state_of_nequip):
+    """nequip's model with random weights and ours with the same ones."""
+    settings = {"radial_mlp_width": 16, "r_max": R_MAX, **ARCHITECTURES[request.param]}
     theirs = nequip_model.NequIPGNNModel(
         seed=1,
         model_dtype="float64",

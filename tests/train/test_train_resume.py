@@ -10,6 +10,7 @@ import pytest
 import torch
 from cli.cli_process import fork_mlip, start_mlip
 
+EPOCHS = 20
 TRAIN = [
     "train",
     "data.train=dataset:lips/small_20.extxyz",
@@ -47,7 +48,7 @@ def train(cwd, run_dir, *overrides):
 @pytest.fixture(scope="module")
 def unbroken(tmp_path_factory):
     folder = tmp_path_factory.mktemp("unbroken")
-    train(folder, "run", "trainer.max_epochs=8")
+    train(folder, "run", f"trainer.max_epochs={EPOCHS}")
     return folder / "run"
 
 
@@ -58,26 +59,28 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, unbroken
     for _ in range(3):
         rows = len(rows_of(tmp_path / "run"))
         wanted = rows + dice.randint(0, 2)
-        process = start_mlip(*TRAIN, "run_dir=run", "trainer.max_epochs=8", cwd=tmp_path, output=tmp_path)
+        process = start_mlip(
+            *TRAIN, "run_dir=run", f"trainer.max_epochs={EPOCHS}", cwd=tmp_path, output=tmp_path
+        )
         while process.is_alive() and len(rows_of(tmp_path / "run")) < wanted:
             time.sleep(0.01)
-        time.sleep(dice.uniform(0.0, 0.3))
+        time.sleep(dice.uniform(0.0, 0.15))
         kills += process.is_alive()
         process.kill()
         process.join()
     assert kills >= 2
-    train(tmp_path, "run", "trainer.max_epochs=8")
+    train(tmp_path, "run", f"trainer.max_epochs={EPOCHS}")
     assert (tmp_path / "run" / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
     assert weights_of(tmp_path / "run") == weights_of(unbroken)
 
 
 def test_more_epochs_continue_a_finished_run(tmp_path, unbroken):
     shutil.copytree(unbroken, tmp_path / "run")
-    train(tmp_path, "run", "trainer.max_epochs=10")
+    train(tmp_path, "run", f"trainer.max_epochs={EPOCHS + 2}")
     rows = rows_of(tmp_path / "run")
-    assert [int(row["epoch"]) for row in rows] == list(range(10))
-    assert rows[:8] == rows_of(unbroken)
-    assert float(rows[8]["lr"]) > float(rows[7]["lr"])  # the cosine now ends at epoch 10
+    assert [int(row["epoch"]) for row in rows] == list(range(EPOCHS + 2))
+    assert rows[:EPOCHS] == rows_of(unbroken)
+    assert float(rows[EPOCHS]["lr"]) > float(rows[EPOCHS - 1]["lr"])  # the cosine now ends later
     assert weights_of(tmp_path / "run") != weights_of(unbroken)
 
 
@@ -85,10 +88,10 @@ def test_a_new_learning_rate_is_used_when_a_run_goes_on(tmp_path, unbroken):
     rates = {}
     for rate in (0.01, 0.001):
         shutil.copytree(unbroken, tmp_path / str(rate))
-        train(tmp_path, rate, "trainer.max_epochs=12", f"optimizer.lr={rate}")
+        train(tmp_path, rate, f"trainer.max_epochs={EPOCHS + 4}", f"optimizer.lr={rate}")
         rates[rate] = [float(row["lr"]) for row in rows_of(tmp_path / str(rate))]
-    assert rates[0.01][:8] == rates[0.001][:8]
-    assert rates[0.001][8:] == pytest.approx([rate / 10 for rate in rates[0.01][8:]])
+    assert rates[0.01][:EPOCHS] == rates[0.001][:EPOCHS]
+    assert rates[0.001][EPOCHS:] == pytest.approx([rate / 10 for rate in rates[0.01][EPOCHS:]])
 
 
 def epoch_of(checkpoint):
