@@ -47,7 +47,7 @@ def run_mlip(*arguments, cwd, timeout=240, **environment):
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def fork_mlip(*arguments, cwd, timeout=240):
+def fork_mlip(*arguments, cwd, timeout=120):
     with tempfile.TemporaryDirectory() as folder:
         process = start_mlip(*arguments, cwd=cwd, output=Path(folder))
         process.join(timeout)

@@ -10,7 +10,7 @@ import pytest
 from cli.cli_process import fork_mlip
 
 from mlip.data.read import read_frames
-from mlip.deploy import Potential
+from mlip.deploy import MLIPCalculator, Potential
 
 
 @pytest.fixture(scope="module")
@@ -51,6 +51,23 @@ def test_stress_is_learnt_and_the_potential_says_so(lithium):
     potential = Potential.load(lithium / "run" / "potential.mlip")
     assert potential.trained_on_stress
     assert "extrapolations" not in potential.card
+
+
+def test_errors_of_stress_are_those_of_the_calculator(lithium):
+    frames = [frame for frame in read_frames("dataset:li_metal/test.extxyz.xz") if len(frame) <= 64][:5]
+    ase.io.write(lithium / "test.extxyz", frames)
+    command = ["eval", "potential=run/potential.mlip", "data=test.extxyz", "batch_size=2", "device=cpu"]
+    ended = fork_mlip(*command, "run_dir=eval", cwd=lithium)
+    assert ended.code == 0, ended.stderr
+    calculator = MLIPCalculator(lithium / "run" / "potential.mlip", device="cpu")
+    differences = []
+    for frame in frames:
+        label = frame.get_stress(voigt=False)
+        frame.calc = calculator
+        differences.append(frame.get_stress(voigt=False) - label)
+    errors = json.loads((lithium / "eval" / "errors.json").read_text())["stress"]
+    assert errors["mae"] == pytest.approx(np.abs(differences).mean(), rel=1e-4)
+    assert errors["max"] == pytest.approx(np.abs(differences).max(), rel=1e-4)
 
 
 def run_npt(folder, run_dir, potential="run/potential.mlip"):
