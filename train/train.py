@@ -2,111 +2,33 @@
 
 import json
 import logging
-import re
 import sys
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
 from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Timer, TQDMProgressBar
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from mlip.app import application
-from mlip.deploy.calculator import select_device
-from mlip.deploy.potential import DTYPES, Potential
+from mlip.deploy.potential import Potential
 from mlip.errors import ConfigError
 from mlip.inputs import as_names
 from mlip.models.build import config_to_dict
-from mlip.models.nequip import NequIPConfig
 from mlip.nn.derivatives import ForceField
 from mlip.nn.zbl import cutoffs_below_data
 from mlip.runs import Run
-from mlip.settings import build_group, build_settings
 from train.callbacks import MetricsTable, Patience
-from train.data import DataConfig, TrainingData, evaluation_loader, load_training_data, training_loader
+from train.data import TrainingData, evaluation_loader, load_training_data, training_loader
 from train.evaluate import evaluate_frames
-from train.losses import LossWeights
 from train.metrics import compute_errors
-from train.module import Adam, ForceFieldModule
+from train.module import ForceFieldModule
 from train.plots import read_metrics, save_learning_curves, save_parity
 from train.report import log_errors, write_card, write_training_report
+from train.settings import Settings
 
 logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class TrainerConfig:
-    """How long training goes on.
-
-    Attributes:
-        max_epochs: Epochs; the learning rate reaches zero at their end.
-        max_time: DD:HH:MM:SS, all sessions together, after which no other epoch begins; null has no limit.
-        patience: Stop after so many epochs without a better validation loss; null never does.
-        gradient_clip: Largest norm of the gradient; null does not clip.
-        ema_decay: Decay per step of the averaged weights that are validated and kept.
-
-    Raises:
-        ConfigError: A number is out of its range.
-    """
-
-    max_epochs: int = 200
-    max_time: str | None = None
-    patience: int | None = 50
-    gradient_clip: float | None = 10.0
-    ema_decay: float = 0.99
-
-    def __post_init__(self) -> None:
-        if self.max_epochs < 1:
-            raise ConfigError(f"found trainer.max_epochs={self.max_epochs}; expected 1 or more")
-        if self.max_time is not None and not re.fullmatch(r"\d+:\d\d:\d\d:\d\d", self.max_time):
-            raise ConfigError(f"found trainer.max_time={self.max_time}; expected DD:HH:MM:SS or null")
-        if self.patience is not None and self.patience < 1:
-            raise ConfigError(f"found trainer.patience={self.patience}; expected 1 or more, or null")
-        if self.gradient_clip is not None and not self.gradient_clip > 0.0:
-            raise ConfigError(
-                f"found trainer.gradient_clip={self.gradient_clip}; expected a number above zero, or null"
-            )
-        if not 0.0 <= self.ema_decay < 1.0:
-            raise ConfigError(f"found trainer.ema_decay={self.ema_decay}; expected at least 0 and below 1")
-
-
-@dataclass(frozen=True)
-class Settings:
-    """What `conf/train.yaml` says, checked before anything is read."""
-
-    architecture: NequIPConfig
-    data: DataConfig
-    loss: LossWeights
-    optimizer: Adam
-    trainer: TrainerConfig
-    logger: Any
-    dtype: str
-    device: torch.device
-    seed: int
-
-    @classmethod
-    def from_config(cls, config: DictConfig) -> "Settings":
-        """Build every group.
-
-        Raises:
-            ConfigError: A key or a value that makes no sense.
-        """
-        if config.dtype not in DTYPES:
-            raise ConfigError(f"found dtype={config.dtype}; expected {' or '.join(DTYPES)}")
-        data: dict[str, Any] = OmegaConf.to_container(config.data)  # type: ignore[assignment]
-        loss: dict[str, Any] = OmegaConf.to_container(config.loss)  # type: ignore[assignment]
-        return cls(
-            architecture=build_group(config, "model"),
-            data=build_settings(DataConfig, data, "data"),
-            loss=build_settings(LossWeights, loss, "loss"),
-            optimizer=build_group(config, "optimizer"),
-            trainer=build_group(config, "trainer"),
-            logger=build_group(config, "logger") if config.logger else False,
-            dtype=config.dtype,
-            device=select_device(config.device),
-            seed=config.seed,
-        )
 
 
 def run_train(config: DictConfig, run: Run) -> None:

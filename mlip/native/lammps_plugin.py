@@ -5,7 +5,7 @@ from pathlib import Path
 from mlip.native.builder import ensure_built
 from mlip.native.library import NativeLibrary, library_file
 from mlip.native.packages import (
-    environment_include_dir,
+    mpi_include_dir,
     package_folder,
     package_version,
     torch_include_dirs,
@@ -54,7 +54,7 @@ def lammps_plugin() -> NativeLibrary:
         title="the LAMMPS plugin",
         sources=tuple(sorted(LAMMPS_SOURCES.glob("*.cpp"))),
         headers=tuple(sorted(own_headers)),
-        include_dirs=(environment_include_dir(), headers),
+        include_dirs=(mpi_include_dir(), headers),
         flags=(
             f"-I{EVALUATOR_SOURCES}",
             "-DLAMMPS_SMALLBIG",

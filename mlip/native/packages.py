@@ -3,7 +3,6 @@
 The `lammps.plugins` entry point runs at every start of `lmp`, so nothing here may be slow.
 """
 
-import sys
 from importlib import metadata, util
 from pathlib import Path
 
@@ -68,14 +67,22 @@ def mpi_library() -> Path:
     Raises:
         ConfigError: mpich is not installed in this environment.
     """
+    return _mpich_file("libmpi.so.12")
+
+
+def mpi_include_dir() -> Path:
+    """Folder of mpich's `mpi.h`.
+
+    Raises:
+        ConfigError: mpich is not installed in this environment.
+    """
+    return _mpich_file("mpi.h").parent
+
+
+def _mpich_file(name: str) -> Path:
     remedy = "pip install 'vitreous[lammps]'"
     package_version("mpich", remedy)
     for file in metadata.files("mpich") or []:
-        if file.name.startswith("libmpi.so.12"):
+        if file.name.startswith(name):
             return Path(str(file.locate())).resolve()
-    raise ConfigError(f"mpich is installed without libmpi.so.12, which LAMMPS needs; {remedy}")
-
-
-def environment_include_dir() -> Path:
-    """Folder of the headers of this environment, where the mpich wheel puts `mpi.h`."""
-    return Path(sys.prefix) / "include"
+    raise ConfigError(f"mpich is installed without {name}, which LAMMPS needs; {remedy}")
