@@ -46,8 +46,8 @@ def main() -> None:
     if verb not in VERBS:
         raise SystemExit(f"mlip: found the verb '{verb}'; expected one of {', '.join(VERBS)}")
     sys.argv = [f"mlip {verb}", *sys.argv[2:]]
-    # Threads that wait must not spin: on a shared machine spinning made a training step 6 to 8 times slower.
-    os.environ.setdefault("OMP_WAIT_POLICY", "passive")
+    # OpenMP threads that wait may spin only shortly: on a shared machine long spins made steps ten times slower.
+    os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         importlib.import_module(VERBS[verb][0]).main()
     except MlipError as error:

@@ -3,6 +3,7 @@
 import csv
 import json
 import logging
+import os
 import subprocess
 import sys
 import time
@@ -49,7 +50,11 @@ def _run_stage(name: str, command: Sequence[str], folder: Path) -> None:
     """Run one verb as a user would, in its own process; a finished stage returns at once."""
     arguments = [*command, f"run_dir={folder}"]
     logger.info("\n$ mlip %s", " ".join(arguments))
-    code = subprocess.run([sys.executable, "-m", "mlip.cli", *arguments], check=False).returncode
+    # 83 atoms keep one core busy; a second thread gains little and loses much where the machine is shared.
+    environment = {"OMP_NUM_THREADS": "1"} | os.environ
+    code = subprocess.run(
+        [sys.executable, "-m", "mlip.cli", *arguments], check=False, env=environment
+    ).returncode
     if code != 0:
         raise MlipError(f"the stage {name} ended with exit code {code}; see {folder / 'log.txt'}")
 
