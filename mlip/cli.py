@@ -46,7 +46,7 @@ def main() -> None:
     if verb not in VERBS:
         raise SystemExit(f"mlip: found the verb '{verb}'; expected one of {', '.join(VERBS)}")
     sys.argv = [f"mlip {verb}", *sys.argv[2:]]
-    # OpenMP threads that wait may spin only shortly: on a shared machine long spins made steps ten times slower.
+    # OpenMP threads may spin only shortly: on a shared machine long spins made steps ten times slower.
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         importlib.import_module(VERBS[verb][0]).main()
