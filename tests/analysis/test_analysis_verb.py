@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+import sys
 
 import ase.io
 import pytest
@@ -13,7 +14,7 @@ FLUORITE_DENSITY = 1.648  # Li2S at a = 5.7 A, g/cm^3
 
 def analyze(folder, *overrides):
     """Run the command in a folder of its own, as a user does."""
-    command = ["mlip", "analyze", *overrides]
+    command = [sys.executable, "-m", "mlip.cli", "analyze", *overrides]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
 
 
