@@ -90,7 +90,7 @@ class State:
             SimulationError: The file is unreadable or of another version.
         """
         try:
-            with np.load(path, allow_pickle=False) as file:
+            with path.open("rb") as stream, np.load(stream, allow_pickle=False) as file:
                 content = dict(file)
         except (OSError, ValueError, BadZipFile) as error:
             raise SimulationError(

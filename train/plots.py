@@ -47,10 +47,11 @@ def save_parity(results: Sequence[FrameErrors], folder: Path) -> list[Path]:
         if not pairs:
             continue
         label, prediction = (np.concatenate([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1))
+        name = LABELS[quantity]
         if quantity == "energy":
             mean = label.mean()
-            label, prediction = label - mean, prediction - mean
-        name = f"{LABELS[quantity]} - mean" if quantity == "energy" else LABELS[quantity]
+            label, prediction = 1000 * (label - mean), 1000 * (prediction - mean)
+            name, unit = "energy - mean", f"m{unit}"
         with new_axes(f"DFT {name} ({unit})", f"potential's {name} ({unit})", size=(4.2, 4.0)) as (
             figure,
             axes,

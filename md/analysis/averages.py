@@ -15,7 +15,7 @@ class Average:
 
     Attributes:
         value: mean of the series, in its unit.
-        error: one standard error of the mean, or None where the series is too short for one.
+        error: one standard error of the mean; None where the series is constant or too short for one.
         num_samples: length of the series.
         method: how the error was found.
     """
@@ -41,9 +41,10 @@ def compute_average(series: np.ndarray) -> Average:
     samples = np.asarray(series, dtype=np.float64)
     if samples.size == 0 or not np.isfinite(samples).all():
         raise DataError(f"found a series of {samples.size} samples, some not finite; expected finite numbers")
+    if np.all(samples == samples[0]):
+        return Average(float(samples[0]), None, len(samples), "constant: not a sample of anything")
     errors = []
-    # a constant series keeps only the rounding of its mean
-    blocks = samples - samples[0]
+    blocks = samples
     while len(blocks) >= _FEWEST_BLOCKS:
         errors.append(float(blocks.std(ddof=1) / np.sqrt(len(blocks))))
         blocks = blocks[: len(blocks) // 2 * 2].reshape(-1, 2).mean(axis=1)
