@@ -1,4 +1,6 @@
 # Two commands set everything up on a fresh machine: `make demo` and `make test`.
+SHELL := bash
+.SHELLFLAGS := -o pipefail -c
 PYTHON ?= python3
 VENV ?= .venv
 # The torch build: e.g. `make install TORCH_INDEX=<the index URL that PyTorch's install page shows for your CUDA>`.
@@ -11,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
-.PHONY: install demo test test-fast test-all lint format bench clean
+.PHONY: install demo test test-all lint format clean
 
 install: $(STAMP)
 
@@ -29,7 +31,7 @@ test: $(STAMP)
 	$(PYTEST) -m "not slow and not gpu"
 
 test-all: $(STAMP)
-	$(PYTEST) | tee tests/last_full_run.txt
+	{ echo "$$(date -u +%F), commit $$(git rev-parse --short HEAD)"; $(PYTEST) -q; } | tee tests/last_full_run.txt
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
