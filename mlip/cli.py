@@ -50,10 +50,14 @@ def main() -> None:
     os.environ.setdefault("GOMP_SPINCOUNT", "1000")
     try:
         importlib.import_module(VERBS[verb][0]).main()
+        sys.stdout.flush()
     except MlipError as error:
         raise SystemExit(f"mlip {verb}: {error}") from None
     except KeyboardInterrupt:
         raise SystemExit(130) from None
+    except BrokenPipeError:  # `mlip train --help | head`
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        raise SystemExit(1) from None
 
 
 if __name__ == "__main__":

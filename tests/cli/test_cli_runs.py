@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import subprocess
 import sys
 
 import ase.io
@@ -190,3 +191,9 @@ def test_doctor(tmp_path):
     assert "owns the import name mlip" in ended.stdout
     assert "ok  torch" in ended.stdout
     assert "BAD" not in ended.stdout
+
+
+def test_help_may_be_cut_off_by_a_reader():
+    shell = f"{sys.executable} -m mlip.cli deploy --help | true"
+    shown = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, timeout=120)
+    assert shown.stderr == ""
