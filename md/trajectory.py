@@ -122,8 +122,8 @@ class Trajectory:
 
     def fractional(self, frames: slice = slice(None)) -> NDArray[np.float64]:
         """Unwrapped fractional coordinates, shape (F, N, 3); continuous in time."""
-        inverse = np.linalg.inv([complete_cell(cell, self.pbc) for cell in self.cells[frames]])
-        return self.positions(frames) @ inverse + self.images(frames)
+        cells = np.array([complete_cell(cell, self.pbc) for cell in self.cells[frames]])
+        return images_to_fractional(self.positions(frames), self.images(frames), cells)
 
     def unwrapped(
         self, frames: slice = slice(None), reference_cell: NDArray[np.float64] | None = None
@@ -195,6 +195,22 @@ class Trajectory:
             return self._file[element]["value"][start:stop:step]
         except OSError as error:
             raise DataError(f"{self.path} is damaged in frames {start} to {stop} ({error})") from None
+
+
+def images_to_fractional(
+    positions: NDArray[np.float64], images: NDArray[np.int32], cells: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Unwrapped fractional coordinates from wrapped positions and image flags.
+
+    Args:
+        positions: Wrapped positions, shape (F, N, 3), A.
+        images: How many cells each atom has left behind along each lattice vector, shape (F, N, 3).
+        cells: Lattice vectors as rows, shape (F, 3, 3), A.
+
+    Returns:
+        Unwrapped fractional coordinates, shape (F, N, 3).
+    """
+    return positions @ np.linalg.inv(cells) + images
 
 
 def count_frames(file: h5py.File) -> int:

@@ -42,6 +42,4 @@ def _spread_out(rng: np.random.Generator, number: int, cell: np.ndarray, extent:
 def predict(force_field: ForceField, atoms: Atoms) -> Prediction:
     """Evaluate one structure with a force field of species Li, P, S and r_max 4 A."""
     graph = build_graph(atoms, 4.0, SPECIES)
-    return force_field(
-        graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
-    )
+    return force_field(*graph.inputs)

@@ -48,9 +48,7 @@ def evaluate_frames(
     for batch in tqdm(batches, desc="evaluate", unit="batch", disable=None, leave=False):
         graph = batch.to(device)
         with torch.enable_grad():
-            predicted = force_field(
-                graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
-            )
+            predicted = force_field(*graph.inputs)
         part = dataset.frames[len(results) : len(results) + graph.num_structures]
         results.extend(_split_batch(graph, predicted, part))
     return results

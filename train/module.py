@@ -59,9 +59,7 @@ class ForceFieldModule(LightningModule):
 
     def forward(self, graph: LabelledGraph) -> Prediction:
         """Predict a batch."""
-        return self.force_field(
-            graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
-        )
+        return self.force_field(*graph.inputs)
 
     def training_step(self, graph: LabelledGraph, _: int) -> Tensor:
         """Loss of one batch."""

@@ -129,17 +129,3 @@ def unwrap_fractional(fractional: np.ndarray) -> tuple[np.ndarray, float]:
     steps -= np.round(steps)
     unwrapped = np.concatenate([fractional[:1], fractional[:1] + np.cumsum(steps, axis=0)])
     return unwrapped, float(np.abs(steps).max(initial=0.0))
-
-
-def images_to_fractional(positions: np.ndarray, images: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Unwrapped fractional coordinates from wrapped positions and image flags.
-
-    Args:
-        positions: wrapped positions, shape (T, N, 3), A.
-        images: how many cells each atom has left behind along each lattice vector, shape (T, N, 3).
-        cells: lattice vectors as rows, shape (T, 3, 3), A.
-
-    Returns:
-        Unwrapped fractional coordinates, shape (T, N, 3).
-    """
-    return positions @ np.linalg.inv(cells) + images

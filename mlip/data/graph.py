@@ -42,6 +42,11 @@ class Graph:
         """Atoms of each structure, int64 (B,)."""
         return torch.bincount(self.batch, minlength=self.num_structures)
 
+    @property
+    def inputs(self) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, Tensor]:
+        """What a `ForceField` is called with, in its order."""
+        return self.positions, self.species, self.edge_index, self.edge_shift, self.cell, self.batch
+
     def to(self, device: torch.device | str, non_blocking: bool = False) -> Self:
         """Copy to a device.
 

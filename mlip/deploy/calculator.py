@@ -4,7 +4,6 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
@@ -92,14 +91,7 @@ class MLIPCalculator(Calculator):
 
         def evaluate(graph: Graph) -> Prediction:
             with torch.enable_grad():
-                return force_field(
-                    graph.positions,
-                    graph.species,
-                    graph.edge_index,
-                    graph.edge_shift,
-                    graph.cell,
-                    graph.batch,
-                )
+                return force_field(*graph.inputs)
 
         return evaluate
 
@@ -154,8 +146,3 @@ def select_device(device: str) -> torch.device:
             f"found device={device}, but torch sees no CUDA device; use device=cpu (see mlip doctor)"
         )
     return chosen
-
-
-def max_force(forces: np.ndarray) -> float:
-    """Largest force component in eV/A, at least 0.1: the scale of relative force differences."""
-    return max(float(np.abs(forces).max(initial=0.0)), 0.1)

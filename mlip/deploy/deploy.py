@@ -95,13 +95,12 @@ def run_deploy(config: DictConfig, run: Run) -> None:
         )
     out = Path(config.out) if config.out else run.path
     file = deploy_potential(config.potential, out, config.device, config.dtype)
-    differences = json.loads((file.parent / "manifest.json").read_text())["differences"]
+    manifest = json.loads((file.parent / "manifest.json").read_text())
+    differences = ", ".join(f"{name} {value:.1e}" for name, value in manifest["differences"].items())
     logger.info("deployed and verified %s", file)
-    logger.info(
-        "differences from the potential: %s", ", ".join(f"{k} {v:.1e}" for k, v in differences.items())
-    )
+    logger.info("differences from the potential: %s", differences)
     if "lammps" in targets:
-        species = " ".join(Potential.load(config.potential).species)
+        species = manifest["metadata"]["type_names"]
         logger.info("in LAMMPS: pair_style nequip; pair_coeff * * %s %s", file, species)
 
 

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from md.analysis import Frames, compute_msd
-from md.analysis.frames import images_to_fractional, unwrap_fractional
+from md.analysis.frames import unwrap_fractional
 from md.analysis.msd import correlate_displacements
+from md.trajectory import images_to_fractional
 from mlip.errors import DataError
 
 TRICLINIC = np.array([[9.0, 0.0, 0.0], [2.0, 8.0, 0.0], [-1.0, 1.5, 7.0]])

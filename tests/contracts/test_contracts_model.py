@@ -62,9 +62,7 @@ def test_permutation(force_field):
 def test_batch_equals_single_structures(force_field):
     structures = [random_structure(kind, seed) for seed, kind in enumerate((*KINDS, "atom"))]
     graph = collate([build_graph(atoms, 4.0, SPECIES) for atoms in structures])
-    together = force_field(
-        graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
-    )
+    together = force_field(*graph.inputs)
     alone = [predict(force_field, atoms) for atoms in structures]
     for field in ("energy", "forces", "virial"):
         expected = torch.cat([getattr(p, field) for p in alone])

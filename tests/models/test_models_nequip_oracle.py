@@ -87,7 +87,7 @@ def copy_weights(state, model):
 
 def evaluate(theirs, ours, atoms):
     graph = build_graph(atoms, R_MAX, SPECIES)
-    mine = ours(graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch)
+    mine = ours(*graph.inputs)
     cell = graph.cell if bool(graph.cell.any()) else torch.eye(3, dtype=torch.float64).unsqueeze(0)
     other = theirs(
         {

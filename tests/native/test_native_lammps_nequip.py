@@ -47,9 +47,7 @@ def deploy(path: Path, dtype: torch.dtype) -> ForceField:
 
 def evaluate_eager(force_field: ForceField, atoms: Atoms) -> Result:
     graph = build_graph(atoms, R_MAX, tuple(SPECIES))
-    answer = force_field(
-        graph.positions, graph.species, graph.edge_index, graph.edge_shift, graph.cell, graph.batch
-    )
+    answer = force_field(*graph.inputs)
     virial = answer.virial[0].detach().numpy()[VOIGT]
     return Result(
         float(answer.energy.detach()),
