@@ -98,7 +98,8 @@ class Potential:
     def _pair_potential(self) -> ZBL | None:
         if self.pair_cutoffs is None:
             return None
-        return ZBL([atomic_numbers[symbol] for symbol in self.species], torch.tensor(self.pair_cutoffs))
+        cutoffs = torch.tensor(self.pair_cutoffs, dtype=torch.float64)
+        return ZBL([atomic_numbers[symbol] for symbol in self.species], cutoffs)
 
     def astype(self, dtype: str | None) -> "Potential":
         """The same potential computing in another dtype; None keeps its own.

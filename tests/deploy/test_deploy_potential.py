@@ -4,6 +4,7 @@ import json
 import subprocess
 import sys
 import zipfile
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -103,3 +104,11 @@ def test_calculator_stress_is_the_strain_derivative(potential_file):
     numerical = calculate_numerical_stress(atoms, eps=1e-5)
     np.testing.assert_allclose(atoms.get_stress(), numerical, rtol=1e-5, atol=1e-8)
     assert np.abs(numerical).max() > 1e-4
+
+
+def test_the_cutoffs_of_the_repulsion_keep_every_digit(potential_file):
+    """Rounded to float32 they could reach past the shortest distance of the training data."""
+    shortest = 2.357022603955158
+    potential = replace(Potential.load(potential_file), pair_cutoffs=((shortest,) * 3,) * 3)
+    cutoffs = potential.force_field().pair_potential.cutoffs
+    assert cutoffs.unique().tolist() == [shortest]
