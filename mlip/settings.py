@@ -89,6 +89,9 @@ def _fits(value: Any, hint: Any) -> bool:
         return any(_fits(value, option) for option in get_args(hint))
     if get_origin(hint) is list:
         return isinstance(value, list) and all(_fits(each, get_args(hint)[0]) for each in value)
+    if get_origin(hint) is dict:
+        key, content = get_args(hint)
+        return isinstance(value, dict) and all(_fits(k, key) and _fits(v, content) for k, v in value.items())
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if hint is int:
@@ -99,6 +102,8 @@ def _fits(value: Any, hint: Any) -> bool:
 def _describe(hint: Any) -> str:
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(_describe(option) for option in get_args(hint))
+    if get_origin(hint) is dict:
+        return f"a mapping to {_describe(get_args(hint)[1])}"
     if get_origin(hint) is list:
         return f"a list, each {_describe(get_args(hint)[0])}"
     return _WORDS.get(hint, str(hint))

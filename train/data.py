@@ -9,7 +9,7 @@ from ase import Atoms
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
-from mlip.data.dataset import GraphDataset
+from mlip.data.dataset import GraphDataset, species_of
 from mlip.data.graph import LabelledGraph, collate
 from mlip.data.preflight import run_preflight
 from mlip.data.read import read_frames
@@ -17,6 +17,7 @@ from mlip.data.splits import split_frames
 from mlip.data.statistics import Statistics, compute_statistics
 from mlip.errors import ConfigError
 from mlip.inputs import as_names
+from mlip.models.config import ModelConfig
 
 logger = logging.getLogger(__name__)
 
@@ -63,12 +64,12 @@ class TrainingData:
     statistics: Statistics
 
 
-def load_training_data(config: DataConfig, r_max: float, seed: int, cache: Path) -> TrainingData:
+def load_training_data(config: DataConfig, architecture: ModelConfig, seed: int, cache: Path) -> TrainingData:
     """Read, check and split the frames, build their graphs and compute the statistics.
 
     Args:
         config: Which files.
-        r_max: Cutoff radius in A.
+        architecture: Its cutoffs decide who is a neighbour.
         seed: Of the split and of `num_train`.
         cache: Folder in which statistics are kept.
 
@@ -87,9 +88,11 @@ def load_training_data(config: DataConfig, r_max: float, seed: int, cache: Path)
         train, valid = [train[i] for i in split.train_indices], [train[i] for i in split.valid_indices]
     train = _choose(train, config.num_train, seed)
     logger.info("%d frames train, %d validate, %d test", len(train), len(valid), len(test))
-    train_set = GraphDataset(train, r_max)
-    valid_set = GraphDataset(valid, r_max, train_set.species)
-    test_set = GraphDataset(test, r_max, train_set.species) if test else valid_set
+    species = species_of(train)
+    neighborhood = (architecture.r_max, species, architecture.edge_cutoffs(species))
+    train_set = GraphDataset(train, *neighborhood)
+    valid_set = GraphDataset(valid, *neighborhood)
+    test_set = GraphDataset(test, *neighborhood) if test else valid_set
     return TrainingData(train_set, valid_set, test_set, compute_statistics(train_set, cache))
 
 

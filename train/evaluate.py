@@ -100,7 +100,8 @@ def run_eval(config: DictConfig, run: Run) -> None:
     logger.info("%s", preflight)
     preflight.raise_on_errors()
     device = select_device(config.device)
-    dataset = GraphDataset(frames, potential.config.r_max, potential.species)
+    cutoffs = potential.normalization.edge_cutoffs
+    dataset = GraphDataset(frames, potential.config.r_max, potential.species, cutoffs)
     results = evaluate_frames(potential.force_field(device), dataset, config.batch_size, device)
     errors = compute_errors(results)
     (run.path / "errors.json").write_text(json.dumps(errors, indent=2))

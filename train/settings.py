@@ -10,7 +10,7 @@ from omegaconf import DictConfig, OmegaConf
 from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import DTYPES
 from mlip.errors import ConfigError
-from mlip.models.nequip import NequIPConfig
+from mlip.models.config import ModelConfig
 from mlip.settings import build_group, build_settings
 from train.data import DataConfig
 from train.losses import LossWeights
@@ -57,7 +57,7 @@ class TrainerConfig:
 class Settings:
     """What `conf/train.yaml` says, checked before anything is read."""
 
-    architecture: NequIPConfig
+    architecture: ModelConfig
     data: DataConfig
     loss: LossWeights
     optimizer: Adam

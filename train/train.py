@@ -16,6 +16,7 @@ from mlip.deploy.potential import Potential
 from mlip.errors import ConfigError
 from mlip.inputs import as_names
 from mlip.models.build import config_to_dict
+from mlip.models.normalization import resolve_normalization
 from mlip.nn.derivatives import ForceField
 from mlip.nn.zbl import cutoffs_below_data
 from mlip.runs import Run
@@ -35,7 +36,7 @@ def run_train(config: DictConfig, run: Run) -> None:
     """Train as configured in `conf/train.yaml`."""
     settings = Settings.from_config(config)
     seed_everything(settings.seed, verbose=False)
-    data = load_training_data(settings.data, settings.architecture.r_max, settings.seed, run.path / "cache")
+    data = load_training_data(settings.data, settings.architecture, settings.seed, run.path / "cache")
     untrained = _untrained_potential(settings, data)
     force_field = untrained.untrained_force_field()
     logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
@@ -54,9 +55,7 @@ def _untrained_potential(settings: Settings, data: TrainingData) -> Potential:
         config=architecture,
         species=statistics.species,
         dtype=settings.dtype,
-        avg_num_neighbors=statistics.avg_num_neighbors,
-        energy_scales=(statistics.forces_rms,) * len(statistics.species),
-        energy_shifts=statistics.isolated_energies,
+        normalization=resolve_normalization(architecture, statistics),
         weights={},
         reference_structure=data.train.frames[0],
         trained_on_stress=has_stress and settings.loss.stress > 0.0,

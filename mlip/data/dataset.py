@@ -19,25 +19,36 @@ class GraphDataset(Dataset[LabelledGraph]):
     Attributes:
         frames: The frames, in order.
         r_max: Cutoff radius, A.
+        edge_cutoffs: (T, T) shorter cutoffs of pairs of species, A, or None.
         species: Chemical symbols of the potential, sorted by atomic number.
     """
 
-    def __init__(self, frames: Sequence[Atoms], r_max: float, species: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        frames: Sequence[Atoms],
+        r_max: float,
+        species: Sequence[str] | None = None,
+        edge_cutoffs: Sequence[Sequence[float]] | None = None,
+    ) -> None:
         """Build the graphs.
 
         Args:
             frames: Frames with energy and forces.
             r_max: Cutoff radius, A.
             species: Chemical symbols of the potential; those of the frames by default.
+            edge_cutoffs: (T, T) shorter cutoffs of pairs of species, A; None has none.
 
         Raises:
             DataError: A frame has no neighbor list, lacks a label or contains an unknown element.
         """
         self.frames = list(frames)
         self.r_max = float(r_max)
+        self.edge_cutoffs = edge_cutoffs
         self.species = tuple(species) if species is not None else species_of(self.frames)
         progress = tqdm(self.frames, desc="Neighbor lists", unit="frame", leave=False, disable=None)
-        self._graphs = [label_graph(build_graph(atoms, r_max, self.species), atoms) for atoms in progress]
+        self._graphs = [
+            label_graph(build_graph(atoms, r_max, self.species, edge_cutoffs), atoms) for atoms in progress
+        ]
 
     def __len__(self) -> int:
         return len(self._graphs)

@@ -90,13 +90,19 @@ class LabelledGraph(Graph):
     has_stress: Tensor
 
 
-def build_graph(atoms: Atoms, r_max: float, species: Sequence[str]) -> Graph:
+def build_graph(
+    atoms: Atoms,
+    r_max: float,
+    species: Sequence[str],
+    edge_cutoffs: Sequence[Sequence[float]] | None = None,
+) -> Graph:
     """Build the graph of one structure, without labels.
 
     Args:
         atoms: Any structure: periodic in none, some or all directions.
         r_max: Cutoff radius, A.
         species: Chemical symbols of the potential, sorted by atomic number.
+        edge_cutoffs: (T, T) shorter cutoffs of pairs of species, centre and neighbor, A; None has none.
 
     Returns:
         A graph of one structure on the CPU.
@@ -104,11 +110,18 @@ def build_graph(atoms: Atoms, r_max: float, species: Sequence[str]) -> Graph:
     Raises:
         DataError: An element is not among `species`, or the structure has no neighbor list.
     """
+    types = species_index(atoms, species)
     edge_index, edge_shift = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, r_max)
+    if edge_cutoffs is not None and np.min(edge_cutoffs) < r_max:
+        centre, neighbor = edge_index
+        vectors = atoms.positions[neighbor] - atoms.positions[centre] + edge_shift @ atoms.cell.array
+        cutoffs = np.asarray(edge_cutoffs)[types[centre], types[neighbor]]
+        near = np.linalg.norm(vectors, axis=1) < cutoffs
+        edge_index, edge_shift = edge_index[:, near], edge_shift[near]
     cell = atoms.cell.array if np.any(atoms.pbc) else np.zeros((3, 3))
     return Graph(
         positions=torch.tensor(atoms.positions, dtype=torch.float64),
-        species=torch.from_numpy(species_index(atoms, species)),
+        species=torch.from_numpy(types),
         edge_index=torch.from_numpy(edge_index),
         edge_shift=torch.from_numpy(edge_shift.astype(np.float64)),
         cell=torch.tensor(cell, dtype=torch.float64).reshape(1, 3, 3),

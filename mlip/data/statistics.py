@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from mlip.data.dataset import GraphDataset, data_hash
 from mlip.data.graph import LabelledGraph
 from mlip.data.isolated import find_isolated_energies
-from mlip.data.labels import frame_labels
 from mlip.errors import DataError
 
 logger = logging.getLogger(__name__)
+
+STATISTICS_VERSION = 2  # part of the key of a cached file
 
 
 @dataclass(frozen=True)
@@ -32,7 +33,9 @@ class Statistics:
         isolated_energies: Energy of a lone atom of each species, eV.
         isolated_energies_from: How they were found.
         avg_num_neighbors: Mean number of neighbors within `r_max`, lone atoms left out.
+        num_neighbors_by_species: The same, over the centres of each species.
         forces_rms: Root mean square of all force components, eV/A.
+        forces_rms_by_species: The same, of the atoms of each species.
         energy_residual_rms: RMS of (energy - isolated energies) per atom about its mean, eV.
         shortest_distances: Shortest distance of each pair of species within `r_max`, A; keys "Li-S".
         num_frames: Number of frames.
@@ -44,7 +47,9 @@ class Statistics:
     isolated_energies: tuple[float, ...]
     isolated_energies_from: str
     avg_num_neighbors: float
+    num_neighbors_by_species: dict[str, float]
     forces_rms: float
+    forces_rms_by_species: dict[str, float]
     energy_residual_rms: float
     shortest_distances: dict[str, float]
     num_frames: int
@@ -94,8 +99,8 @@ def compute_statistics(dataset: GraphDataset, cache: Path | None = None) -> Stat
     frames_hash = data_hash(dataset.frames)
     if cache is None:
         return _compute(dataset, frames_hash)
-    key = hashlib.sha256(f"{frames_hash} {dataset.r_max!r}".encode()).hexdigest()
-    path = cache / f"statistics-{key[:16]}.json"
+    settings = f"{STATISTICS_VERSION} {frames_hash} {dataset.r_max!r} {dataset.edge_cutoffs!r}"
+    path = cache / f"statistics-{hashlib.sha256(settings.encode()).hexdigest()[:16]}.json"
     if path.is_file():
         logger.info("Statistics of the training frames from %s", path)
         return Statistics.from_dict(json.loads(path.read_text()))
@@ -109,23 +114,23 @@ def compute_statistics(dataset: GraphDataset, cache: Path | None = None) -> Stat
 
 def _compute(dataset: GraphDataset, frames_hash: str) -> Statistics:
     graphs = [dataset[index] for index in range(len(dataset))]
-    edges = sum(graph.edge_index.shape[1] for graph in graphs)
-    atoms = sum(len(graph.positions) for graph in graphs if graph.edge_index.shape[1])
-    if atoms == 0:
+    if not any(graph.edge_index.shape[1] for graph in graphs):
         raise DataError(f"No atom has a neighbor within {dataset.r_max} A; expected some: raise model.r_max.")
     counts, energies = _compositions(graphs, len(dataset.species))
     lone = _is_lone(graphs)
     isolated = find_isolated_energies(counts, energies, lone, dataset.species)
     residuals = (energies - counts @ isolated.energies) / counts.sum(axis=1)
-    labels = [frame_labels(atoms).forces for atoms in compress(dataset.frames, ~lone)]
-    forces = np.concatenate([array for array in labels if array is not None])
+    neighbors, centres = _neighbor_counts(graphs, len(dataset.species))
+    squares = _force_squares(list(compress(graphs, ~lone)), len(dataset.species))
     return Statistics(
         species=dataset.species,
         r_max=dataset.r_max,
         isolated_energies=isolated.energies,
         isolated_energies_from=isolated.source,
-        avg_num_neighbors=edges / atoms,
-        forces_rms=float(np.sqrt(np.mean(forces**2))),
+        avg_num_neighbors=float(neighbors.sum() / centres.sum()),
+        num_neighbors_by_species=_means(neighbors, centres, dataset.species),
+        forces_rms=float(np.sqrt(squares[0].sum() / squares[1].sum())),
+        forces_rms_by_species={k: v**0.5 for k, v in _means(*squares, dataset.species).items()},
         energy_residual_rms=float(np.std(residuals[~lone])),
         shortest_distances=_shortest_distances(graphs, dataset.species),
         num_frames=len(graphs),
@@ -140,6 +145,43 @@ def _compositions(
     counts = [np.bincount(graph.species.numpy(), minlength=num_species) for graph in graphs]
     energies = [float(graph.energy) for graph in graphs]
     return np.array(counts, dtype=np.float64), np.array(energies)
+
+
+def _neighbor_counts(
+    graphs: Sequence[LabelledGraph], num_species: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Edges and atoms of each species as centre, (species,), in structures that have edges."""
+    edges, atoms = np.zeros(num_species), np.zeros(num_species)
+    for graph in graphs:
+        if graph.edge_index.shape[1]:
+            centres = graph.species[graph.edge_index[0]].numpy()
+            edges += np.bincount(centres, minlength=num_species)
+            atoms += np.bincount(graph.species.numpy(), minlength=num_species)
+    return edges, atoms
+
+
+def _force_squares(
+    graphs: Sequence[LabelledGraph], num_species: int
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Sums of squared force components, (eV/A)^2, and their numbers, (species,)."""
+    squares, counts = np.zeros(num_species), np.zeros(num_species)
+    for graph in graphs:
+        species = graph.species.numpy()
+        of_atoms = graph.forces.square().sum(dim=1).numpy()
+        squares += np.bincount(species, weights=of_atoms, minlength=num_species)
+        counts += 3.0 * np.bincount(species, minlength=num_species)
+    return squares, counts
+
+
+def _means(
+    sums: NDArray[np.float64], counts: NDArray[np.float64], species: Sequence[str]
+) -> dict[str, float]:
+    """Mean per species; where it is zero or unknown, the mean over all, for nothing divides by it else."""
+    overall = sums.sum() / counts.sum()
+    return {
+        symbol: float(total / count) if count and total > 0.0 else float(overall)
+        for symbol, total, count in zip(species, sums, counts, strict=True)
+    }
 
 
 def _is_lone(graphs: Sequence[LabelledGraph]) -> NDArray[np.bool_]:

@@ -2,12 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 from ase.stress import full_3x3_to_voigt_6_stress
+from torch import Tensor
 
 from mlip import fields
 from mlip.data.graph import Graph, build_graph
@@ -15,9 +16,17 @@ from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import SUFFIX, load_torchscript
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import resolve_input
-from mlip.nn.derivatives import Prediction
 
-Evaluate = Callable[[Graph], Prediction]
+
+class Evaluation(NamedTuple):
+    """What either kind of file says of one structure: (N,) eV, (N, 3) eV/A, (1, 3, 3) eV."""
+
+    atomic_energies: Tensor
+    forces: Tensor
+    virial: Tensor
+
+
+Evaluate = Callable[[Graph], Evaluation]
 
 
 class MLIPCalculator(Calculator):
@@ -53,6 +62,7 @@ class MLIPCalculator(Calculator):
         self.r_max: float
         self.dtype: str
         self.trained_on_stress: bool | None
+        self._edge_cutoffs: tuple[tuple[float, ...], ...] | None = None
         if self.path.name.endswith(SUFFIX):
             self._evaluate = self._open_deployed(dtype)
         elif self.path.suffix == ".mlip":
@@ -68,17 +78,17 @@ class MLIPCalculator(Calculator):
     ) -> None:
         """Evaluate the structure; all results come from one pass."""
         super().calculate(atoms, properties, system_changes)
-        graph = build_graph(self.atoms, self.r_max, self.species).to(self.device)
-        prediction = self._evaluate(graph)
-        energy = float(prediction.energy)
+        graph = build_graph(self.atoms, self.r_max, self.species, self._edge_cutoffs).to(self.device)
+        evaluation = self._evaluate(graph)
+        energy = float(evaluation.atomic_energies.sum())
         self.results: dict[str, Any] = {
             "energy": energy,
             "free_energy": energy,
-            "energies": prediction.atomic_energies.cpu().numpy(),
-            "forces": prediction.forces.cpu().numpy(),
+            "energies": evaluation.atomic_energies.cpu().numpy(),
+            "forces": evaluation.forces.cpu().numpy(),
         }
         if self.atoms.pbc.all():
-            stress = -prediction.virial[0].cpu().numpy() / self.atoms.get_volume()
+            stress = -evaluation.virial[0].cpu().numpy() / self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
 
     def _open_potential(self, dtype: str | None) -> Evaluate:
@@ -87,11 +97,13 @@ class MLIPCalculator(Calculator):
         self.r_max = potential.config.r_max
         self.dtype = potential.dtype
         self.trained_on_stress = potential.trained_on_stress
+        self._edge_cutoffs = potential.normalization.edge_cutoffs
         force_field = potential.force_field(self.device)
 
-        def evaluate(graph: Graph) -> Prediction:
+        def evaluate(graph: Graph) -> Evaluation:
             with torch.enable_grad():
-                return force_field(*graph.inputs)
+                prediction = force_field(*graph.inputs)
+            return Evaluation(prediction.atomic_energies, prediction.forces, prediction.virial)
 
         return evaluate
 
@@ -112,7 +124,7 @@ class MLIPCalculator(Calculator):
         self.dtype = metadata["model_dtype"]
         self.trained_on_stress = {"1": True, "0": False}.get(metadata["trained_on_stress"])
 
-        def evaluate(graph: Graph) -> Prediction:
+        def evaluate(graph: Graph) -> Evaluation:
             with torch.enable_grad():
                 output = scripted.module(
                     {
@@ -124,7 +136,7 @@ class MLIPCalculator(Calculator):
                     }
                 )
             energies = output[fields.ATOMIC_ENERGY].view(-1)
-            return Prediction(energies.sum().view(1), energies, output[fields.FORCES], output[fields.VIRIAL])
+            return Evaluation(energies, output[fields.FORCES], output[fields.VIRIAL])
 
         return evaluate
 

@@ -8,13 +8,12 @@ import io
 import json
 import zipfile
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 import torch
 from ase import Atoms
-from ase.data import atomic_numbers
 from safetensors.torch import load as load_weights
 from safetensors.torch import save as save_weights
 from torch import Tensor
@@ -22,11 +21,11 @@ from torch import Tensor
 from mlip.errors import PotentialError
 from mlip.inputs import resolve_input
 from mlip.models.build import build_force_field, config_from_dict, config_to_dict
-from mlip.models.nequip import NequIPConfig
+from mlip.models.config import ModelConfig
+from mlip.models.normalization import Normalization
 from mlip.nn.derivatives import ForceField
-from mlip.nn.zbl import ZBL
 
-FORMAT = 1
+FORMAT = 2
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
 UNITS = {"energy": "eV", "length": "A", "forces": "eV/A", "stress": "eV/A^3"}
 
@@ -39,9 +38,7 @@ class Potential:
         config: Its architecture.
         species: Chemical symbols, sorted by atomic number.
         dtype: `float32` or `float64`: of weights and features.
-        avg_num_neighbors: Mean neighbours within r_max in the training data.
-        energy_scales: Per species, eV.
-        energy_shifts: Energies of isolated atoms per species, eV.
+        normalization: Neighbours, energy scales and shifts, and cutoffs, per species.
         weights: The state dict of its `ForceField`.
         reference_structure: A training frame, on which every deployment is verified.
         pair_cutoffs: (T, T) A, where the pair potential of each pair of species ends; None without one.
@@ -52,12 +49,10 @@ class Potential:
         card: Human-readable summary in Markdown.
     """
 
-    config: NequIPConfig
+    config: ModelConfig
     species: tuple[str, ...]
     dtype: str
-    avg_num_neighbors: float
-    energy_scales: tuple[float, ...]
-    energy_shifts: tuple[float, ...]
+    normalization: Normalization
     weights: Mapping[str, Tensor]
     reference_structure: Atoms
     trained_on_stress: bool
@@ -86,20 +81,8 @@ class Potential:
     def untrained_force_field(self) -> ForceField:
         """The model with random weights, as training starts from it."""
         return build_force_field(
-            self.config,
-            len(self.species),
-            self.avg_num_neighbors,
-            self.energy_scales,
-            self.energy_shifts,
-            DTYPES[self.dtype],
-            self._pair_potential(),
+            self.config, self.species, self.normalization, DTYPES[self.dtype], self.pair_cutoffs
         )
-
-    def _pair_potential(self) -> ZBL | None:
-        if self.pair_cutoffs is None:
-            return None
-        cutoffs = torch.tensor(self.pair_cutoffs, dtype=torch.float64)
-        return ZBL([atomic_numbers[symbol] for symbol in self.species], cutoffs)
 
     def astype(self, dtype: str | None) -> "Potential":
         """The same potential computing in another dtype; None keeps its own.
@@ -142,9 +125,11 @@ class Potential:
                 f"{file} is not a whole .mlip file ({error}); copy it again, or give the potential.mlip "
                 "that mlip train wrote"
             ) from None
+        if content.get("format") == 1:
+            content, weights = _from_format_1(content, weights)
         if content.get("format") != FORMAT:
             raise PotentialError(
-                f"{file} has format {content.get('format')}; this version reads {FORMAT}: update vitreous"
+                f"{file} has format {content.get('format')}; this version reads up to {FORMAT}: update vitreous"
             )
         return cls._from_json(content, weights, card)
 
@@ -155,9 +140,7 @@ class Potential:
             "species": list(self.species),
             "dtype": self.dtype,
             "units": UNITS,
-            "avg_num_neighbors": self.avg_num_neighbors,
-            "energy_scales": list(self.energy_scales),
-            "energy_shifts": list(self.energy_shifts),
+            "normalization": asdict(self.normalization),
             "trained_on_stress": self.trained_on_stress,
             "pair_cutoffs": self.pair_cutoffs,
             "data": dict(self.data),
@@ -172,9 +155,7 @@ class Potential:
             config=config_from_dict(content["architecture"]),
             species=tuple(content["species"]),
             dtype=content["dtype"],
-            avg_num_neighbors=content["avg_num_neighbors"],
-            energy_scales=tuple(content["energy_scales"]),
-            energy_shifts=tuple(content["energy_shifts"]),
+            normalization=Normalization(**{k: _as_tuples(v) for k, v in content["normalization"].items()}),
             weights=weights,
             reference_structure=Atoms(**content["reference_structure"]),
             trained_on_stress=content["trained_on_stress"],
@@ -186,8 +167,27 @@ class Potential:
         )
 
 
-def _as_tuples(table: list[list[float]] | None) -> tuple[tuple[float, ...], ...] | None:
-    return None if table is None else tuple(tuple(row) for row in table)
+def _as_tuples(value: Any) -> Any:
+    """Lists of JSON, of any depth, as tuples."""
+    return tuple(_as_tuples(each) for each in value) if isinstance(value, list) else value
+
+
+def _from_format_1(
+    content: Mapping[str, Any], weights: Mapping[str, Tensor]
+) -> tuple[dict[str, Any], dict[str, Tensor]]:
+    """Rewrite what version 0.1 wrote: one number of neighbours, one cutoff, scales and shifts as buffers."""
+    num_species = len(content["species"])
+    normalization = {
+        "avg_num_neighbors": [content["avg_num_neighbors"]] * num_species,
+        "energy_scales": content["energy_scales"],
+        "energy_shifts": content["energy_shifts"],
+        "edge_cutoffs": [[content["architecture"]["r_max"]] * num_species] * num_species,
+    }
+    moved = {f"model.energy_{name}": f"model.scale_shift.{name}" for name in ("scales", "shifts")}
+    return (
+        {**content, "format": 2, "normalization": normalization},
+        {moved.get(name, name): tensor for name, tensor in weights.items()},
+    )
 
 
 def _structure_to_json(atoms: Atoms) -> dict[str, Sequence[Any]]:

@@ -1,61 +1,60 @@
 """From an architecture's name and numbers to a model, and back."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from typing import Any
 
 import torch
+from ase.data import atomic_numbers
 from torch import nn
 
 from mlip.errors import PotentialError
+from mlip.models.config import ModelConfig
 from mlip.models.nequip import NequIP, NequIPConfig
+from mlip.models.normalization import Normalization
 from mlip.nn.derivatives import ForceField
+from mlip.nn.zbl import ZBL
 
-ARCHITECTURES = {"nequip": (NequIPConfig, NequIP)}
+ARCHITECTURES: dict[str, tuple[type[ModelConfig], Callable[..., nn.Module]]] = {
+    "nequip": (NequIPConfig, NequIP),
+}
 
 
 def build_force_field(
-    config: NequIPConfig,
-    num_species: int,
-    avg_num_neighbors: float,
-    energy_scales: Sequence[float],
-    energy_shifts: Sequence[float],
+    config: ModelConfig,
+    species: Sequence[str],
+    normalization: Normalization,
     dtype: torch.dtype,
-    pair_potential: nn.Module | None = None,
+    pair_cutoffs: Sequence[Sequence[float]] | None = None,
 ) -> ForceField:
     """A model with fresh weights that gives energy, forces and virial.
 
     Args:
         config: The architecture.
-        num_species: Number T of species.
-        avg_num_neighbors: Mean neighbours within r_max.
-        energy_scales: (T,) eV.
-        energy_shifts: (T,) eV.
+        species: (T,) chemical symbols, sorted by atomic number.
+        normalization: Scales of sums over neighbours and of energies, per species.
         dtype: Of weights and features.
-        pair_potential: Energies that are added to the model's, such as `ZBL`.
+        pair_cutoffs: (T, T) A, where the pair potential that the config names ends; None without one.
     """
-    model = ARCHITECTURES[name_of(config)][1](
-        config,
-        num_species,
-        avg_num_neighbors,
-        torch.tensor(energy_scales, dtype=torch.float64),
-        torch.tensor(energy_shifts, dtype=torch.float64),
-        dtype,
-    )
-    return ForceField(model, pair_potential)
+    _, architecture = ARCHITECTURES[name_of(config)]
+    pair_potential = None
+    if pair_cutoffs is not None:
+        numbers = [atomic_numbers[symbol] for symbol in species]
+        pair_potential = ZBL(numbers, torch.tensor(pair_cutoffs, dtype=torch.float64))
+    return ForceField(architecture(config, normalization, dtype), pair_potential)
 
 
-def name_of(config: NequIPConfig) -> str:
+def name_of(config: ModelConfig) -> str:
     """The name under which an architecture is written into files."""
     return next(name for name, (kind, _) in ARCHITECTURES.items() if isinstance(config, kind))
 
 
-def config_to_dict(config: NequIPConfig) -> dict[str, Any]:
+def config_to_dict(config: ModelConfig) -> dict[str, Any]:
     """Name and numbers of an architecture, ready for JSON."""
     return {"model": name_of(config), **asdict(config)}
 
 
-def config_from_dict(content: dict[str, Any]) -> NequIPConfig:
+def config_from_dict(content: dict[str, Any]) -> ModelConfig:
     """Rebuild an architecture from what `config_to_dict` gave.
 
     Raises:

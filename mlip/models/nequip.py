@@ -3,6 +3,8 @@
 Source: Batzner et al. 2022 (10.1038/s41467-022-29939-5), in nequip 0.19's mathematics; see docs/models.md.
 """
 
+import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,69 +12,44 @@ from e3nn import o3
 from torch import Tensor, nn
 
 from mlip.errors import ConfigError
+from mlip.models.config import ModelConfig
+from mlip.models.normalization import Normalization
 from mlip.nn.gate import Gate
 from mlip.nn.linear import EquivariantLinear, SelfConnection
 from mlip.nn.mlp import ScalarMLP
-from mlip.nn.radial import BesselBasis
+from mlip.nn.radial import BesselBasis, RelativeLengths
+from mlip.nn.scale_shift import ScaleShift
 from mlip.nn.spherical import SphericalHarmonics
 from mlip.nn.tensor_product import EdgeTensorProduct, find_paths
 
 
-@dataclass(frozen=True)
-class NequIPConfig:
+@dataclass(frozen=True, kw_only=True)
+class NequIPConfig(ModelConfig):
     """Numbers that define the architecture; names as in nequip.
 
     Attributes:
-        r_max: Cutoff radius in A.
         num_layers: Rounds of message passing.
-        l_max: Highest rotation order of features and harmonics.
-        parity: Whether features of both parities are kept.
         num_features: Channels per irrep: one number, or one per l from 0 to l_max.
         type_embed_num_features: Length of the species embedding; null takes the scalars' channels.
         radial_mlp_depth: Hidden layers of the radial perceptron.
         radial_mlp_width: Width of them.
-        num_bessels: Radial basis functions.
-        bessel_trainable: Whether their frequencies are trained.
-        polynomial_cutoff_p: Exponent of the cutoff envelope.
-        pair_potential: `zbl` adds nuclear repulsion below the shortest distance of each pair in the training
-            data, where the model would extrapolate; null adds nothing.
+
+    The other attributes are those of `ModelConfig`.
 
     Raises:
         ConfigError: A number is out of its range.
     """
 
-    r_max: float = 5.0
     num_layers: int = 4
-    l_max: int = 1
-    parity: bool = True
     num_features: int | list[int] = 32
     type_embed_num_features: int | None = None
     radial_mlp_depth: int = 1
     radial_mlp_width: int = 128
-    num_bessels: int = 8
-    bessel_trainable: bool = False
-    polynomial_cutoff_p: int = 6
-    pair_potential: str | None = None
 
     def __post_init__(self) -> None:
-        positive = ("r_max", "num_layers", "radial_mlp_width", "num_bessels")
-        for name in positive:
-            if not getattr(self, name) > 0:
-                raise ConfigError(f"found model.{name}={getattr(self, name)}; expected a positive number")
-        if not 0 <= self.l_max <= 4:
-            raise ConfigError(f"found model.l_max={self.l_max}; expected 0 to 4")
-        width = self.type_embed_num_features
-        if width is not None and width < 1:
-            raise ConfigError(f"found model.type_embed_num_features={width}; expected 1 or more, or null")
-        if self.radial_mlp_depth < 0:
-            raise ConfigError(f"found model.radial_mlp_depth={self.radial_mlp_depth}; expected 0 or more")
-        if self.polynomial_cutoff_p < 2:
-            raise ConfigError(
-                f"found model.polynomial_cutoff_p={self.polynomial_cutoff_p}; "
-                "expected at least 2, for smooth forces"
-            )
-        if self.pair_potential not in (None, "zbl"):
-            raise ConfigError(f"found model.pair_potential={self.pair_potential}; expected zbl or null")
+        super().__post_init__()
+        self._require_positive("radial_mlp_width", "type_embed_num_features")
+        self._require_at_least(0, "radial_mlp_depth")
         if len(self.features_per_l) != self.l_max + 1 or min(self.features_per_l) < 1:
             raise ConfigError(
                 f"found model.num_features={self.num_features}; expected one positive number, or l_max + 1 = "
@@ -103,32 +80,24 @@ class NequIP(nn.Module):
 
     Args:
         config: The architecture.
-        num_species: Number T of species.
-        avg_num_neighbors: Mean neighbours within r_max in the training data; scales the messages.
-        energy_scales: (T,) eV per unit of the readout, float64.
-        energy_shifts: (T,) energies of isolated atoms in eV, float64.
+        normalization: Scales of sums over neighbours and of energies, per species.
         dtype: Of weights and features; geometry and the sum of energies are always float64.
     """
 
-    energy_scales: Tensor
-    energy_shifts: Tensor
-
-    def __init__(
-        self,
-        config: NequIPConfig,
-        num_species: int,
-        avg_num_neighbors: float,
-        energy_scales: Tensor,
-        energy_shifts: Tensor,
-        dtype: torch.dtype,
-    ) -> None:
+    def __init__(self, config: NequIPConfig, normalization: Normalization, dtype: torch.dtype) -> None:
         super().__init__()
         scalars = config.features_per_l[0]
         embedding_dim = config.type_embed_num_features or scalars
+        num_species = len(normalization.energy_shifts)
         self.species_embedding = nn.Parameter(torch.randn(num_species, embedding_dim, dtype=dtype))
         self.harmonics = SphericalHarmonics(config.l_max, dtype)
+        self.relative_lengths = RelativeLengths(normalization.edge_cutoffs)
         self.radial_basis = BesselBasis(
-            config.r_max, config.num_bessels, config.bessel_trainable, config.polynomial_cutoff_p, dtype
+            config.num_bessels,
+            config.bessel_trainable,
+            config.polynomial_cutoff_p,
+            prefactor=2.0 * math.pi / config.r_max**2,
+            dtype=dtype,
         )
         self.layers = nn.ModuleList()
         features = o3.Irreps([(embedding_dim, "0e")])
@@ -141,18 +110,24 @@ class NequIP(nn.Module):
                 self.harmonics.irreps,
                 config,
                 embedding_dim,
-                avg_num_neighbors,
+                normalization.avg_num_neighbors,
                 self_connection=k > 0,  # none in the first layer: an isolated atom keeps its energy
                 dtype=dtype,
             )
             self.layers.append(layer)
             features = layer.irreps_out
-        self.readout = ScalarMLP([scalars, 1], dtype)
-        self.register_buffer("energy_scales", energy_scales.to(torch.float64))
-        self.register_buffer("energy_shifts", energy_shifts.to(torch.float64))
+        width = config.readout_mlp_hidden_layers_width or scalars
+        widths = [scalars, *[width] * config.readout_mlp_hidden_layers_depth, 1]
+        self.readout = ScalarMLP(widths, dtype, config.readout_mlp_nonlinearity)
+        self.scale_shift = ScaleShift(
+            normalization.energy_scales,
+            normalization.energy_shifts,
+            config.per_type_energy_scales_trainable,
+            config.per_type_energy_shifts_trainable,
+        )
 
-    def forward(self, edge_vec: Tensor, species: Tensor, edge_index: Tensor) -> Tensor:
-        """Atomic energies (N,) in eV, float64.
+    def forward(self, edge_vec: Tensor, species: Tensor, edge_index: Tensor) -> tuple[Tensor, Tensor]:
+        """Atomic energies (N,) in eV, float64, and the descriptors (N, F) they are linear in.
 
         Args:
             edge_vec: (E, 3) from centre to neighbour, A, float64.
@@ -161,18 +136,18 @@ class NequIP(nn.Module):
         """
         lengths = torch.linalg.vector_norm(edge_vec, dim=1)
         harmonics = self.harmonics(edge_vec, lengths)
-        radial = self.radial_basis(lengths)
+        radial = self.radial_basis(self.relative_lengths(lengths, species, edge_index))
         features = self.species_embedding.index_select(0, species)
         for layer in self.layers:
             features = layer(features, harmonics, radial, self.species_embedding, species, edge_index)
-        energy = self.readout(features).squeeze(-1).to(torch.float64)
-        return (
-            self.energy_shifts.index_select(0, species) + self.energy_scales.index_select(0, species) * energy
-        )
+        descriptors = self.readout.penultimate(features)
+        return self.scale_shift(self.readout.output(descriptors).squeeze(-1), species), descriptors
 
 
 class NequIPLayer(nn.Module):
     """One round of message passing: mix, convolve over neighbours, mix, add the self-connection, gate."""
+
+    message_scale: Tensor
 
     def __init__(
         self,
@@ -181,14 +156,15 @@ class NequIPLayer(nn.Module):
         harmonics: o3.Irreps,
         config: NequIPConfig,
         embedding_dim: int,
-        avg_num_neighbors: float,
+        avg_num_neighbors: Sequence[float],
         self_connection: bool,
         dtype: torch.dtype,
     ) -> None:
         super().__init__()
         self.gate = Gate(hidden)
         self.irreps_out = self.gate.irreps_out
-        self.message_scale = avg_num_neighbors**-0.5
+        message_scale = torch.tensor(avg_num_neighbors, dtype=torch.float64).rsqrt().to(dtype)
+        self.register_buffer("message_scale", message_scale.unsqueeze(-1), persistent=False)
         self.linear_before = EquivariantLinear(irreps_in, irreps_in, dtype)
         self.tensor_product = EdgeTensorProduct(irreps_in, harmonics, self.gate.irreps_in, dtype)
         width = [config.radial_mlp_width] * config.radial_mlp_depth
@@ -208,7 +184,8 @@ class NequIPLayer(nn.Module):
         edge_index: Tensor,
     ) -> Tensor:
         """Map features (N, irreps_in.dim) to (N, irreps_out.dim)."""
-        mixed = self.linear_before(features) * self.message_scale
+        # Scaled by the sender's number of neighbours, before it is sent, as nequip does.
+        mixed = self.linear_before(features) * self.message_scale.index_select(0, species)
         summed = self.tensor_product(mixed, harmonics, self.radial_mlp(radial), edge_index)
         updated = self.linear_after(summed)
         if self.self_connection is not None:

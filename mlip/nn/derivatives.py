@@ -14,12 +14,14 @@ class Prediction(NamedTuple):
         atomic_energies: (N,) eV.
         forces: (N, 3) eV/A.
         virial: (B, 3, 3) -dE/dstrain, eV; stress is -virial / volume.
+        descriptors: (N, F) what the model's energies are linear in, per species.
     """
 
     energy: Tensor
     atomic_energies: Tensor
     forces: Tensor
     virial: Tensor
+    descriptors: Tensor
 
 
 class ForceField(nn.Module):
@@ -30,8 +32,9 @@ class ForceField(nn.Module):
     choice of origin.
 
     Args:
-        model: Maps edge_vec (E, 3), species (N,) and edge_index (2, E) to atomic energies (N,), float64.
-        pair_potential: Maps the same to energies that are added, or None.
+        model: Maps edge_vec (E, 3), species (N,) and edge_index (2, E) to atomic energies (N,), float64, and
+            descriptors (N, F).
+        pair_potential: Maps the same to atomic energies that are added, or None.
 
     Source: Thompson, Plimpton, Mattson 2009 (10.1063/1.3245303), eq. 26, for the virial.
     """
@@ -64,17 +67,16 @@ class ForceField(nn.Module):
         """
         centre, neighbor = edge_index[0], edge_index[1]
         of_edge = batch.index_select(0, centre)
-        edge_vec = positions.index_select(0, neighbor) - positions.index_select(0, centre)
-        shift = torch.einsum("ei,eij->ej", edge_shift, cell.index_select(0, of_edge))
-        edge_vec = (edge_vec + shift).detach().requires_grad_(True)
-        atomic_energies = self.model(edge_vec, species, edge_index)
+        edge_vec = edge_vectors(positions, edge_index, edge_shift, cell, batch)
+        edge_vec = edge_vec.detach().requires_grad_(True)
+        atomic_energies, descriptors = self.model(edge_vec, species, edge_index)
         if self.pair_potential is not None:
             atomic_energies = atomic_energies + self.pair_potential(edge_vec, species, edge_index)
         gradient: Optional[Tensor] = torch.autograd.grad(  # noqa: UP045 (TorchScript)
             [atomic_energies.sum()], [edge_vec], create_graph=self.training, allow_unused=True
         )[0]
         if not self.training:
-            atomic_energies = atomic_energies.detach()
+            atomic_energies, descriptors = atomic_energies.detach(), descriptors.detach()
         if gradient is None:
             gradient = torch.zeros_like(edge_vec)
         zeros = torch.zeros_like(positions)
@@ -83,4 +85,14 @@ class ForceField(nn.Module):
         strain_gradient = torch.zeros_like(cell).view(-1, 9).index_add(0, of_edge, outer).view(-1, 3, 3)
         virial = -0.5 * (strain_gradient + strain_gradient.transpose(1, 2))
         energy = torch.zeros_like(cell[:, 0, 0]).index_add(0, batch, atomic_energies)
-        return Prediction(energy, atomic_energies, forces, virial)
+        return Prediction(energy, atomic_energies, forces, virial, descriptors)
+
+
+def edge_vectors(
+    positions: Tensor, edge_index: Tensor, edge_shift: Tensor, cell: Tensor, batch: Tensor
+) -> Tensor:
+    """Vectors (E, 3) in A from each edge's centre to its neighbour; arguments as those of a `ForceField`."""
+    centre, neighbor = edge_index[0], edge_index[1]
+    of_edge = batch.index_select(0, centre)
+    shift = torch.einsum("ei,eij->ej", edge_shift, cell.index_select(0, of_edge))
+    return positions.index_select(0, neighbor) - positions.index_select(0, centre) + shift

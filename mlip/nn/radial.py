@@ -1,6 +1,6 @@
 """Radial basis and cutoff: what the model sees of an edge's length."""
 
-import math
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor, nn
@@ -20,34 +20,58 @@ def polynomial_cutoff(x: Tensor, p: int) -> Tensor:
     return envelope * (x < 1.0)
 
 
-class BesselBasis(nn.Module):
-    """Bessel functions of the edge length times the cutoff envelope.
-
-    B_n(r) = sin(n pi x) / (pi x) * envelope(x) * 2 pi / r_max^2 with x = r / r_max.
+class RelativeLengths(nn.Module):
+    """Edge lengths over the cutoff of their pair of species.
 
     Args:
-        r_max: Cutoff radius in A.
+        edge_cutoffs: (T, T) cutoffs in A, centre and neighbour.
+    """
+
+    inverse_cutoffs: Tensor
+
+    def __init__(self, edge_cutoffs: Sequence[Sequence[float]]) -> None:
+        super().__init__()
+        cutoffs = torch.tensor(edge_cutoffs, dtype=torch.float64)
+        self.num_species = len(edge_cutoffs)
+        self.uniform = bool((cutoffs == cutoffs[0, 0]).all())  # spares gathers per edge
+        self.inverse_cutoff = 1.0 / float(cutoffs[0, 0])
+        self.register_buffer("inverse_cutoffs", 1.0 / cutoffs.view(-1), persistent=False)
+
+    def forward(self, lengths: Tensor, species: Tensor, edge_index: Tensor) -> Tensor:
+        """Map lengths (E,) in A, species (N,) and edge_index (2, E) to x (E,), which is 1 at the cutoff."""
+        if self.uniform:
+            return lengths * self.inverse_cutoff
+        centre, neighbor = species.index_select(0, edge_index[0]), species.index_select(0, edge_index[1])
+        return lengths * self.inverse_cutoffs.index_select(0, centre * self.num_species + neighbor)
+
+
+class BesselBasis(nn.Module):
+    """Bessel functions of the relative edge length times the cutoff envelope.
+
+    B_n(x) = prefactor * sin(n pi x) / (pi x) * envelope(x), x = r / cutoff.
+
+    Args:
         num_bessels: Number of functions.
         trainable: Whether the frequencies n are parameters.
         cutoff_p: Exponent of the envelope.
+        prefactor: Constant factor.
         dtype: Of the result; lengths and frequencies stay float64.
 
-    Source: DimeNet, eq. 7; the prefactor is nequip's.
+    Source: DimeNet, Gasteiger et al. 2020 (arXiv 2003.03123), eq. 7.
     """
 
     def __init__(
-        self, r_max: float, num_bessels: int, trainable: bool, cutoff_p: int, dtype: torch.dtype
+        self, num_bessels: int, trainable: bool, cutoff_p: int, prefactor: float, dtype: torch.dtype
     ) -> None:
         super().__init__()
-        self.r_max = float(r_max)
         self.cutoff_p = cutoff_p
+        self.prefactor = prefactor
         self.dtype = dtype
         frequencies = torch.arange(1, num_bessels + 1, dtype=torch.float64)
         self.frequencies = nn.Parameter(frequencies, requires_grad=trainable)
-        self.prefactor = 2.0 * math.pi / self.r_max**2
 
-    def forward(self, lengths: Tensor) -> Tensor:
-        """Map lengths (E,) in A to the basis (E, num_bessels)."""
-        x = (lengths / self.r_max).unsqueeze(-1)
+    def forward(self, x: Tensor) -> Tensor:
+        """Map relative lengths (E,) to the basis (E, num_bessels)."""
+        x = x.unsqueeze(-1)
         bessel = (torch.sinc(x * self.frequencies) * self.frequencies).to(self.dtype)
         return bessel * (polynomial_cutoff(x, self.cutoff_p) * self.prefactor).to(self.dtype)

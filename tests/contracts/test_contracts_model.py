@@ -13,7 +13,10 @@ MODELS = {
     "parity": {"parity": True, "l_max": 1, "num_layers": 3},  # the third layer sees 0o and 1e features
     "l_max 0": {"l_max": 0},
     "channels per l": {"l_max": 2, "num_features": [5, 3, 2], "num_layers": 3},
-    "repulsion": {"zbl_cutoffs": ((3.5, 3.0, 2.5), (3.0, 3.2, 2.8), (2.5, 2.8, 3.3))},
+    "repulsion": {
+        "pair_potential": "zbl",
+        "pair_cutoffs": ((3.5, 3.0, 2.5), (3.0, 3.2, 2.8), (2.5, 2.8, 3.3)),
+    },
     "l_max 3": {"l_max": 3, "parity": False, "num_features": 2},
 }
 KINDS = ("triclinic", "slab", "molecule", "small_cell")

@@ -5,6 +5,7 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -55,6 +56,17 @@ def test_dtype_can_be_chosen(potential_file):
         forces[dtype] = atoms.get_forces()
     difference = np.abs(forces["float32"] - forces["float64"]).max()
     assert 0.0 < difference / np.abs(forces["float64"]).max() < 1e-5
+
+
+def test_a_file_of_format_1_gives_what_it_gave():
+    """Made by version 0.1, with the numbers it printed."""
+    path = Path(__file__).parent / "files" / "format1.mlip"
+    atoms = random_structure("triclinic", seed=7)
+    atoms.calc = MLIPCalculator(path, device="cpu")
+    assert atoms.get_potential_energy() == pytest.approx(7.033287303889498, rel=1e-12)
+    np.testing.assert_allclose(
+        atoms.get_forces()[0], [2.204661884884467, -0.292433672148964, -0.667186350899239], rtol=1e-10
+    )
 
 
 @pytest.mark.parametrize("keep", [0, 100, -40])

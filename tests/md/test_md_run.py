@@ -137,22 +137,22 @@ def potential(tmp_path_factory):
     from mlip.deploy import Potential
     from mlip.models.build import build_force_field
     from mlip.models.nequip import NequIPConfig
+    from mlip.models.normalization import Normalization
 
     torch.manual_seed(0)
     config = NequIPConfig(r_max=4.0, num_layers=2, l_max=1, num_features=4)
-    scales, shifts = (0.1, 0.1), (0.0, 0.0)
-    model = build_force_field(config, 2, 12.0, scales, shifts, torch.float64)
+    species = ("Li", "Ar")
+    normalization = Normalization((12.0, 12.0), (0.1, 0.1), (0.0, 0.0), config.edge_cutoffs(species))
+    model = build_force_field(config, species, normalization, torch.float64)
     path = tmp_path_factory.mktemp("potential") / "toy.mlip"
     reference = bulk("Ar", "fcc", a=5.3, cubic=True)
     reference.symbols[0] = "Li"
     reference.rattle(0.1, seed=0)
     Potential(
         config=config,
-        species=("Li", "Ar"),
+        species=species,
         dtype="float64",
-        avg_num_neighbors=12.0,
-        energy_scales=scales,
-        energy_shifts=shifts,
+        normalization=normalization,
         weights=model.state_dict(),
         reference_structure=reference,
         trained_on_stress=False,

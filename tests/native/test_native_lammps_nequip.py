@@ -13,6 +13,7 @@ from mlip.deploy import MLIPCalculator
 from mlip.deploy.torchscript import save_torchscript
 from mlip.models.build import build_force_field
 from mlip.models.nequip import NequIPConfig
+from mlip.models.normalization import Normalization
 from mlip.nn.derivatives import ForceField
 
 R_MAX = 4.0
@@ -31,7 +32,10 @@ def atoms() -> Atoms:
 def deploy(path: Path, dtype: torch.dtype) -> ForceField:
     torch.manual_seed(3)
     config = NequIPConfig(r_max=R_MAX, num_layers=2, l_max=2, num_features=8, radial_mlp_width=16)
-    force_field = build_force_field(config, 3, 20.0, [1.3, 0.8, 1.1], [-1.0, -2.0, -3.0], dtype).eval()
+    normalization = Normalization(
+        (20.0,) * 3, (1.3, 0.8, 1.1), (-1.0, -2.0, -3.0), config.edge_cutoffs(SPECIES)
+    )
+    force_field = build_force_field(config, SPECIES, normalization, dtype).eval()
     metadata = {
         "r_max": str(R_MAX),
         "num_types": "3",

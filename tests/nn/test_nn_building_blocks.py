@@ -61,7 +61,7 @@ def test_cutoff_and_its_first_two_derivatives_vanish_at_one(p):
 
 def test_bessel_basis_is_its_formula():
     r = torch.tensor([0.7, 2.0, 3.9], dtype=F64)
-    basis = BesselBasis(4.0, 5, False, 6, F64)(r)
+    basis = BesselBasis(5, False, 6, 2 * math.pi / 16.0, F64)(r / 4.0)
     for row, length in enumerate(r.tolist()):
         x = length / 4.0
         for n in range(1, 6):

@@ -142,7 +142,7 @@ def test_isolated_atoms_set_the_zero_of_energy(tmp_path):
         lone.calc = MLIPCalculator(tmp_path / "run" / "potential.mlip", device="cpu")
         assert lone.get_potential_energy() == pytest.approx(energy, abs=1e-9)
         assert np.abs(lone.get_forces()).max() == 0.0
-    assert potential.energy_scales[0] == pytest.approx(
+    assert potential.normalization.energy_scales[0] == pytest.approx(
         np.sqrt(np.mean(np.concatenate([f.get_forces() for f in frames]) ** 2)), rel=0.2
     )
 
