@@ -52,7 +52,7 @@ def swap_rows(active: Tensor, inverse: Tensor, rows: Tensor) -> tuple[Tensor, Te
     """
     swaps = 0
     while True:
-        swapped = _swap(active, rows @ inverse, rows)
+        swapped = _swaps(rows @ inverse)
         if not swapped:
             return active, inverse, swaps
         swaps += len(swapped)
@@ -62,8 +62,8 @@ def swap_rows(active: Tensor, inverse: Tensor, rows: Tensor) -> tuple[Tensor, Te
         inverse = torch.linalg.inv(active)  # afresh, so that rounding of the updates cannot pile up
 
 
-def _swap(active: Tensor, coefficients: Tensor, rows: Tensor) -> list[tuple[int, int]]:
-    """Swaps (row, place in the active set), with coefficients updated by C - C_:j (C_i: - e_j) / C_ij."""
+def _swaps(coefficients: Tensor) -> list[tuple[int, int]]:
+    """Swaps (row, place in the active set) in order; each updates C by -C_:j (C_i: - e_j) / C_ij."""
     swapped: list[tuple[int, int]] = []
     while coefficients.numel() > 0:
         row, at = divmod(int(coefficients.abs().argmax()), coefficients.shape[1])
