@@ -11,7 +11,6 @@ from mlip.models.build import build_force_field
 from mlip.models.nequip import NequIPConfig
 from mlip.models.normalization import Normalization
 
-
 NORMALIZATION = Normalization(
     avg_num_neighbors=(12.0, 12.0, 12.0),
     energy_scales=(1.0, 2.0, 1.5),
@@ -41,7 +40,8 @@ def potential_file(tmp_path_factory):
         r_max=4.0, num_layers=2, l_max=2, num_features=4, radial_mlp_width=8, pair_potential="zbl"
     )
     torch.manual_seed(0)
-    force_field = build_force_field(config, SPECIES, NORMALIZATION, torch.float64)
+    pair_cutoffs = ((2.4, 2.2, 2.0), (2.2, 2.5, 2.0), (2.0, 2.0, 2.6))
+    force_field = build_force_field(config, SPECIES, NORMALIZATION, torch.float64, pair_cutoffs)
     potential = Potential(
         config=config,
         species=SPECIES,
@@ -50,7 +50,7 @@ def potential_file(tmp_path_factory):
         weights=force_field.state_dict(),
         reference_structure=random_structure("triclinic", seed=7),
         trained_on_stress=True,
-        pair_cutoffs=((2.4, 2.2, 2.0), (2.2, 2.5, 2.0), (2.0, 2.0, 2.6)),
+        pair_cutoffs=pair_cutoffs,
     )
     path = tmp_path_factory.mktemp("potential") / "random.mlip"
     potential.save(path)

@@ -18,7 +18,7 @@ from mlip.inputs import as_names
 from mlip.models.build import config_to_dict
 from mlip.models.normalization import resolve_normalization
 from mlip.nn.derivatives import ForceField
-from mlip.nn.zbl import cutoffs_below_data
+from mlip.nn.short_range import cutoffs_below_data
 from mlip.runs import Run
 from train.callbacks import MetricsTable, Patience
 from train.data import TrainingData, evaluation_loader, load_training_data, training_loader
@@ -48,14 +48,17 @@ def _untrained_potential(settings: Settings, data: TrainingData) -> Potential:
     """All that a potential is before it has weights: architecture, and scales from the training data."""
     architecture, statistics = settings.architecture, data.statistics
     cutoffs = None
-    if architecture.pair_potential == "zbl":
-        cutoffs = cutoffs_below_data(statistics.species, statistics.shortest_distances, architecture.r_max)
+    normalization = resolve_normalization(architecture, statistics)
+    if architecture.pair_potential is not None:
+        cutoffs = cutoffs_below_data(
+            statistics.species, statistics.shortest_distances, normalization.edge_cutoffs
+        )
     has_stress = any(bool(data.train[index].has_stress) for index in range(len(data.train)))
     return Potential(
         config=architecture,
         species=statistics.species,
         dtype=settings.dtype,
-        normalization=resolve_normalization(architecture, statistics),
+        normalization=normalization,
         weights={},
         reference_structure=data.train.frames[0],
         trained_on_stress=has_stress and settings.loss.stress > 0.0,

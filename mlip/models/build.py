@@ -5,18 +5,19 @@ from dataclasses import asdict
 from typing import Any
 
 import torch
-from ase.data import atomic_numbers
 from torch import nn
 
 from mlip.errors import PotentialError
+from mlip.models.allegro import Allegro, AllegroConfig
 from mlip.models.config import ModelConfig
 from mlip.models.nequip import NequIP, NequIPConfig
 from mlip.models.normalization import Normalization
 from mlip.nn.derivatives import ForceField
-from mlip.nn.zbl import ZBL
+from mlip.nn.short_range import build_pair_potential
 
 ARCHITECTURES: dict[str, tuple[type[ModelConfig], Callable[..., nn.Module]]] = {
     "nequip": (NequIPConfig, NequIP),
+    "allegro": (AllegroConfig, Allegro),
 }
 
 
@@ -35,12 +36,19 @@ def build_force_field(
         normalization: Scales of sums over neighbours and of energies, per species.
         dtype: Of weights and features.
         pair_cutoffs: (T, T) A, where the pair potential that the config names ends; None without one.
+
+    Raises:
+        PotentialError: The config names a pair potential without cutoffs, or there are cutoffs of none.
     """
     _, architecture = ARCHITECTURES[name_of(config)]
     pair_potential = None
-    if pair_cutoffs is not None:
-        numbers = [atomic_numbers[symbol] for symbol in species]
-        pair_potential = ZBL(numbers, torch.tensor(pair_cutoffs, dtype=torch.float64))
+    if config.pair_potential is not None and pair_cutoffs is not None:
+        pair_potential = build_pair_potential(config.pair_potential, species, pair_cutoffs)
+    elif config.pair_potential is not None or pair_cutoffs is not None:
+        raise PotentialError(
+            f"found pair_potential={config.pair_potential} with pair_cutoffs={pair_cutoffs}; "
+            "expected both or neither: give the distances where the pair potential ends"
+        )
     return ForceField(architecture(config, normalization, dtype), pair_potential)
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from mlip.errors import ConfigError
 from mlip.nn.mlp import NONLINEARITIES
+from mlip.nn.short_range import PAIR_POTENTIALS
 
 PER_TYPE = "per_type"
-PAIR_POTENTIALS = ("zbl",)
 
 PerTypeCutoffs = dict[str, float | dict[str, float]]
 
@@ -27,18 +27,19 @@ class ModelConfig:
         readout_mlp_hidden_layers_depth: Hidden layers of the readout; 0 makes it linear.
         readout_mlp_hidden_layers_width: Width of them; null takes the width of what is read out.
         readout_mlp_nonlinearity: silu, mish, gelu, or null for a linear readout of any depth.
-        per_edge_type_cutoff: Cutoffs in A below r_max: centre -> cutoff, or centre -> neighbour -> cutoff; pairs
-            that are not named keep r_max.
-        avg_num_neighbors: Scales sums over neighbours: null takes the mean of the training data, `per_type` the
-            mean of each species; a number, or one per species.
-        per_type_energy_scales: eV per unit of the readout: null takes the RMS of the training forces, `per_type`
-            that of each species; a number, or one per species.
+        per_edge_type_cutoff: Cutoffs in A below r_max: centre -> cutoff, or centre -> neighbour -> cutoff;
+            pairs that are not named keep r_max.
+        avg_num_neighbors: Scales sums over neighbours: null takes the mean of the training data, `per_type`
+            the mean of each species; a number, or one per species.
+        per_type_energy_scales: eV per unit of the readout: null takes the RMS of the training forces,
+            `per_type` that of each species; a number, or one per species.
         per_type_energy_shifts: Energies of isolated atoms in eV: null finds them in the training data; or one
             per species.
         per_type_energy_scales_trainable: Whether the scales are trained.
         per_type_energy_shifts_trainable: Whether the shifts are trained.
-        pair_potential: `zbl` adds nuclear repulsion below the shortest distance of each pair in the training
-            data, where the model would extrapolate; null adds nothing.
+        pair_potential: `zbl` adds nuclear repulsion, `repulsion` also that of closed shells, below the
+            shortest distance of each pair in the training data, where the model would extrapolate; null adds
+            nothing.
 
     Raises:
         ConfigError: A number is out of its range.

@@ -8,15 +8,14 @@ from structures import SPECIES, predict, random_structure
 
 from mlip.data.graph import build_graph, collate
 
+PAIR_CUTOFFS = ((3.5, 3.0, 2.5), (3.0, 3.2, 2.8), (2.5, 2.8, 3.3))
 MODELS = {
     "no parity": {"parity": False},
     "parity": {"parity": True, "l_max": 1, "num_layers": 3},  # the third layer sees 0o and 1e features
     "l_max 0": {"l_max": 0},
     "channels per l": {"l_max": 2, "num_features": [5, 3, 2], "num_layers": 3},
-    "repulsion": {
-        "pair_potential": "zbl",
-        "pair_cutoffs": ((3.5, 3.0, 2.5), (3.0, 3.2, 2.8), (2.5, 2.8, 3.3)),
-    },
+    "zbl": {"pair_potential": "zbl", "pair_cutoffs": PAIR_CUTOFFS},
+    "repulsion": {"pair_potential": "repulsion", "pair_cutoffs": PAIR_CUTOFFS},
     "l_max 3": {"l_max": 3, "parity": False, "num_features": 2},
 }
 KINDS = ("triclinic", "slab", "molecule", "small_cell")
