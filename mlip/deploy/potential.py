@@ -129,7 +129,7 @@ class Potential:
             content, weights = _from_format_1(content, weights)
         if content.get("format") != FORMAT:
             raise PotentialError(
-                f"{file} has format {content.get('format')}; this version reads up to {FORMAT}: update vitreous"
+                f"{file} has format {content.get('format')}; this version reads 1 to {FORMAT}: update vitreous"
             )
         return cls._from_json(content, weights, card)
 

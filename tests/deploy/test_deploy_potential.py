@@ -84,7 +84,7 @@ def test_a_newer_format_is_refused(potential_file, tmp_path):
         for name in old.namelist():
             data = old.read(name)
             new.writestr(
-                name, data.replace(b'"format": 1', b'"format": 99') if name.endswith("json") else data
+                name, data.replace(b'"format": 2', b'"format": 99') if name.endswith("json") else data
             )
     with pytest.raises(PotentialError, match="format 99"):
         Potential.load(newer)
