@@ -47,11 +47,33 @@ def log_errors(errors: Mapping[str, Any]) -> None:
     logger.info("errors on %d frames\n%s", errors["num_frames"], "\n".join(lines))
 
 
+def pair_cutoff_rows(
+    pair_cutoffs: Sequence[Sequence[float]], statistics: Mapping[str, Any]
+) -> list[tuple[str, str, str]]:
+    """Rows (pair, where its pair potential ends, shortest distance in the training data), in A."""
+    species, seen = statistics["species"], statistics["shortest_distances"]
+    rows = []
+    for a in range(len(species)):
+        for b in range(a, len(species)):
+            pair = f"{species[a]}-{species[b]}"
+            end = max(pair_cutoffs[a][b], pair_cutoffs[b][a])
+            rows.append((pair, f"{end:.3f}", f"{seen[pair]:.3f}" if pair in seen else "none"))
+    return rows
+
+
+def log_pair_cutoffs(pair_cutoffs: Sequence[Sequence[float]], statistics: Mapping[str, Any]) -> None:
+    """Print where the pair potential ends."""
+    lines = [f"{'':<7} {'ends (A)':>9} {'data (A)':>9}"]
+    lines += [f"{row[0]:<7} {row[1]:>9} {row[2]:>9}" for row in pair_cutoff_rows(pair_cutoffs, statistics)]
+    logger.info("repulsion of pairs, and their shortest distances in the data\n%s", "\n".join(lines))
+
+
 def write_card(
     settings: Mapping[str, Any],
     statistics: Mapping[str, Any],
     errors: Mapping[str, Any],
     trained_on_stress: bool,
+    pair_cutoffs: Sequence[Sequence[float]] | None,
 ) -> str:
     """The card in the potential: what it is, what it learnt from, how good it is, where it must not be used.
 
@@ -60,6 +82,7 @@ def write_card(
         statistics: Of the training data.
         errors: As in `errors.json`.
         trained_on_stress: Whether stresses were in the loss.
+        pair_cutoffs: (T, T) where the pair potential ends, A; None without one.
 
     Returns:
         Markdown.
@@ -78,6 +101,12 @@ def write_card(
     ]
     lines += ["", "## Statistics of the training data", "", "| | |", "|---|---|"]
     lines += [f"| {name} | {value} |" for name, value in statistics.items()]
+    if pair_cutoffs is not None:
+        lines += ["", "## Repulsion", ""]
+        lines += ["| pair | repulsion ends at (A) | shortest distance in the data (A) |", "|---|---|---|"]
+        lines += [
+            f"| {pair} | {end} | {seen} |" for pair, end, seen in pair_cutoff_rows(pair_cutoffs, statistics)
+        ]
     lines += ["", "## Limits", ""]
     lines.append("Valid near the structures, compositions and temperatures of the training data only.")
     if not trained_on_stress:
