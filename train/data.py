@@ -1,11 +1,13 @@
 """From data files to batches: read, preflight, split, statistics, graphs."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from ase import Atoms
+from ase.data import atomic_numbers
 from torch.utils.data import DataLoader
 from torch.utils.data.distributed import DistributedSampler
 
@@ -18,6 +20,7 @@ from mlip.data.statistics import Statistics, compute_statistics
 from mlip.errors import ConfigError
 from mlip.inputs import as_names
 from mlip.models.config import ModelConfig
+from train.replay import ReplayedFrames
 
 logger = logging.getLogger(__name__)
 
@@ -56,15 +59,18 @@ class DataConfig:
 
 @dataclass(frozen=True)
 class TrainingData:
-    """Graphs of the frames, and what was learned from the training part of them."""
+    """Graphs of the frames, what was learned from the training part of them, and old frames to mix in."""
 
     train: GraphDataset
     valid: GraphDataset
     test: GraphDataset
     statistics: Statistics
+    replay: ReplayedFrames | None = None
 
 
-def load_training_data(config: DataConfig, architecture: ModelConfig, seed: int, cache: Path) -> TrainingData:
+def load_training_data(
+    config: DataConfig, architecture: ModelConfig, seed: int, cache: Path, known: Sequence[str] = ()
+) -> TrainingData:
     """Read, check and split the frames, build their graphs and compute the statistics.
 
     Args:
@@ -72,6 +78,7 @@ def load_training_data(config: DataConfig, architecture: ModelConfig, seed: int,
         architecture: Its cutoffs decide who is a neighbour.
         seed: Of the split and of `num_train`.
         cache: Folder in which statistics are kept.
+        known: Species of the potential besides those of the training frames.
 
     Raises:
         DataError: The frames would train garbage.
@@ -88,7 +95,7 @@ def load_training_data(config: DataConfig, architecture: ModelConfig, seed: int,
         train, valid = [train[i] for i in split.train_indices], [train[i] for i in split.valid_indices]
     train = _choose(train, config.num_train, seed)
     logger.info("%d frames train, %d validate, %d test", len(train), len(valid), len(test))
-    species = species_of(train)
+    species = tuple(sorted({*species_of(train), *known}, key=atomic_numbers.__getitem__))
     neighborhood = (architecture.r_max, species, architecture.edge_cutoffs(species))
     train_set = GraphDataset(train, *neighborhood)
     valid_set = GraphDataset(valid, *neighborhood)

@@ -8,13 +8,14 @@ import torch
 from omegaconf import DictConfig, OmegaConf
 
 from mlip.deploy.calculator import select_device
-from mlip.deploy.potential import DTYPES
+from mlip.deploy.potential import DTYPES, Potential
 from mlip.errors import ConfigError
 from mlip.models.config import ModelConfig
 from mlip.settings import build_group, build_settings
 from train.data import DataConfig
-from train.losses import LossWeights
-from train.module import Adam
+from train.finetune import FinetuneConfig, require_same_architecture
+from train.losses import SquaredLoss
+from train.optimizers import Adam
 
 
 @dataclass(frozen=True)
@@ -55,11 +56,16 @@ class TrainerConfig:
 
 @dataclass(frozen=True)
 class Settings:
-    """What `conf/train.yaml` says, checked before anything is read."""
+    """What `conf/train.yaml` says, checked before any data is read.
 
+    `init` is the potential to start from, or None; its architecture goes before that of the config.
+    """
+
+    init: Potential | None
+    finetune: FinetuneConfig
     architecture: ModelConfig
     data: DataConfig
-    loss: LossWeights
+    loss: SquaredLoss
     optimizer: Adam
     trainer: TrainerConfig
     logger: Any
@@ -77,11 +83,13 @@ class Settings:
         if config.dtype not in DTYPES:
             raise ConfigError(f"found dtype={config.dtype}; expected {' or '.join(DTYPES)}")
         data: dict[str, Any] = OmegaConf.to_container(config.data)  # type: ignore[assignment]
-        loss: dict[str, Any] = OmegaConf.to_container(config.loss)  # type: ignore[assignment]
+        init, finetune = _finetuning(config)
         return cls(
-            architecture=build_group(config, "model"),
+            init=init,
+            finetune=finetune,
+            architecture=build_group(config, "model") if init is None else init.config,
             data=build_settings(DataConfig, data, "data"),
-            loss=build_settings(LossWeights, loss, "loss"),
+            loss=build_group(config, "loss"),
             optimizer=build_group(config, "optimizer"),
             trainer=build_group(config, "trainer"),
             logger=build_group(config, "logger") if config.logger else False,
@@ -89,3 +97,18 @@ class Settings:
             device=select_device(config.device),
             seed=config.seed,
         )
+
+
+def _finetuning(config: DictConfig) -> tuple[Potential | None, FinetuneConfig]:
+    """The potential to start from and how; none without `init`."""
+    values: dict[str, Any] = OmegaConf.to_container(config.finetune)  # type: ignore[assignment]
+    finetune = build_settings(FinetuneConfig, values, "finetune")
+    if config.init is None:
+        if finetune != FinetuneConfig():
+            raise ConfigError(
+                "found settings of finetune without init; give the potential to start from: init=FILE"
+            )
+        return None, finetune
+    init = Potential.load(config.init)
+    require_same_architecture(init.config, OmegaConf.to_container(config.model))  # type: ignore[arg-type]
+    return init, finetune

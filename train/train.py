@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 from lightning.pytorch import Callback, Trainer, seed_everything
-from lightning.pytorch.callbacks import EMAWeightAveraging, ModelCheckpoint, Timer, TQDMProgressBar
+from lightning.pytorch.callbacks import ModelCheckpoint, Timer, TQDMProgressBar
 from omegaconf import DictConfig
 
 from mlip.app import application
@@ -20,13 +20,17 @@ from mlip.models.normalization import resolve_normalization
 from mlip.nn.derivatives import ForceField
 from mlip.nn.short_range import cutoffs_below_data
 from mlip.runs import Run
+from train.adapters import merge_adapters
+from train.averaging import WarmedAverage
 from train.callbacks import MetricsTable, Patience
 from train.data import TrainingData, evaluation_loader, load_training_data, training_loader
 from train.evaluate import evaluate_frames
+from train.finetune import choose_trained, start_from
 from train.metrics import compute_errors
 from train.module import ForceFieldModule
 from train.plots import read_metrics, save_learning_curves, save_parity
-from train.report import log_errors, write_card, write_training_report
+from train.replay import replay_loader
+from train.report import log_errors, log_pair_cutoffs, write_card, write_training_report
 from train.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -36,12 +40,40 @@ def run_train(config: DictConfig, run: Run) -> None:
     """Train as configured in `conf/train.yaml`."""
     settings = Settings.from_config(config)
     seed_everything(settings.seed, verbose=False)
-    data = load_training_data(settings.data, settings.architecture, settings.seed, run.path / "cache")
-    untrained = _untrained_potential(settings, data)
-    force_field = untrained.untrained_force_field()
-    logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
+    known = () if settings.init is None else settings.init.species
+    data = load_training_data(settings.data, settings.architecture, settings.seed, run.path / "cache", known)
+    if settings.init is None:
+        untrained = _untrained_potential(settings, data)
+        force_field = untrained.untrained_force_field()
+        logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
+    else:
+        untrained, data = _given_potential(settings, settings.init, data)
+        force_field = untrained.untrained_force_field()
+        force_field.load_state_dict(dict(untrained.weights))
+        choose_trained(force_field.model, settings.init, untrained, settings.finetune)
+    if untrained.pair_cutoffs is not None:
+        log_pair_cutoffs(untrained.pair_cutoffs, untrained.statistics)
     _fit(settings, run, force_field, data)
+    merge_adapters(force_field)
     _finish(settings, run, untrained, force_field, data)
+
+
+def _given_potential(
+    settings: Settings, init: Potential, data: TrainingData
+) -> tuple[Potential, TrainingData]:
+    """The potential that is fine-tuned, before that; and the data with the frames that are replayed."""
+    start, data = start_from(
+        init.astype(settings.dtype), settings.finetune, data, settings.data.batch_size, settings.device
+    )
+    replayed = {} if data.replay is None else {"num_replay": len(data.replay)}
+    start = replace(
+        start,
+        reference_structure=data.train.frames[0],
+        trained_on_stress=init.trained_on_stress or _learns_stress(settings, data),
+        data={**_counts(data), **replayed, "finetuned_from": dict(init.data)},
+        statistics=data.statistics.to_dict(),
+    )
+    return start, data
 
 
 def _untrained_potential(settings: Settings, data: TrainingData) -> Potential:
@@ -53,7 +85,6 @@ def _untrained_potential(settings: Settings, data: TrainingData) -> Potential:
         cutoffs = cutoffs_below_data(
             statistics.species, statistics.shortest_distances, normalization.edge_cutoffs
         )
-    has_stress = any(bool(data.train[index].has_stress) for index in range(len(data.train)))
     return Potential(
         config=architecture,
         species=statistics.species,
@@ -61,17 +92,35 @@ def _untrained_potential(settings: Settings, data: TrainingData) -> Potential:
         normalization=normalization,
         weights={},
         reference_structure=data.train.frames[0],
-        trained_on_stress=has_stress and settings.loss.stress > 0.0,
+        trained_on_stress=_learns_stress(settings, data),
         pair_cutoffs=cutoffs,
-        data={"hash": statistics.data_hash, "num_train": len(data.train), "num_valid": len(data.valid)},
+        data=_counts(data),
         statistics=statistics.to_dict(),
     )
 
 
+def _learns_stress(settings: Settings, data: TrainingData) -> bool:
+    has_stress = any(bool(data.train[index].has_stress) for index in range(len(data.train)))
+    return has_stress and settings.loss.stress > 0.0
+
+
+def _counts(data: TrainingData) -> dict[str, Any]:
+    """What identifies the training data."""
+    return {
+        "hash": data.statistics.data_hash,
+        "num_train": len(data.train),
+        "num_valid": len(data.valid),
+    }
+
+
 def _fit(settings: Settings, run: Run, force_field: ForceField, data: TrainingData) -> None:
     """Train in place; afterwards `force_field` holds the averaged weights of the best epoch."""
-    train_loader = training_loader(data.train, settings.data.batch_size, settings.seed)
-    valid_loader = evaluation_loader(data.valid, settings.data.batch_size)
+    batch_size, seed = settings.data.batch_size, settings.seed
+    if data.replay is None:
+        train_loader = training_loader(data.train, batch_size, seed)
+    else:
+        train_loader = replay_loader(data.train, data.replay, batch_size, seed)
+    valid_loader = evaluation_loader(data.valid, batch_size)
     module = ForceFieldModule(force_field, settings.loss, settings.optimizer, len(train_loader))
     trainer = _trainer(settings, run)
     last = run.path / "checkpoints" / "last.ckpt"
@@ -95,7 +144,7 @@ def _trainer(settings: Settings, run: Run) -> Trainer:
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, "best", monitor="valid/loss", enable_version_counter=False),
         ModelCheckpoint(folder, "last", enable_version_counter=False),  # of every epoch, better or not
-        EMAWeightAveraging(decay=limits.ema_decay, use_buffers=False),
+        WarmedAverage(limits.ema_decay),
         MetricsTable(run.path / "metrics.csv"),
     ]
     if sys.stderr.isatty():
@@ -129,7 +178,7 @@ def _finish(
     results = evaluate_frames(force_field, data.test, settings.data.batch_size, settings.device)
     errors = compute_errors(results)
     said = _what_was_done(settings, data)
-    card = write_card(said, untrained.statistics, errors, untrained.trained_on_stress)
+    card = write_card(said, untrained.statistics, errors, untrained.trained_on_stress, untrained.pair_cutoffs)
     replace(untrained, weights=force_field.state_dict(), errors=errors, card=card).save(
         run.path / "potential.mlip"
     )
@@ -148,7 +197,7 @@ def _what_was_done(settings: Settings, data: TrainingData) -> dict[str, Any]:
         "frames": f"{len(data.train)} train, {len(data.valid)} valid",
         **config_to_dict(settings.architecture),
         "dtype": settings.dtype,
-        "loss weights": ", ".join(f"{k} {v:g}" for k, v in asdict(settings.loss).items()),
+        "loss weights": ", ".join(f"{k} {v}" for k, v in asdict(settings.loss).items()),
         "seed": settings.seed,
     }
 
@@ -156,7 +205,7 @@ def _what_was_done(settings: Settings, data: TrainingData) -> dict[str, Any]:
 main = application(
     "train",
     run_train,
-    inputs=("data.train", "data.valid", "data.test"),
+    inputs=("init", "finetune.replay", "data.train", "data.valid", "data.test"),
     mutable=(
         "trainer.max_epochs",
         "trainer.max_time",
