@@ -7,6 +7,7 @@ import torch
 from structures import SPECIES, random_structure
 
 from mlip.deploy import Potential
+from mlip.models.allegro import AllegroConfig
 from mlip.models.build import build_force_field
 from mlip.models.nequip import NequIPConfig
 from mlip.models.normalization import Normalization
@@ -19,14 +20,23 @@ NORMALIZATION = Normalization(
 )
 
 
+SMALL_MODELS = {
+    "nequip": (NequIPConfig, {"num_features": 4, "radial_mlp_width": 8}),
+    "allegro": (
+        AllegroConfig,
+        {"num_scalar_features": 8, "num_tensor_features": 4, "allegro_mlp_hidden_layers_width": 12},
+    ),
+}
+
+
 @pytest.fixture
 def small_force_field():
-    """Build a small NequIP in evaluation mode, with seeded random weights."""
+    """Build a small model in evaluation mode, with seeded random weights."""
 
-    def build(dtype=torch.float64, seed=0, pair_cutoffs=None, **settings):
+    def build(dtype=torch.float64, seed=0, pair_cutoffs=None, architecture="nequip", **settings):
         torch.manual_seed(seed)
-        numbers = {"r_max": 4.0, "num_layers": 2, "l_max": 2, "num_features": 4, "radial_mlp_width": 8}
-        config = NequIPConfig(**(numbers | settings))
+        config_class, numbers = SMALL_MODELS[architecture]
+        config = config_class(**({"r_max": 4.0, "num_layers": 2, "l_max": 2} | numbers | settings))
         normalization = replace(NORMALIZATION, edge_cutoffs=config.edge_cutoffs(SPECIES))
         return build_force_field(config, SPECIES, normalization, dtype, pair_cutoffs).eval()
 

@@ -1,7 +1,7 @@
 """Weights of nequip-allegro's Allegro under the names and in the order that they have in ours.
 
 Weights of harmonics stand channel by channel, (channel, degree), in theirs, degree by degree in ours; weights
-of paths are (channel, path) there and (path, channel) here; curves of splines (scalar, bump) and (bump, scalar).
+of paths are (channel, path) there, (path, channel) here; curves of splines (scalar, bump) and (bump, scalar).
 """
 
 from collections.abc import Mapping

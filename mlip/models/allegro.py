@@ -31,8 +31,8 @@ class AllegroConfig(ModelConfig):
         num_layers: Tensor products in a row; each raises the body order by one.
         num_scalar_features: Scalars per edge and layer.
         num_tensor_features: Channels of the tensors on edges.
-        radial_chemical_embed: `bessel`: a vector of the two species times Bessel functions; `spline`: a learnt
-            curve per pair of species.
+        radial_chemical_embed: `bessel`: a vector of the two species times Bessel functions; `spline`: a curve
+            per pair of species.
         radial_chemical_embed_dim: Scalars of that embedding; null takes num_scalar_features.
         num_splines: Bumps that make up a curve of `spline`.
         spline_span: How many of them overlap.
@@ -129,8 +129,8 @@ class AllegroConfig(ModelConfig):
 class Allegro(nn.Module):
     """Atomic energies from edge vectors and species.
 
-    Each edge ij has scalars and tensors. They start from the two atoms alone and, layer by layer, learn of the
-    other neighbours of i: never of atoms further away than r_max.
+    Each edge ij has scalars and tensors. They start from the two atoms alone and, layer by layer, learn of
+    the other neighbours of i: never of atoms further away than r_max.
 
     Args:
         config: The architecture.
@@ -254,7 +254,7 @@ class AllegroLayer(nn.Module):
         neighbor_scale: Tensor,
         centre: Tensor,
     ) -> tuple[Tensor, Tensor]:
-        """Next tensors (E, D', U), and scalars with the weights of the next environment, (E, S + (l_max + 1) U).
+        """Next tensors (E, D', U), and scalars with weights of the next environment (E, S + (l_max + 1) U).
 
         Args:
             scalars: (E, S) of every layer before.

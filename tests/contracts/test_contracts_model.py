@@ -7,6 +7,7 @@ from scipy.spatial.transform import Rotation
 from structures import SPECIES, predict, random_structure
 
 from mlip.data.graph import build_graph, collate
+from mlip.nn.derivatives import edge_vectors
 
 PAIR_CUTOFFS = ((3.5, 3.0, 2.5), (3.0, 3.2, 2.8), (2.5, 2.8, 3.3))
 MODELS = {
@@ -17,6 +18,27 @@ MODELS = {
     "zbl": {"pair_potential": "zbl", "pair_cutoffs": PAIR_CUTOFFS},
     "repulsion": {"pair_potential": "repulsion", "pair_cutoffs": PAIR_CUTOFFS},
     "l_max 3": {"l_max": 3, "parity": False, "num_features": 2},
+    "Allegro": {"architecture": "allegro"},
+    "Allegro, three layers": {"architecture": "allegro", "l_max": 1, "num_layers": 3},
+    "Allegro, no parity": {
+        "architecture": "allegro",
+        "parity": False,
+        "l_max": 3,
+        "tp_path_channel_coupling": False,
+    },
+    "Allegro, spline": {
+        "architecture": "allegro",
+        "radial_chemical_embed": "spline",
+        "allegro_mlp_nonlinearity": "gelu",
+        "readout_mlp_nonlinearity": "mish",
+        "per_edge_type_cutoff": {"Li": 3.1, "S": {"P": 3.6}},
+    },
+    "Allegro, linear readout": {
+        "architecture": "allegro",
+        "num_layers": 1,
+        "l_max": 0,
+        "readout_mlp_hidden_layers_depth": 0,
+    },
 }
 KINDS = ("triclinic", "slab", "molecule", "small_cell")
 
@@ -126,9 +148,10 @@ def test_isolated_atom_has_its_reference_energy(force_field):
     assert prediction.forces.abs().max() == 0.0
 
 
-def test_float32_agrees_with_float64(small_force_field):
+@pytest.mark.parametrize("settings", MODELS.values(), ids=list(MODELS))
+def test_float32_agrees_with_float64(small_force_field, settings):
     atoms = random_structure("triclinic")
-    single, double = small_force_field(dtype=torch.float32), small_force_field(dtype=torch.float64)
+    single, double = (small_force_field(dtype=dtype, **settings) for dtype in (torch.float32, torch.float64))
     double.load_state_dict(single.state_dict())
     a, b = predict(single, atoms), predict(double, atoms)
     assert (a.forces - b.forces).abs().max() / b.forces.abs().max() < 1e-5
@@ -141,3 +164,16 @@ def test_loss_gradient_of_forces_reaches_every_parameter(force_field):
     (prediction.forces.square().sum() + prediction.energy.square().sum()).backward()
     untouched = [name for name, p in force_field.named_parameters() if p.requires_grad and p.grad is None]
     assert not untouched
+
+
+def test_energies_are_linear_in_the_descriptors(force_field):
+    """e_i = shift + scale * w . descriptor_i: what grades and last-layer variances rest on."""
+    atoms = random_structure("triclinic")
+    graph = build_graph(atoms, 4.0, SPECIES)
+    prediction, model = force_field(*graph.inputs), force_field.model
+    readout = prediction.descriptors @ model.readout.weights[-1].squeeze(1) * model.readout.factors[-1]
+    expected = model.scale_shift.shifts[graph.species] + model.scale_shift.scales[graph.species] * readout
+    if force_field.pair_potential is not None:
+        vectors = edge_vectors(*(graph.inputs[k] for k in (0, 2, 3, 4, 5)))
+        expected = expected + force_field.pair_potential(vectors, graph.species, graph.edge_index)
+    torch.testing.assert_close(prediction.atomic_energies, expected, rtol=1e-12, atol=1e-12)
