@@ -170,3 +170,14 @@ def _matching(pattern: str, names: Sequence[str]) -> list[str]:
     if not found:
         raise ConfigError(f"found finetune.freeze of {pattern}; expected patterns of {', '.join(names)}")
     return found
+
+
+def describe(init_file: str, config: FinetuneConfig, data: TrainingData) -> dict[str, str]:
+    """What the card and the report say of fine-tuning."""
+    trained = "all weights" if config.lora_rank is None else f"changes of rank {config.lora_rank}"
+    old = 0 if data.replay is None else len(data.replay)
+    return {
+        "fine-tuned from": init_file,
+        "trained": f"{trained} but {', '.join(config.freeze)}" if config.freeze else trained,
+        "replayed": f"{config.replay_weight:g} of each epoch, from {old} old frames" if old else "nothing",
+    }

@@ -116,10 +116,40 @@ def write_card(
     return "\n".join(lines) + "\n"
 
 
+def gain_rows(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[Row]:
+    """Rows (what, unit, MAE before, MAE after, how many times less) of fine-tuning, in milli-units."""
+    rows = []
+    for (name, unit, old, *_), (_, _, new, *_) in zip(_rows("", before), _rows("", after), strict=True):
+        rows.append((name, unit, old, new, old / max(new, 1e-12)))
+    return rows
+
+
+def describe_gain(before: Mapping[str, Any], after: Mapping[str, Any]) -> str:
+    """What fine-tuning won, in one line."""
+    return ", ".join(
+        f"{name} MAE {old:.4g} -> {new:.4g} {unit} (factor {factor:.2f})"
+        for name, unit, old, new, factor in gain_rows(before, after)
+    )
+
+
 def write_training_report(
-    path: Path, settings: Mapping[str, Any], errors: Mapping[str, Any], curves: Path, parity: Sequence[Path]
+    path: Path,
+    settings: Mapping[str, Any],
+    errors: Mapping[str, Any],
+    curves: Path,
+    parity: Sequence[Path],
+    errors_before: Mapping[str, Any],
 ) -> None:
-    """Write `report.html` of a training run."""
+    """Write `report.html` of a training run.
+
+    Args:
+        path: Of the file.
+        settings: Name -> value of data, architecture and training.
+        errors: As in `errors.json`.
+        curves: Figure of the learning curves.
+        parity: Figures of labels and predictions.
+        errors_before: The errors before fine-tuning; empty for a training from scratch.
+    """
     e, f = errors["energy"], errors["forces"]
     highlights = [
         Highlight("force MAE", f"{1000 * f['mae']:.1f}", "meV/A", "held-out frames"),
@@ -137,6 +167,18 @@ def write_training_report(
         ),
         Section("Settings", tables=[TableBlock(("", ""), list(settings.items()))]),
     ]
+    if errors_before:
+        sections.insert(0, _gain_section(errors_before, errors))
     write_report(
         path, "Training report", "What was trained, on what, and how good it is.", sections, highlights
+    )
+
+
+def _gain_section(before: Mapping[str, Any], after: Mapping[str, Any]) -> Section:
+    return Section(
+        "What fine-tuning won",
+        "Errors on the same held-out frames: of the given potential, its energy shifts refitted, and after.",
+        tables=[
+            TableBlock(("quantity", "unit", "MAE before", "MAE after", "factor"), gain_rows(before, after))
+        ],
     )

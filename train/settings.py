@@ -61,6 +61,7 @@ class Settings:
     `init` is the potential to start from, or None; its architecture goes before that of the config.
     """
 
+    init_file: str
     init: Potential | None
     finetune: FinetuneConfig
     architecture: ModelConfig
@@ -85,6 +86,7 @@ class Settings:
         data: dict[str, Any] = OmegaConf.to_container(config.data)  # type: ignore[assignment]
         init, finetune = _finetuning(config)
         return cls(
+            init_file=str(config.init),
             init=init,
             finetune=finetune,
             architecture=build_group(config, "model") if init is None else init.config,

@@ -25,12 +25,12 @@ from train.averaging import WarmedAverage
 from train.callbacks import MetricsTable, Patience
 from train.data import TrainingData, evaluation_loader, load_training_data, training_loader
 from train.evaluate import evaluate_frames
-from train.finetune import choose_trained, start_from
+from train.finetune import choose_trained, describe, start_from
 from train.metrics import compute_errors
 from train.module import ForceFieldModule
 from train.plots import read_metrics, save_learning_curves, save_parity
 from train.replay import replay_loader
-from train.report import log_errors, log_pair_cutoffs, write_card, write_training_report
+from train.report import describe_gain, log_errors, log_pair_cutoffs, write_card, write_training_report
 from train.settings import Settings
 
 logger = logging.getLogger(__name__)
@@ -178,14 +178,20 @@ def _finish(
     results = evaluate_frames(force_field, data.test, settings.data.batch_size, settings.device)
     errors = compute_errors(results)
     said = _what_was_done(settings, data)
+    if untrained.errors:
+        said["errors before and after"] = describe_gain(untrained.errors, errors)
     card = write_card(said, untrained.statistics, errors, untrained.trained_on_stress, untrained.pair_cutoffs)
     replace(untrained, weights=force_field.state_dict(), errors=errors, card=card).save(
         run.path / "potential.mlip"
     )
     (run.path / "errors.json").write_text(json.dumps(errors, indent=2))
     curves = save_learning_curves(read_metrics(run.path / "metrics.csv"), run.path)
-    write_training_report(run.path / "report.html", said, errors, curves, save_parity(results, run.path))
+    write_training_report(
+        run.path / "report.html", said, errors, curves, save_parity(results, run.path), untrained.errors
+    )
     log_errors(errors)
+    if untrained.errors:
+        logger.info("fine-tuning: %s", said["errors before and after"])
     logger.info("wrote %s and report.html", run.path / "potential.mlip")
 
 
@@ -195,6 +201,7 @@ def _what_was_done(settings: Settings, data: TrainingData) -> dict[str, Any]:
         "species": " ".join(data.statistics.species),
         "training files": ", ".join(as_names(settings.data.train)),
         "frames": f"{len(data.train)} train, {len(data.valid)} valid",
+        **({} if settings.init is None else describe(settings.init_file, settings.finetune, data)),
         **config_to_dict(settings.architecture),
         "dtype": settings.dtype,
         "loss weights": ", ".join(f"{k} {v}" for k, v in asdict(settings.loss).items()),
