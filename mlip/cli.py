@@ -11,6 +11,7 @@ VERBS = {
     "demo": ("mlip.workflows.demo", "the whole path on shipped DFT data, in minutes"),
     "train": ("train.train", "train a potential on labelled frames"),
     "eval": ("train.evaluate", "errors of a potential on labelled frames"),
+    "import": ("mlip.interop.nequip", "bring a model of nequip's, NequIP or Allegro, with the same numbers"),
     "deploy": ("mlip.deploy.deploy", "write and verify the file that ASE and LAMMPS load"),
     "md": ("md.run", "molecular dynamics: melt-quench, temperature ladders, nvt, npt"),
     "analyze": ("md.analyze", "diffusion and structure of a trajectory, with errors"),

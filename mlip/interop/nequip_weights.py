@@ -1,8 +1,8 @@
 """Weights of nequip's NequIP under the names that they have in ours.
 
-Both hold the same numbers in the same order (tests/models, tests/interop): only names and outer shapes differ.
-Names are those inside nequip's `SequentialGraphNetwork`, that is behind `model.sole_model.model.func.` in a
-Lightning checkpoint and behind `model.func.` in a bare model.
+Both hold the same numbers in the same order (tests/models, tests/interop): only names and outer shapes
+differ. Names are those inside nequip's `SequentialGraphNetwork`, that is behind `model.func.` in a bare model
+and behind `model.sole_model.model.func.` in a Lightning checkpoint.
 """
 
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ def nequip_weights(state: Mapping[str, Tensor], config: NequIPConfig) -> dict[st
     """Rename NequIP's weights.
 
     Args:
-        state: Tensors of nequip's model by their names without prefix; rows of types as they shall stand here.
+        state: Tensors of nequip's model by their names without prefix; types in the order of our species.
         config: The architecture that they belong to.
 
     Returns:
@@ -39,24 +39,31 @@ def nequip_weights(state: Mapping[str, Tensor], config: NequIPConfig) -> dict[st
         if layer > 0:  # the first layer has no self-connection: an isolated atom keeps its energy
             weights[f"{ours}.self_connection.weight"] = take(state, f"{theirs}.sc.weight")
         weights |= perceptron_weights(state, f"{theirs}.edge_mlp", f"{ours}.radial_mlp")
-    weights |= perceptron_weights(state, "per_atom_energy_readout.mlp_module", "model.readout")
+    nonlinearity = config.readout_mlp_nonlinearity
+    weights |= perceptron_weights(state, "per_atom_energy_readout.mlp_module", "model.readout", nonlinearity)
     return weights | scale_shift_weights(state, len(embedding))
 
 
-def perceptron_weights(state: Mapping[str, Tensor], theirs: str, ours: str) -> dict[str, Tensor]:
+def perceptron_weights(
+    state: Mapping[str, Tensor], theirs: str, ours: str, nonlinearity: str | None = "silu"
+) -> dict[str, Tensor]:
     """Rename the weights of one of nequip's `ScalarMLPFunction`s to those of our `ScalarMLP`.
+
+    Without a nonlinearity theirs are called `mlp.weights.0`, `mlp.weights.1`, ...; else `mlp.0.weight`,
+    `mlp.2.weight`, ..., also where the nonlinearity is the text "None": an identity, but followed by the
+    factor sqrt(2) of a nonlinearity, which our weights then take in.
 
     Args:
         state: As in `nequip_weights`.
-        theirs: Name of the perceptron there; its weights are `mlp.0.weight`, `mlp.2.weight`, ..., or
-            `mlp.weights.0`, `mlp.weights.1`, ... where no nonlinearity stands between them.
+        theirs: Name of the perceptron there.
         ours: Name of the perceptron here.
+        nonlinearity: Of our perceptron.
 
     Raises:
         PotentialError: There is no such perceptron.
     """
     found = {
-        int(word): tensor
+        int(word): tensor.detach()
         for name, tensor in state.items()
         if name.startswith(f"{theirs}.mlp.")
         for word in name.removeprefix(f"{theirs}.mlp.").split(".")
@@ -64,7 +71,11 @@ def perceptron_weights(state: Mapping[str, Tensor], theirs: str, ours: str) -> d
     }
     if not found:
         raise _missing(f"{theirs}.mlp.0.weight", state)
-    return {f"{ours}.weights.{layer}": found[index] for layer, index in enumerate(sorted(found))}
+    gain = 2.0**0.5 if nonlinearity is None and f"{theirs}.mlp.2.weight" in state else 1.0
+    return {
+        f"{ours}.weights.{layer}": found[index] * (gain if layer else 1.0)
+        for layer, index in enumerate(sorted(found))
+    }
 
 
 def scale_shift_weights(state: Mapping[str, Tensor], num_species: int) -> dict[str, Tensor]:
@@ -88,8 +99,8 @@ def scale_shift_weights(state: Mapping[str, Tensor], num_species: int) -> dict[s
             values = torch.tensor([neutral], dtype=torch.float64)
         if values.numel() not in (1, num_species):
             raise PotentialError(
-                f"found {values.numel()} numbers in {theirs} of a model of {num_species} species; expected one "
-                "for all or one each: the file was altered"
+                f"found {values.numel()} numbers in {theirs} of a model of {num_species} species; "
+                "expected one for all or one each: the file was altered"
             )
         weights[f"model.scale_shift.{name}"] = values.expand(num_species).clone()
     return weights
@@ -108,6 +119,6 @@ def take(state: Mapping[str, Tensor], name: str) -> Tensor:
 
 def _missing(name: str, state: Mapping[str, Tensor]) -> PotentialError:
     return PotentialError(
-        f"found no weight {name} among the {len(state)} tensors of the model; expected the names of nequip 0.7 "
-        "to 0.19: save the checkpoint again with such a version"
+        f"found no weight {name} among the {len(state)} tensors of the model; expected the names of "
+        "nequip 0.7 to 0.19: save the checkpoint again with such a version"
     )

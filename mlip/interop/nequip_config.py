@@ -1,0 +1,221 @@
+"""Arguments of nequip's model builders as our configurations."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any
+
+from ase.data import atomic_numbers
+
+from mlip.errors import ConfigError, PotentialError
+from mlip.interop.nequip_builders import builder_name
+from mlip.models.allegro import AllegroConfig
+from mlip.models.config import ModelConfig
+from mlip.models.nequip import NequIPConfig
+
+NEQUIP_BUILDERS = ("NequIPGNNModel", "NequIPGNNEnergyModel", "PresetNequIPGNNModel")
+ALLEGRO_BUILDERS = ("AllegroModel", "AllegroEnergyModel")
+
+# nequip 0.19, nequip/model/nequip_models.py.
+_PRESET = {
+    "parity": False,
+    "type_embed_num_features": 32,
+    "radial_mlp_depth": 1,
+    "radial_mlp_width": 128,
+}
+_PRESETS = {
+    "S": {"num_layers": 2, "l_max": 1, "num_features": [128, 64]},
+    "M": {"num_layers": 4, "l_max": 2, "num_features": [128, 64, 32]},
+    "L": {"num_layers": 6, "l_max": 3, "num_features": [128, 64, 32, 32]},
+    "XL": {"num_layers": 6, "l_max": 4, "num_features": [320, 96, 64, 32, 32]},
+}
+# Arguments that leave the network's numbers alone, or that are read elsewhere.
+_NOT_OF_THE_NETWORK = (
+    "_target_",
+    "seed",
+    "model_dtype",
+    "type_names",
+    "compile_mode",
+    "do_derivatives",
+    "pair_potential",
+)
+# Arguments that we have no words for, and what they must be.
+_ONLY = {
+    "categorical_graph_field_embed": None,
+    "convnet_sc": True,
+    "convnet_resnet": False,
+    "learnable_shift": False,
+    "convnet_nonlinearity_type": "gate",
+    "convnet_nonlinearity_scalars": {"e": "silu", "o": "tanh"},
+    "convnet_nonlinearity_gates": {"e": "silu", "o": "tanh"},
+    "weight_individual_irreps": True,
+    "forward_normalize": True,
+}
+# Two-body embeddings of nequip-allegro, and the arguments of each.
+_EMBEDDINGS = {
+    "TwoBodyBesselScalarEmbed": ("bessel", ("num_bessels", "bessel_trainable", "polynomial_cutoff_p")),
+    "TwoBodySplineScalarEmbed": ("spline", ("num_splines", "spline_span")),
+}
+
+
+@dataclass(frozen=True)
+class NequIPTypes:
+    """nequip's types of atoms, and the order in which we have them.
+
+    Attributes:
+        species: Chemical symbols, sorted by atomic number.
+        order: Index of each species among nequip's types.
+    """
+
+    species: tuple[str, ...]
+    order: tuple[int, ...]
+
+
+def read_types(arguments: Mapping[str, Any]) -> NequIPTypes:
+    """Sort nequip's types by atomic number.
+
+    Raises:
+        PotentialError: They are not chemical symbols, each once.
+    """
+    names = [str(name) for name in arguments.get("type_names") or ()]
+    strange = [name for name in names if name not in atomic_numbers or name == "X"]
+    if strange or not names or len(set(names)) != len(names):
+        raise PotentialError(
+            f"found type_names {', '.join(names) or 'empty'}; expected chemical symbols, each once"
+            + (f": {', '.join(strange)} cannot be told from its name" if strange else "")
+        )
+    order = sorted(range(len(names)), key=lambda index: atomic_numbers[names[index]])
+    return NequIPTypes(tuple(names[index] for index in order), tuple(order))
+
+
+def read_config(arguments: Mapping[str, Any], species: Sequence[str]) -> ModelConfig:
+    """The architecture that nequip's arguments describe.
+
+    Args:
+        arguments: Those of the function that built the model, its name under `_target_`.
+        species: (T,) chemical symbols of its types.
+
+    Raises:
+        PotentialError: An argument describes what our models cannot be.
+    """
+    builder = builder_name(arguments)
+    kind: type[ModelConfig]
+    if builder in NEQUIP_BUILDERS:
+        kind, settings = NequIPConfig, _with_preset(arguments)
+    elif builder in ALLEGRO_BUILDERS:
+        kind, settings = AllegroConfig, _with_embedding(arguments)
+    else:
+        raise PotentialError(
+            f"found a model built by {arguments['_target_']}; expected one of "
+            f"{', '.join((*NEQUIP_BUILDERS, *ALLEGRO_BUILDERS))}"
+        )
+    known = {field.name for field in fields(kind)}
+    numbers = {}
+    for name, value in settings.items():
+        if name in known and name not in _NOT_OF_THE_NETWORK:
+            numbers[name] = _plain(name, value, species)
+        elif name in _ONLY and value != _ONLY[name]:
+            raise PotentialError(
+                f"found {name}={value} in the model's settings; expected {_ONLY[name]}: "
+                "this cannot be imported"
+            )
+        elif name not in _ONLY and name not in _NOT_OF_THE_NETWORK:
+            raise PotentialError(
+                f"found {name}={value} in the model's settings; expected {builder} without it: "
+                "this version cannot import it"
+            )
+    if "r_max" not in numbers or "avg_num_neighbors" not in numbers:
+        raise PotentialError(
+            "found no r_max or avg_num_neighbors in the model's settings; expected both: the file was altered"
+        )
+    return _build(kind, numbers, has_pair_potential(arguments, species))
+
+
+def has_pair_potential(arguments: Mapping[str, Any], species: Sequence[str]) -> bool:
+    """Whether the model adds the repulsion of Ziegler, Biersack and Littmark.
+
+    Raises:
+        PotentialError: It adds another pair potential, or in other units or for other elements.
+    """
+    pair = arguments.get("pair_potential")
+    if pair is None:
+        return False
+    name = builder_name(pair)
+    expected = {
+        "polynomial_cutoff_p": (pair.get("polynomial_cutoff_p", 6), 6),
+        "units": (pair.get("units"), "metal"),
+        "chemical_species": (sorted(pair.get("chemical_species") or ()), sorted(species)),
+    }
+    if name != "ZBL":
+        raise PotentialError(
+            f"found the pair_potential {name}; expected ZBL or none: this version has no other of nequip's"
+        )
+    for key, (found, wanted) in expected.items():
+        if found != wanted:
+            raise PotentialError(f"found pair_potential.{key}={found}; expected {wanted}: cannot be imported")
+    return True
+
+
+def _with_preset(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    settings = dict(arguments)
+    if builder_name(arguments) != "PresetNequIPGNNModel":
+        return settings
+    preset = str(settings.pop("preset", "")).upper()
+    if preset not in _PRESETS:
+        raise PotentialError(f"found preset={preset}; expected one of {', '.join(_PRESETS)}")
+    return _PRESET | _PRESETS[preset] | settings
+
+
+def _with_embedding(arguments: Mapping[str, Any]) -> dict[str, Any]:
+    """Allegro's two-body embedding has arguments of its own, which ours has among the others."""
+    settings = dict(arguments)
+    embedding = settings.pop("radial_chemical_embed", None)
+    name = builder_name(embedding) if isinstance(embedding, Mapping) else embedding
+    if name not in _EMBEDDINGS:
+        raise PotentialError(
+            f"found radial_chemical_embed={name}; expected one of {', '.join(_EMBEDDINGS)}: "
+            "this version cannot import it"
+        )
+    kind, names = _EMBEDDINGS[name]
+    strange = sorted(set(embedding) - {"_target_", *names})
+    if strange:
+        raise PotentialError(
+            f"found radial_chemical_embed.{strange[0]}; expected {name} without it: "
+            "this version cannot import it"
+        )
+    own = {key: value for key, value in embedding.items() if key != "_target_"}
+    return settings | own | {"radial_chemical_embed": kind}
+
+
+def _plain(name: str, value: Any, species: Sequence[str]) -> Any:
+    """A value as our configurations want it: float where numbers are measured, one per species by symbol."""
+    if name in ("per_type_energy_scales", "per_type_energy_shifts"):
+        neutral = 1.0 if name.endswith("scales") else 0.0
+        value = neutral if value is None else value
+        return _by_symbol(value, species)
+    if name == "avg_num_neighbors" and isinstance(value, Mapping):
+        return _by_symbol(value, species)
+    if name == "per_edge_type_cutoff" and value is not None:
+        return {
+            str(centre): {str(k): float(v) for k, v in cut.items()}
+            if isinstance(cut, Mapping)
+            else float(cut)
+            for centre, cut in value.items()
+        }
+    if name in ("r_max", "avg_num_neighbors"):
+        return float(value)
+    if name.endswith("_nonlinearity") and value in ("None", "null"):
+        return None  # text of YAML's; `perceptron_weights` knows of it
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
+
+
+def _by_symbol(value: Any, species: Sequence[str]) -> dict[str, float]:
+    if isinstance(value, Mapping):
+        return {symbol: float(value[symbol]) for symbol in species}
+    return {symbol: float(value) for symbol in species}
+
+
+def _build(kind: type[ModelConfig], numbers: dict[str, Any], pair_potential: bool) -> ModelConfig:
+    try:
+        return kind(**numbers, pair_potential="zbl" if pair_potential else None)
+    except ConfigError as error:
+        raise PotentialError(f"cannot import the model: {error}") from None
