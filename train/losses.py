@@ -1,9 +1,11 @@
-"""The training loss: squared errors in eV, so that its terms can be weighed against each other."""
+"""The training loss: errors of energy, forces and stress in units that can be weighed against each other."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor
+from torch.nn.functional import huber_loss
 
 from mlip.data.graph import LabelledGraph
 from mlip.errors import ConfigError
@@ -11,12 +13,19 @@ from mlip.nn.derivatives import Prediction
 
 
 @dataclass(frozen=True)
-class LossWeights:
-    """Weights of the loss.
+class SquaredLoss:
+    """Mean squared errors.
 
     loss = energy <(dE / N)^2> + forces <|dF|^2> + stress <(V dstress / N)^2>, in eV^2 and eV^2/A^2. Stress
     enters as a virial per atom: vacuum in a slab does not change its weight. Frames without stress have no
     such term.
+
+    Attributes:
+        energy: Weight of the energy's term.
+        forces: Weight of the forces' term.
+        stress: Weight of the stress's term.
+        final_energy: Weight of the energy at the end of training, which it approaches geometrically from
+            `energy`; null keeps `energy`. Validation always counts the last weights.
 
     Raises:
         ConfigError: A weight is negative or all are zero.
@@ -25,35 +34,109 @@ class LossWeights:
     energy: float = 1.0
     forces: float = 1.0
     stress: float = 1.0
+    final_energy: float | None = None
 
     def __post_init__(self) -> None:
         weights = (self.energy, self.forces, self.stress)
         if min(weights) < 0.0 or max(weights) == 0.0:
             raise ConfigError(f"found loss weights {weights}; expected non-negative numbers, not all zero")
+        if self.final_energy is not None and not (self.final_energy > 0.0 and self.energy > 0.0):
+            raise ConfigError(
+                f"found loss.energy={self.energy} and loss.final_energy={self.final_energy}; "
+                "expected both above zero, or loss.final_energy=null"
+            )
+
+    def weights(self, progress: float) -> dict[str, float]:
+        """Weight of each term when the share `progress`, 0 to 1, of all epochs is over."""
+        growth = 1.0 if self.final_energy is None else (self.final_energy / self.energy) ** progress
+        return {"energy": self.energy * growth, "forces": self.forces, "stress": self.stress}
+
+    def compute(
+        self, predicted: Prediction, target: LabelledGraph, progress: float = 1.0
+    ) -> tuple[Tensor, dict[str, Tensor]]:
+        """Weighted loss of a labelled batch, and its mean squared errors.
+
+        Args:
+            predicted: For the batch.
+            target: The batch with its labels.
+            progress: Share of all epochs that are over.
+
+        Returns:
+            The loss, and the mean squared error of each quantity that the batch has labels for: (eV/atom)^2,
+            (eV/A)^2 and, for the virial per atom, eV^2.
+        """
+        errors = _errors(predicted, target)
+        weights = self.weights(progress)
+        terms = [weights[name] * self.penalty(name, error, target).mean() for name, error in errors.items()]
+        return torch.stack(terms).sum(), {name: error.square().mean() for name, error in errors.items()}
+
+    def penalty(self, name: str, error: Tensor, target: LabelledGraph) -> Tensor:
+        """What each number of an error counts; same shape."""
+        return error.square()
 
 
-def compute_loss(
-    weights: LossWeights, predicted: Prediction, target: LabelledGraph
-) -> tuple[Tensor, dict[str, Tensor]]:
-    """Weighted loss of a labelled batch and its unweighted terms.
+@dataclass(frozen=True)
+class HuberLoss(SquaredLoss):
+    """Huber's loss: half the square of small errors, linear in large ones, so that outliers pull less.
 
-    Args:
-        weights: Of the terms.
-        predicted: For the batch.
-        target: The batch with its labels.
+    Attributes:
+        energy_delta: Where the linear part begins, eV/atom.
+        forces_delta: Lower bound of the force on an atom in eV/A -> where the linear part begins, eV/A.
+        stress_delta: Where the linear part begins, eV (virial per atom).
 
-    Returns:
-        The loss, and the mean squared error of each term that the batch has labels for.
+    Raises:
+        ConfigError: As the base; or a delta is not above zero, or the bounds do not begin at 0.
+
+    Source: Huber 1964 (10.1214/aoms/1177703732); by magnitude of the force as in MACE's `universal` loss and
+        nequip's `StratifiedHuberForceLoss`.
     """
+
+    energy_delta: float = 0.01
+    forces_delta: dict[float, float] = field(default_factory=lambda: {0.0: 0.01})
+    stress_delta: float = 0.01
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        deltas = (self.energy_delta, *self.forces_delta.values(), self.stress_delta)
+        if not min(deltas) > 0.0:
+            raise ConfigError(f"found deltas {deltas} of the loss; expected numbers above zero")
+        if min(self.forces_delta, default=1.0) != 0.0:
+            raise ConfigError(
+                f"found loss.forces_delta={dict(self.forces_delta)}; "
+                "expected lower bounds of the force that begin at 0, each with its delta"
+            )
+
+    def penalty(self, name: str, error: Tensor, target: LabelledGraph) -> Tensor:
+        """What each number of an error counts; same shape."""
+        if name == "forces":
+            return _huber(error, _delta_of_force(self.forces_delta, target.forces))
+        delta = self.energy_delta if name == "energy" else self.stress_delta
+        return huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta)
+
+
+def _errors(predicted: Prediction, target: LabelledGraph) -> dict[str, Tensor]:
+    """Energy per atom (B,), forces (N, 3) and, of frames that have a stress, virial per atom (b, 3, 3)."""
     num_atoms = target.num_atoms
-    terms = {
-        "energy": ((predicted.energy - target.energy) / num_atoms).square().mean(),
-        "forces": (predicted.forces - target.forces).square().mean(),
+    errors = {
+        "energy": (predicted.energy - target.energy) / num_atoms,
+        "forces": predicted.forces - target.forces,
     }
     labelled = target.has_stress
     if bool(labelled.any()):
         volumes = torch.linalg.det(target.cell[labelled]).abs().view(-1, 1, 1)
         virial_error = predicted.virial[labelled] + target.stress[labelled] * volumes
-        terms["stress"] = (virial_error / num_atoms[labelled].view(-1, 1, 1)).square().mean()
-    total = torch.stack([getattr(weights, name) * value for name, value in terms.items()]).sum()
-    return total, terms
+        errors["stress"] = virial_error / num_atoms[labelled].view(-1, 1, 1)
+    return errors
+
+
+def _delta_of_force(deltas: Mapping[float, float], forces: Tensor) -> Tensor:
+    """Delta (N, 1) of the largest lower bound that the magnitude of each force (N, 3) reaches."""
+    bounds = sorted(deltas)
+    edges = torch.tensor(bounds[1:], dtype=forces.dtype, device=forces.device)
+    values = torch.tensor([deltas[bound] for bound in bounds], dtype=forces.dtype, device=forces.device)
+    return values[torch.bucketize(forces.norm(dim=1), edges, right=True)].unsqueeze(1)
+
+
+def _huber(error: Tensor, delta: Tensor) -> Tensor:
+    size = error.abs()
+    return torch.where(size < delta, 0.5 * error.square(), delta * (size - 0.5 * delta))

@@ -11,7 +11,8 @@ import torch
 from mlip.errors import MlipError
 from train.callbacks import MetricsTable
 from train.metrics import FrameErrors, compute_errors
-from train.module import Adam, ForceFieldModule
+from train.module import ForceFieldModule
+from train.optimizers import Adam
 
 
 def frame_errors(subset, symbols, energy_error, force_errors, stress_error=None):
