@@ -1,7 +1,5 @@
 """Averaged weights: what is validated, kept and deployed."""
 
-from collections.abc import Sequence
-
 import torch
 from lightning.pytorch import LightningModule, Trainer
 from lightning.pytorch.callbacks import WeightAveraging
@@ -21,7 +19,7 @@ class WarmedAverage(WeightAveraging):
     """
 
     def __init__(self, decay: float) -> None:
-        def move(averages: Sequence[Tensor], weights: Sequence[Tensor], num_averaged: Tensor) -> None:
+        def move(averages: list[Tensor], weights: list[Tensor], num_averaged: Tensor) -> None:
             n = int(num_averaged)
             torch._foreach_lerp_(averages, weights, 1.0 - min(decay, (1 + n) / (10 + n)))
 

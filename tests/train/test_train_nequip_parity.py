@@ -1,4 +1,4 @@
-"""Our training against nequip's: initial weights of the same distribution, and the same numbers step by step."""
+"""Our training against nequip's: initial weights of the same distribution, the same numbers step by step."""
 
 from types import SimpleNamespace
 
@@ -41,7 +41,7 @@ def settings_of(width, parity):
 
 
 def theirs_of(settings, dtype):
-    """The Lightning module of `nequip-train`; nequip sets torch's default dtype, other tests must not see it."""
+    """The Lightning module of `nequip-train`; torch's default dtype, which nequip sets, is put back."""
     from nequip.utils.global_state import set_global_state
 
     before = torch.get_default_dtype()
