@@ -56,16 +56,23 @@ def test_no_training_atom_is_an_extrapolation(size):
         assert (grades[species == z] > 1.0 - 1e-9).sum() >= WIDTH
 
 
-@pytest.mark.parametrize("size", [7, 50, 600])
-def test_streamed_volume_is_that_of_a_naive_maxvol(size):
+def whitened(rows):
+    values, vectors = np.linalg.eigh((rows.T @ rows).numpy() / len(rows))
+    return torch.from_numpy(rows.numpy() @ vectors / np.sqrt(values))
+
+
+@pytest.mark.parametrize(("size", "tolerance"), [(7, 0.7), (50, 0.7), (600, 1e-9)])
+def test_streamed_volume_is_that_of_a_naive_maxvol(size, tolerance):
+    """In one batch both find the same set; streamed, a local maximum about as large."""
     descriptors, species = training_atoms()
     grade = fit_grade(in_batches(descriptors, species, size), SPECIES)
     for z in range(SPECIES):
+        rows = descriptors[species == z]
         ours = np.linalg.inv(grade.maps[z].numpy())  # with all directions spanned, M^-1 is the active set
-        naive = naive_maxvol(descriptors[species == z])
-        assert log_volume(ours) == pytest.approx(log_volume(naive), abs=0.3)  # both are local maxima
-        for row in ours:  # whose members are training atoms
-            assert (descriptors[species == z] - torch.from_numpy(row)).norm(dim=1).min() < 1e-8
+        members = [int((rows - torch.from_numpy(row)).norm(dim=1).argmin()) for row in ours]
+        torch.testing.assert_close(rows[members], torch.from_numpy(ours))  # which are training atoms
+        naive = log_volume(naive_maxvol(whitened(rows)))
+        assert log_volume(whitened(rows)[members]) == pytest.approx(naive, abs=tolerance)
 
 
 def test_pivots_are_those_of_a_qr_decomposition():
