@@ -82,7 +82,8 @@ _ALLEGRO_OPTIONS = {
     "parity": {"parity": True},
     "no parity": {"parity": False},
     "one layer": {"num_layers": 1},
-    "three layers": {"num_layers": 3, "l_max": 1},  # the middle one sees 0o and 1e
+    "three layers": {"num_layers": 3, "l_max": 1},  # the middle one sees 1e
+    "five layers": {"num_layers": 5, "l_max": 1, "num_tensor_features": 2},  # the middle one sees 0o
     "three layers, no parity": {"num_layers": 3, "l_max": 2, "parity": False, "num_tensor_features": 3},
     "l_max 0": {"l_max": 0},
     "l_max 0, no coupling": {"l_max": 0, "tp_path_channel_coupling": False},

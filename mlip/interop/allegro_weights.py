@@ -19,7 +19,7 @@ def allegro_weights(state: Mapping[str, Tensor], config: AllegroConfig) -> dict[
 
     Args:
         state: Tensors of nequip-allegro's model by their names without prefix (`model.func.` or
-            `model.sole_model.model.func.`); rows of types as they shall stand here.
+            `model.sole_model.model.func.`); types in the order of our species.
         config: The architecture that they belong to.
 
     Returns:
@@ -28,9 +28,8 @@ def allegro_weights(state: Mapping[str, Tensor], config: AllegroConfig) -> dict[
     Raises:
         PotentialError: A weight is missing or has another shape than the architecture asks for.
     """
-    embedding, num_species = _embedding_weights(state, config)
-    weights = embedding
-    weights |= _perceptron(
+    weights, num_species = _embedding_weights(state, config)
+    weights |= perceptron_weights(
         state, "scalar_embed_mlp.mlp_module", "model.scalar_embed_mlp", config.scalar_embed_mlp_nonlinearity
     )
     weights |= perceptron_weights(state, "tensor_embed.env_embed_linear", "model.tensor_embed")
@@ -40,13 +39,15 @@ def allegro_weights(state: Mapping[str, Tensor], config: AllegroConfig) -> dict[
     for layer in range(config.num_layers):
         ours = f"model.layers.{layer}"
         weights[f"{ours}.tensor_product.weights"] = _path_weights(state, layer, config)
-        latent = _perceptron(
+        latent = perceptron_weights(
             state, f"allegro.latents.{layer}", f"{ours}.latent_mlp", config.allegro_mlp_nonlinearity
         )
         if layer < config.num_layers - 1:  # the last layer makes no weights for a next one
             _degrees_first(latent, list(latent)[-1], config, start=config.num_scalar_features)
         weights |= latent
-    weights |= _perceptron(state, "edge_readout.mlp_module", "model.readout", config.readout_mlp_nonlinearity)
+    weights |= perceptron_weights(
+        state, "edge_readout.mlp_module", "model.readout", config.readout_mlp_nonlinearity
+    )
     return weights | scale_shift_weights(state, num_species)
 
 
@@ -65,21 +66,6 @@ def _embedding_weights(state: Mapping[str, Tensor], config: AllegroConfig) -> tu
     }
     linear = perceptron_weights(state, f"{theirs}.type_embed.basis_linear", f"{ours}.radial_linear")
     return weights | linear, len(centre)
-
-
-def _perceptron(
-    state: Mapping[str, Tensor], theirs: str, ours: str, nonlinearity: str | None
-) -> dict[str, Tensor]:
-    """As `perceptron_weights`; takes in the sqrt(2) that nequip puts after the nonlinearity named "None".
-
-    YAML's `None` is a string, and nequip's builder treats it as an identity that is followed by the gain of a
-    nonlinearity; the second layer is then called `mlp.2`, and `mlp.weights.1` without nonlinearity.
-    """
-    weights = perceptron_weights(state, theirs, ours)
-    if nonlinearity is None and f"{theirs}.mlp.2.weight" in state:
-        first = f"{ours}.weights.0"
-        return {name: tensor if name == first else tensor * 2.0**0.5 for name, tensor in weights.items()}
-    return weights
 
 
 def _path_weights(state: Mapping[str, Tensor], layer: int, config: AllegroConfig) -> Tensor:
