@@ -12,8 +12,8 @@ from mlip.nn.derivatives import ForceField, Prediction
 def export_program(force_field: ForceField) -> ExportedProgram:
     """Export a force field as one graph of tensor operations for any number of atoms, edges and structures.
 
-    `torch.export` cannot see through the gradient that makes the forces, so the force field is traced together
-    with its gradient first, with symbolic sizes.
+    `torch.export` cannot see through the gradient that makes the forces, so the force field is traced
+    together with its gradient first, with symbolic sizes.
 
     Args:
         force_field: In evaluation mode, its parameters without gradients.
