@@ -180,7 +180,7 @@ def _card(potential: Potential) -> str:
         "",
         "## Limits",
         "",
-        "Training data and errors are not in nequip's file: measure errors with `mlip eval` on your own frames.",
+        "The file holds neither training data nor errors: measure these with `mlip eval` on your frames.",
         "The reference structure is made up from covalent radii.",
     ]
     if not potential.trained_on_stress:
