@@ -127,6 +127,8 @@ _ALLEGRO_OPTIONS = {
         "radial_chemical_embed": "spline",
         "per_edge_type_cutoff": {"P": {"Li": 3.1}, "S": 3.5},
     },
+    "repulsion": {"pair_potential": "zbl"},
+    "spline with repulsion": {"radial_chemical_embed": "spline", "pair_potential": "zbl"},
 }
 
 NEQUIP = {name: _COMMON | _NEQUIP | options for name, options in _NEQUIP_OPTIONS.items()}

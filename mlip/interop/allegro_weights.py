@@ -73,7 +73,9 @@ def _path_weights(state: Mapping[str, Tensor], layer: int, config: AllegroConfig
     name = f"allegro.tps.{layer}.weights"
     channels = config.num_tensor_features if config.tp_path_channel_coupling else 1
     weights = take(state, name)
-    return _view(weights, (channels, max(1, weights.numel() // channels)), name).t().contiguous()
+    # Theirs has no axis for the paths where there is but one, and none for channels that share weights.
+    paths = weights.shape[-1] if weights.ndim > int(config.tp_path_channel_coupling) else 1
+    return _view(weights, (channels, paths), name).t().contiguous()
 
 
 def _degrees_first(weights: dict[str, Tensor], name: str, config: AllegroConfig, start: int) -> None:

@@ -8,6 +8,7 @@ from architectures import ALLEGRO, R_MAX
 from nequip_oracle import TOLERANCES, assert_equal, evaluate, nequip_state, weights_of
 from structures import SPECIES, random_structure
 
+from mlip.errors import PotentialError
 from mlip.interop.allegro_weights import allegro_weights
 from mlip.models.allegro import AllegroConfig
 from mlip.models.build import build_force_field
@@ -36,14 +37,17 @@ def build_pair(settings, their_settings, dtype):
     theirs = build_theirs(their_settings, dtype).eval()
     config = AllegroConfig(**settings)
     statistics = SimpleNamespace(species=SPECIES)  # the settings leave nothing to them
-    ours = build_force_field(config, SPECIES, resolve_normalization(config, statistics), dtype).eval()
+    normalization = resolve_normalization(config, statistics)
+    cutoffs = normalization.edge_cutoffs if config.pair_potential else None  # as nequip's end
+    ours = build_force_field(config, SPECIES, normalization, dtype, cutoffs).eval()
     ours.load_state_dict(allegro_weights(weights_of(theirs), config))
     return theirs, ours
 
 
 def build_theirs(settings, dtype):
-    """AllegroModel, with the radial-chemical embedding as the object that it wants."""
-    numbers = dict(settings)
+    """AllegroModel, with radial-chemical embedding and pair potential as the objects that it wants."""
+    zbl = {"_target_": "nequip.nn.pair_potential.ZBL", "units": "metal", "chemical_species": SPECIES}
+    numbers = settings | {"pair_potential": zbl if settings.get("pair_potential") else None}
     kind = numbers.pop("radial_chemical_embed", "bessel")
     options = {
         "bessel": ("num_bessels", "bessel_trainable", "polynomial_cutoff_p"),
@@ -84,3 +88,17 @@ def test_nonlinearity_named_none_keeps_its_gain(perceptron):
     linear = ALLEGRO["parity"] | {f"{perceptron}_nonlinearity": None, f"{perceptron}_hidden_layers_depth": 2}
     theirs = linear | {f"{perceptron}_nonlinearity": "None"}
     assert_same_numbers(build_pair(linear, theirs, torch.float64), torch.float64, "triclinic")
+
+
+def test_weights_of_another_architecture_are_refused():
+    settings = ALLEGRO["parity"]
+    state = weights_of(build_theirs(settings, torch.float64))
+    for other in (
+        {"num_tensor_features": 3},
+        {"l_max": 1},
+        {"num_layers": 3},
+        {"tp_path_channel_coupling": False},
+    ):
+        with pytest.raises(PotentialError, match=r"they do not belong to this file|found no weight") as error:
+            allegro_weights(state, AllegroConfig(**(settings | other)))
+        assert "\n" not in str(error.value)
