@@ -1,4 +1,4 @@
-"""Checkpoints that nequip's own Lightning modules write, with random weights: what `mlip import` must read."""
+"""Checkpoints that the Lightning modules of nequip write, with random weights, for `mlip import` to read."""
 
 import copy
 import warnings
@@ -6,6 +6,8 @@ import warnings
 import torch
 from nequip_oracle import nequip_state
 from structures import SPECIES
+
+from mlip.data.graph import build_graph
 
 TYPE_NAMES = ("S", "Li", "P")  # not sorted, as a user may have them
 LOSSES = {
@@ -42,7 +44,7 @@ def nequip_arguments(settings, dtype="float64", **others):
 
 
 def training_module(arguments, ema=False, loss="forces", seed=0):
-    """A module of nequip's with random weights, as `nequip-train` makes it; its averages are other weights."""
+    """A module of nequip's with random weights, as `nequip-train` makes it; averages are other weights."""
     from nequip.train import EMALightningModule, NequIPLightningModule
     from nequip.utils import get_current_code_versions
 
@@ -104,3 +106,42 @@ def evaluation_model(module):
 def in_our_order(types):
     """Atom types of nequip's model from ours: species sorted by atomic number."""
     return torch.tensor([TYPE_NAMES.index(symbol) for symbol in SPECIES])[types]
+
+
+def load_with_nequip(path):
+    """nequip's own reading of a checkpoint: a function from periodic atoms to its dictionary of numbers."""
+    from nequip.model import ModelFromCheckpoint
+
+    with nequip_state(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model = ModelFromCheckpoint(str(path))["sole_model"].eval()
+
+    def evaluate(atoms):
+        graph = build_graph(atoms, float(model.metadata["r_max"]), model.type_names)
+        return evaluate_nequip(model, graph, atoms.pbc, graph.species)
+
+    return evaluate
+
+
+def evaluate_nequip(model, graph, pbc, types):
+    """nequip's numbers on a graph; no edge is dropped beforehand.
+
+    Args:
+        model: One of nequip's.
+        graph: A structure and its edges.
+        pbc: Of the structure.
+        types: (N,) index into nequip's types.
+    """
+    periodic = bool(graph.cell.any())
+    return model(
+        {
+            "pos": graph.positions,
+            "edge_index": graph.edge_index,
+            "edge_cell_shift": graph.edge_shift,
+            "cell": graph.cell if periodic else torch.eye(3, dtype=torch.float64).unsqueeze(0),
+            "pbc": torch.tensor(pbc).view(1, 3),
+            "atom_types": types,
+            "batch": graph.batch,
+            "num_atoms": graph.num_atoms,
+        }
+    )

@@ -1,11 +1,11 @@
-"""`mlip import` against nequip: the same energies, forces and stress from checkpoints of every architecture."""
+"""`mlip import` against nequip: the same energies, forces, stress from checkpoints of all architectures."""
 
 from types import SimpleNamespace
 
 import pytest
-import torch
 from architectures import ALLEGRO, NEQUIP, R_MAX
 from interop.nequip_checkpoints import (
+    evaluate_nequip,
     evaluation_model,
     in_our_order,
     nequip_arguments,
@@ -52,23 +52,6 @@ def imported(request, dtype, tmp_path_factory):
     return SimpleNamespace(theirs=evaluation_model(module), potential=import_nequip(path), dtype=dtype)
 
 
-def evaluate_theirs(model, graph, pbc):
-    """nequip's own numbers; it drops no edge beforehand."""
-    periodic = bool(graph.cell.any())
-    return model(
-        {
-            "pos": graph.positions,
-            "edge_index": graph.edge_index,
-            "edge_cell_shift": graph.edge_shift,
-            "cell": graph.cell if periodic else torch.eye(3, dtype=torch.float64).unsqueeze(0),
-            "pbc": torch.tensor(pbc).view(1, 3),
-            "atom_types": in_our_order(graph.species),
-            "batch": graph.batch,
-            "num_atoms": graph.num_atoms,
-        }
-    )
-
-
 def assert_same(mine, theirs, tolerance):
     """Within the tolerance of the largest number."""
     assert mine.shape == theirs.shape
@@ -81,7 +64,7 @@ def test_imported_potentials_give_the_numbers_of_nequip(imported, kind):
     cutoffs = imported.potential.normalization.edge_cutoffs
     mine = imported.potential.force_field()(*build_graph(atoms, R_MAX, SPECIES, cutoffs).inputs)
     graph = build_graph(atoms, R_MAX, SPECIES)
-    theirs = evaluate_theirs(imported.theirs, graph, atoms.pbc)
+    theirs = evaluate_nequip(imported.theirs, graph, atoms.pbc, in_our_order(graph.species))
     tolerance = TOLERANCES[imported.dtype]
     assert_same(mine.energy, theirs["total_energy"].view(-1), tolerance)
     assert_same(mine.atomic_energies, theirs["atomic_energy"].view(-1), tolerance)
