@@ -16,14 +16,23 @@ from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import SUFFIX, load_torchscript
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import resolve_input
+from mlip.models.uncertainty import Uncertainty
 
 
 class Evaluation(NamedTuple):
-    """What either kind of file says of one structure: (N,) eV, (N, 3) eV/A, (1, 3, 3) eV."""
+    """What either kind of file says of one structure.
+
+    Attributes:
+        atomic_energies: (N,) eV.
+        forces: (N, 3) eV/A.
+        virial: (1, 3, 3) eV.
+        uncertainty: `extrapolation_grade` and what else the file knows, as it stands in the results of ASE.
+    """
 
     atomic_energies: Tensor
     forces: Tensor
     virial: Tensor
+    uncertainty: dict[str, Any]
 
 
 Evaluate = Callable[[Graph], Evaluation]
@@ -33,7 +42,9 @@ class MLIPCalculator(Calculator):
     """Energy, forces and stress of a `.mlip` potential or of a deployed `.nequip.pth` file.
 
     `free_energy` equals `energy`; `energies` are per atom; `stress` is (1/V) dE/dstrain in eV/A^3, Voigt
-    order xx yy zz yz xz xy, for structures periodic in three directions.
+    order xx yy zz yz xz xy, for structures periodic in three directions. Where the file has a grade,
+    `results` also holds `extrapolation_grade` of each atom; a `.mlip` file then adds one standard deviation
+    of the energy, `energy_uncertainty` (eV), and of each atom's forces, `force_uncertainty` (eV/A).
 
     Args:
         path: The file.
@@ -87,6 +98,7 @@ class MLIPCalculator(Calculator):
             "energies": evaluation.atomic_energies.cpu().numpy(),
             "forces": evaluation.forces.cpu().numpy(),
         }
+        self.results.update(evaluation.uncertainty)
         if self.atoms.pbc.all():
             stress = -evaluation.virial[0].cpu().numpy() / self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
@@ -99,11 +111,13 @@ class MLIPCalculator(Calculator):
         self.trained_on_stress = potential.trained_on_stress
         self._edge_cutoffs = potential.normalization.edge_cutoffs
         force_field = potential.force_field(self.device)
+        fitted = None if potential.uncertainty is None else potential.uncertainty.to(self.device)
 
         def evaluate(graph: Graph) -> Evaluation:
             with torch.enable_grad():
                 prediction = force_field(*graph.inputs)
-            return Evaluation(prediction.atomic_energies, prediction.forces, prediction.virial)
+            known = {} if fitted is None else _uncertainty(fitted, prediction.descriptors, graph.species)
+            return Evaluation(prediction.atomic_energies, prediction.forces, prediction.virial, known)
 
         return evaluate
 
@@ -136,9 +150,20 @@ class MLIPCalculator(Calculator):
                     }
                 )
             energies = output[fields.ATOMIC_ENERGY].view(-1)
-            return Evaluation(energies, output[fields.FORCES], output[fields.VIRIAL])
+            grade = output.get(fields.EXTRAPOLATION_GRADE)
+            known = {} if grade is None else {"extrapolation_grade": grade.cpu().numpy()}
+            return Evaluation(energies, output[fields.FORCES], output[fields.VIRIAL], known)
 
         return evaluate
+
+
+def _uncertainty(fitted: Uncertainty, descriptors: Tensor, species: Tensor) -> dict[str, Any]:
+    """What goes into the results of one structure."""
+    return {
+        "extrapolation_grade": fitted.grade(descriptors, species).cpu().numpy(),
+        "energy_uncertainty": float(fitted.energy(descriptors, species).sum(dim=0).norm()),
+        "force_uncertainty": fitted.forces(descriptors, species).norm(dim=1).cpu().numpy(),
+    }
 
 
 def select_device(device: str) -> torch.device:

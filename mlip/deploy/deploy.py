@@ -13,7 +13,7 @@ from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import SUFFIX, save_torchscript
 from mlip.deploy.verify import verify_deployment
-from mlip.errors import ConfigError
+from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import as_names, resolve_input, sha256
 from mlip.runs import Run
 
@@ -23,7 +23,11 @@ TARGETS = ("ase", "lammps")
 
 
 def deploy_potential(
-    potential: str | Path, out: Path, device: str = "auto", dtype: str | None = None
+    potential: str | Path,
+    out: Path,
+    device: str = "auto",
+    dtype: str | None = None,
+    grade: bool = False,
 ) -> Path:
     """Write and verify a deployed file with its manifest.
 
@@ -32,17 +36,24 @@ def deploy_potential(
         out: A `.nequip.pth` file, or a folder for one named after the potential.
         device: Where the file will run.
         dtype: `float32` or `float64`; None keeps the potential's.
+        grade: Whether the file also returns the extrapolation grade of each atom.
 
     Returns:
         The deployed file; `manifest.json` lies beside it.
 
     Raises:
         ConfigError: The file cannot be written there.
-        PotentialError: The deployed file does not give the potential's numbers; it is removed again.
+        PotentialError: The potential has no grade, or the deployed file does not give the potential's
+            numbers; it is removed again.
     """
     source = resolve_input(potential)
     chosen = Potential.load(source).astype(dtype)
     file = out if out.name.endswith(SUFFIX) else out / f"{source.stem}{SUFFIX}"
+    if grade and chosen.uncertainty is None:
+        raise PotentialError(
+            f"found no extrapolation grade in {source.name}; expected one for grade=true: train again with this "
+            "version, which fits it, or leave grade out"
+        )
     _require_writable(file)
     metadata = {
         "r_max": repr(chosen.config.r_max),
@@ -53,8 +64,9 @@ def deploy_potential(
         "model_dtype": chosen.dtype,
         "trained_on_stress": str(int(chosen.trained_on_stress)),
     }
+    fitted = chosen.uncertainty.grade.to(select_device(device)) if grade and chosen.uncertainty else None
     unverified = file.with_name(f"unverified-{file.name}")
-    save_torchscript(chosen.force_field(select_device(device)), metadata, unverified)
+    save_torchscript(chosen.force_field(select_device(device)), metadata, unverified, fitted)
     try:
         differences = verify_deployment(source, unverified, chosen.reference_structure, chosen.dtype, device)
         unverified.replace(file)
@@ -93,8 +105,10 @@ def run_deploy(config: DictConfig, run: Run) -> None:
         raise ConfigError(
             f"found format={config.format}; expected torchscript (one file serves ASE and LAMMPS)"
         )
+    if not isinstance(config.grade, bool):
+        raise ConfigError(f"found grade={config.grade}; expected true or false")
     out = Path(config.out) if config.out else run.path
-    file = deploy_potential(config.potential, out, config.device, config.dtype)
+    file = deploy_potential(config.potential, out, config.device, config.dtype, config.grade)
     manifest = json.loads((file.parent / "manifest.json").read_text())
     differences = ", ".join(f"{name} {value:.1e}" for name, value in manifest["differences"].items())
     logger.info("deployed and verified %s", file)

@@ -1,7 +1,7 @@
 """`potential.mlip`: the lasting form of a trained potential, a zip without any pickle in it.
 
 Members: `potential.json` (format, architecture, species, units, statistics, data hash, errors, a reference
-structure), `weights.safetensors`, `card.md`.
+structure, thresholds of the grade), `weights.safetensors`, `card.md`; `grade.safetensors` where fitted.
 """
 
 import io
@@ -23,6 +23,7 @@ from mlip.inputs import resolve_input
 from mlip.models.build import build_force_field, config_from_dict, config_to_dict
 from mlip.models.config import ModelConfig
 from mlip.models.normalization import Normalization
+from mlip.models.uncertainty import Uncertainty
 from mlip.nn.derivatives import ForceField
 
 FORMAT = 2
@@ -47,6 +48,7 @@ class Potential:
         statistics: Statistics of the training data.
         errors: Errors on the validation frames, as in `errors.json`.
         card: Human-readable summary in Markdown.
+        uncertainty: Extrapolation grade and Laplace deviations for these weights; None where not fitted.
     """
 
     config: ModelConfig
@@ -61,6 +63,7 @@ class Potential:
     statistics: Mapping[str, Any] = field(default_factory=dict)
     errors: Mapping[str, Any] = field(default_factory=dict)
     card: str = ""
+    uncertainty: Uncertainty | None = None
 
     def force_field(self, device: str | torch.device = "cpu") -> ForceField:
         """The model with its weights, in evaluation mode; parameters take no gradients.
@@ -103,6 +106,8 @@ class Potential:
         with zipfile.ZipFile(temporary, "w") as archive:
             archive.writestr("potential.json", json.dumps(self._to_json(), indent=2))
             archive.writestr("weights.safetensors", save_weights(weights))
+            if self.uncertainty is not None:
+                archive.writestr("grade.safetensors", save_weights(self.uncertainty.tensors()))
             archive.writestr("card.md", self.card)
         temporary.replace(path)
 
@@ -120,6 +125,8 @@ class Potential:
                 content = json.loads(archive.read("potential.json"))
                 weights = load_weights(archive.read("weights.safetensors"))
                 card = archive.read("card.md").decode()
+                fitted = content.get("grade") is not None
+                tensors = load_weights(archive.read("grade.safetensors")) if fitted else {}
         except (zipfile.BadZipFile, KeyError, ValueError, OSError) as error:
             raise PotentialError(
                 f"{file} is not a whole .mlip file ({error}); copy it again, or give the potential.mlip "
@@ -129,9 +136,14 @@ class Potential:
             content, weights = _from_format_1(content, weights)
         if content.get("format") != FORMAT:
             raise PotentialError(
-                f"{file} has format {content.get('format')}; this version reads 1 to {FORMAT}: update vitreous"
+                f"{file} has format {content.get('format')}; this version reads 1 to {FORMAT}: update"
             )
-        return cls._from_json(content, weights, card)
+        potential = cls._from_json(content, weights, card)
+        return (
+            replace(potential, uncertainty=Uncertainty.restore(tensors, content["grade"]))
+            if fitted
+            else potential
+        )
 
     def _to_json(self) -> dict[str, Any]:
         return {
@@ -146,6 +158,7 @@ class Potential:
             "data": dict(self.data),
             "statistics": dict(self.statistics),
             "errors": dict(self.errors),
+            "grade": None if self.uncertainty is None else self.uncertainty.settings(),
             "reference_structure": _structure_to_json(self.reference_structure),
         }
 

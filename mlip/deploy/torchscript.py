@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from mlip import fields
 from mlip.errors import PotentialError
+from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField
 
 SUFFIX = ".nequip.pth"
@@ -18,11 +19,15 @@ OUR_METADATA = ("vitreous_format", "model_dtype", "trained_on_stress")
 
 
 class PairStyleModel(nn.Module):
-    """A force field behind the dictionary of tensors that `pair_style nequip` sends and reads."""
+    """A force field behind the dictionary of tensors that `pair_style nequip` sends and reads.
 
-    def __init__(self, force_field: ForceField) -> None:
+    With a grade it also returns that of each atom, for whoever asks.
+    """
+
+    def __init__(self, force_field: ForceField, grade: ExtrapolationGrade | None) -> None:
         super().__init__()
         self.force_field = force_field
+        self.grade = grade
 
     def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         """Evaluate one structure; keys, dtypes and shapes stand in docs/lammps.md."""
@@ -35,11 +40,14 @@ class PairStyleModel(nn.Module):
             data[fields.CELL].view(1, 3, 3),
             torch.zeros_like(types),
         )
-        return {
+        output = {
             fields.ATOMIC_ENERGY: result.atomic_energies.unsqueeze(-1),
             fields.FORCES: result.forces,
             fields.VIRIAL: result.virial,
         }
+        if self.grade is not None:
+            output[fields.EXTRAPOLATION_GRADE] = self.grade(result.descriptors, types)
+        return output
 
 
 @dataclass(frozen=True)
@@ -50,20 +58,23 @@ class ScriptedModel:
     metadata: Mapping[str, str]
 
 
-def save_torchscript(force_field: ForceField, metadata: Mapping[str, str], path: Path) -> None:
+def save_torchscript(
+    force_field: ForceField, metadata: Mapping[str, str], path: Path, grade: ExtrapolationGrade | None = None
+) -> None:
     """Script a force field and write it with its metadata.
 
     Args:
         force_field: In evaluation mode, on the device it will run on.
         metadata: All of `REQUIRED_METADATA`, and ours.
         path: Must end in `.nequip.pth`, as the pair style demands.
+        grade: Of the same weights and on the same device, to be returned for each atom; None for no grade.
     """
     with warnings.catch_warnings():
         # Deprecated upstream; kept because the pair style of LAMMPS reads it everywhere.
         warnings.filterwarnings(
             "ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning
         )
-        scripted = torch.jit.script(PairStyleModel(force_field))
+        scripted = torch.jit.script(PairStyleModel(force_field, grade))
         temporary = Path(f"{path}.tmp")
         scripted.save(str(temporary), _extra_files=dict(metadata))
     temporary.replace(path)

@@ -12,8 +12,8 @@ from mlip.units import EV_PER_A3_IN_GPA
 
 # Largest allowed difference: relative for energy and forces, GPa for pressure against a finite difference.
 TOLERANCES = {
-    "float64": {"energy": 1e-9, "forces": 1e-9, "stress": 1e-9, "pressure_GPa": 1e-4},
-    "float32": {"energy": 1e-5, "forces": 1e-5, "stress": 1e-5, "pressure_GPa": 0.05},
+    "float64": {"energy": 1e-9, "forces": 1e-9, "stress": 1e-9, "pressure_GPa": 1e-4, "grade": 1e-9},
+    "float32": {"energy": 1e-5, "forces": 1e-5, "stress": 1e-5, "pressure_GPa": 0.05, "grade": 1e-2},
 }
 # Linear strain of the finite difference: float32 energies carry noise, so their step is larger.
 STRAIN_STEP = {"float64": 1e-4, "float32": 3e-3}
@@ -28,12 +28,14 @@ class Verification:
         forces: Relative to max(|F|, 0.1 eV/A).
         stress: Relative to max(|stress|, 0.1 eV/A^3 / volume per atom in A^3); 0 without a periodic cell.
         pressure_GPa: |-dE/dV by finite differences + trace(stress) / 3| of the deployed file, GPa.
+        grade: Of the atoms, relative to max(grade, 1); 0 where the file has no grade.
     """
 
     energy: float
     forces: float
     stress: float
     pressure_GPa: float
+    grade: float
 
 
 def verify_deployment(
@@ -54,6 +56,7 @@ def verify_deployment(
         forces=float(np.abs(theirs.forces - ours.forces).max()) / max(float(np.abs(ours.forces).max()), 0.1),
         stress=_relative_stress(theirs.stress, ours.stress, atoms) if periodic else 0.0,
         pressure_GPa=_pressure_difference(theirs, dtype) if periodic else 0.0,
+        grade=_relative_grade(theirs.grade, ours.grade),
     )
     for name, limit in TOLERANCES[dtype].items():
         found = getattr(differences, name)
@@ -71,13 +74,21 @@ class _Evaluation:
     energy: float
     forces: np.ndarray
     stress: np.ndarray
+    grade: np.ndarray | None
 
 
 def _evaluate(structure: Atoms, calculator: MLIPCalculator) -> _Evaluation:
     atoms = structure.copy()
     atoms.calc = calculator
     stress = atoms.get_stress() if atoms.pbc.all() else np.zeros(6)
-    return _Evaluation(atoms, atoms.get_potential_energy(), atoms.get_forces(), stress)
+    energy, forces = atoms.get_potential_energy(), atoms.get_forces()
+    return _Evaluation(atoms, energy, forces, stress, calculator.results.get("extrapolation_grade"))
+
+
+def _relative_grade(theirs: np.ndarray | None, ours: np.ndarray | None) -> float:
+    if theirs is None or ours is None:
+        return 0.0
+    return float((np.abs(theirs - ours) / np.maximum(ours, 1.0)).max())
 
 
 def _relative_stress(theirs: np.ndarray, ours: np.ndarray, atoms: Atoms) -> float:

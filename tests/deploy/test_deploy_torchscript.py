@@ -86,4 +86,5 @@ class _Spoilt(torch.nn.Module):
             out.atomic_energies * self.energy_factor,
             out.forces * self.forces_factor,
             out.virial * self.virial_factor,
+            out.descriptors,
         )

@@ -1,0 +1,107 @@
+"""Last-layer Laplace approximation: the spread of predictions over the readouts that the data allow.
+
+Energies are linear in the last weights w, e_i = shift + s_z (w . h_i), so the posterior of w is a Gaussian
+whose precision is the Hessian L of the training loss in w, known exactly: with f the sum of s_z h_i over a
+structure, Var[E] = a^2 f^T (L + c 1)^-1 f, and of one atom's energy the same with its own s_z h_i. The
+likelihood of held-out errors chooses a and c.
+
+Source: Bigi, Chong, Ceriotti, Grasselli 2024 (arXiv 2403.02251).
+"""
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from mlip.errors import MlipError
+
+# Regularisers tried, in units of the mean eigenvalue of the precision.
+REGULARISERS = tuple(10.0**k for k in range(-10, 3))
+
+
+class LaplaceDeviation(nn.Module):
+    """Vectors whose lengths are standard deviations; those of the atoms of a structure may be added first.
+
+    Args:
+        roots: (T, F, F) float64: per species z, U_z such that the variance is |h U_z|^2.
+    """
+
+    roots: Tensor
+
+    def __init__(self, roots: Tensor) -> None:
+        super().__init__()
+        self.register_buffer("roots", roots)
+
+    def forward(self, descriptors: Tensor, species: Tensor) -> Tensor:
+        """Vectors (N, F), float64, outside of any gradient.
+
+        Args:
+            descriptors: (N, F) of a force field's prediction.
+            species: (N,) index into the potential's species.
+        """
+        features = descriptors.detach().to(torch.float64)
+        vectors = torch.zeros_like(features)
+        for z in range(self.roots.shape[0]):
+            rows = torch.nonzero(species == z).view(-1)
+            vectors = vectors.index_copy(0, rows, features.index_select(0, rows) @ self.roots[z])
+        return vectors
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """How wide a posterior is, so that held-out errors are likeliest.
+
+    Attributes:
+        scale: a, in the unit of the error where features are in that unit.
+        regulariser: c, in units of the mean eigenvalue of the precision.
+        negative_log_likelihood: Mean per error component, without the constant log(2 pi) / 2.
+        num_errors: Error components it was found with.
+    """
+
+    scale: float
+    regulariser: float
+    negative_log_likelihood: float
+    num_errors: int
+
+
+def calibrate(
+    precisions: Tensor, features: Tensor, kinds: Tensor, squared_errors: Tensor, components: int
+) -> Calibration:
+    """Choose scale and regulariser by maximum likelihood; given the regulariser, the best scale is exact.
+
+    Errors whose features are zero say nothing and are left out.
+
+    Args:
+        precisions: (K, F, F).
+        features: (n, F) held-out.
+        kinds: (n,) which precision holds for each.
+        squared_errors: (n,) summed over the components of each.
+        components: Of each error: 1 for energies, 3 for forces.
+
+    Raises:
+        MlipError: No error can be used.
+    """
+    is_usable = features.square().sum(dim=1) > 0.0
+    features, kinds, squared_errors = features[is_usable], kinds[is_usable], squared_errors[is_usable]
+    if len(features) == 0:
+        raise MlipError("found no held-out error with neighbors; expected some: give data.valid=FILE")
+    found = []
+    for regulariser in REGULARISERS:
+        deviation = LaplaceDeviation(regularised_roots(precisions, regulariser))
+        leverages = deviation(features, kinds).square().sum(dim=1)
+        ratios = squared_errors / (components * leverages)
+        variance = ratios.mean().clamp_min(torch.finfo(torch.float64).tiny)
+        likelihood = 0.5 * float((variance * leverages).log().mean() + (ratios / variance).mean())
+        found.append(Calibration(float(variance.sqrt()), regulariser, likelihood, components * len(features)))
+    return min(found, key=lambda each: each.negative_log_likelihood)
+
+
+def regularised_roots(precisions: Tensor, regulariser: float) -> Tensor:
+    """U (K, F, F) with U U^T = (L + c 1)^-1 for each precision L, c in units of the mean eigenvalue of L.
+
+    A precision of zero, of what was never seen, counts as one of mean eigenvalue 1.
+    """
+    eigenvalues, vectors = torch.linalg.eigh(precisions)
+    mean = eigenvalues.mean(dim=-1, keepdim=True)
+    floor = regulariser * torch.where(mean > 0.0, mean, torch.ones_like(mean))
+    return vectors * (eigenvalues.clamp_min(0.0) + floor).rsqrt().unsqueeze(-2)
