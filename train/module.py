@@ -8,7 +8,7 @@ from torch import Tensor
 from mlip.data.graph import LabelledGraph
 from mlip.nn.derivatives import ForceField, Prediction
 from train.losses import SquaredLoss
-from train.optimizers import Adam
+from train.optimizers import Optimizer
 
 
 class ForceFieldModule(LightningModule):
@@ -22,7 +22,7 @@ class ForceFieldModule(LightningModule):
     """
 
     def __init__(
-        self, force_field: ForceField, loss: SquaredLoss, optimizer: Adam, steps_per_epoch: int
+        self, force_field: ForceField, loss: SquaredLoss, optimizer: Optimizer, steps_per_epoch: int
     ) -> None:
         super().__init__()
         self.force_field = force_field

@@ -15,7 +15,7 @@ from mlip.settings import build_group, build_settings
 from train.data import DataConfig
 from train.finetune import FinetuneConfig, require_same_architecture
 from train.losses import SquaredLoss
-from train.optimizers import Adam
+from train.optimizers import Optimizer
 
 
 @dataclass(frozen=True)
@@ -67,7 +67,7 @@ class Settings:
     architecture: ModelConfig
     data: DataConfig
     loss: SquaredLoss
-    optimizer: Adam
+    optimizer: Optimizer
     trainer: TrainerConfig
     logger: Any
     dtype: str

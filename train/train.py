@@ -21,7 +21,6 @@ from mlip.nn.derivatives import ForceField
 from mlip.nn.short_range import cutoffs_below_data
 from mlip.runs import Run
 from train.adapters import merge_adapters
-from train.averaging import WarmedAverage
 from train.callbacks import MetricsTable, Patience
 from train.data import TrainingData, evaluation_loader, load_training_data, training_loader
 from train.evaluate import evaluate_frames
@@ -144,7 +143,7 @@ def _trainer(settings: Settings, run: Run) -> Trainer:
     callbacks: list[Callback] = [
         ModelCheckpoint(folder, "best", monitor="valid/loss", enable_version_counter=False),
         ModelCheckpoint(folder, "last", enable_version_counter=False),  # of every epoch, better or not
-        WarmedAverage(limits.ema_decay),
+        settings.optimizer.average(limits.ema_decay),
         MetricsTable(run.path / "metrics.csv"),
     ]
     if sys.stderr.isatty():

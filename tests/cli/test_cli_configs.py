@@ -28,6 +28,7 @@ DATACLASSES = [
     "loss/squared",
     "model/nequip",
     "optimizer/adam",
+    "optimizer/schedule_free",
     "trainer/default",
 ]
 

@@ -1,4 +1,4 @@
-"""Errors worked out by hand, the table of epochs across a resume, the learning rate."""
+"""Errors worked out by hand, the table of epochs across a resume."""
 
 import csv
 import math
@@ -11,8 +11,6 @@ import torch
 from mlip.errors import MlipError
 from train.callbacks import MetricsTable
 from train.metrics import FrameErrors, compute_errors
-from train.module import ForceFieldModule
-from train.optimizers import Adam
 
 
 def frame_errors(subset, symbols, energy_error, force_errors, stress_error=None):
@@ -87,17 +85,3 @@ def test_a_loss_that_is_no_number_stops_and_leaves_the_table_alone(tmp_path, val
     with pytest.raises(MlipError, match=r"diverged in epoch 1.*lower optimizer\.lr"):
         MetricsTable(tmp_path / "metrics.csv").on_train_epoch_end(epoch(1, valid__loss=value), None)
     assert (tmp_path / "metrics.csv").read_text() == before
-
-
-def test_the_learning_rate_warms_up_and_decays_to_zero():
-    module = ForceFieldModule(
-        torch.nn.Linear(1, 1), None, Adam(lr=0.02, warmup_epochs=2.0), steps_per_epoch=10
-    )
-    module.trainer = SimpleNamespace(max_epochs=12)
-    factor = module._lr_factor
-    assert factor(0) == pytest.approx(0.05)
-    assert factor(9) == pytest.approx(0.5)
-    assert factor(19) == pytest.approx(1.0)
-    assert factor(19 + 50) == pytest.approx(0.5)
-    assert factor(119) == pytest.approx(0.0)
-    assert factor(500) == pytest.approx(0.0)

@@ -1,0 +1,135 @@
+"""Tables and figure of `accuracy.py`: mean and spread over seeds, and where they were measured."""
+
+import json
+import os
+import platform
+import statistics
+import subprocess
+import time
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from accuracy_rows import REFERENCE, ROWS, TASKS
+
+from mlip.report.figures import new_panels, save_figure
+
+VERSIONS = ("vitreous", "torch", "nequip", "e3nn", "lightning", "schedulefree")
+MEASURES = ("energy_mae", "energy_rmse", "forces_mae", "forces_rmse")
+HEAD = "energy MAE | RMSE (meV/atom) | force MAE | RMSE (meV/A)"
+
+Record = dict[str, Any]
+
+
+def write_results(records: list[Record], folder: Path) -> None:
+    """Write `accuracy.json`, `accuracy.md` and `accuracy.png` with its CSV."""
+    folder.mkdir(parents=True, exist_ok=True)
+    provenance = describe_machine()
+    content = {"provenance": provenance, "records": records}
+    (folder / "accuracy.json").write_text(json.dumps(content, indent=1) + "\n")
+    lines = ["# Accuracy of the two trainers", "", *(f"- {k}: {v}" for k, v in provenance.items()), ""]
+    for name in TASKS:
+        lines += table_of(name, [record for record in records if record["set"] == name])
+    (folder / "accuracy.md").write_text("\n".join(lines))
+    save_dots(records, folder / "accuracy.png")
+
+
+def describe_machine() -> dict[str, str]:
+    """Date, commit, versions and hardware."""
+    commit = subprocess.run(
+        ["git", "describe", "--always", "--dirty"],
+        cwd=Path(__file__).parent,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    found = {d.metadata["Name"]: d.version for d in metadata.distributions()}
+    return {
+        "date": time.strftime("%Y-%m-%d"),
+        "commit": commit.stdout.strip(),
+        "versions": ", ".join(f"{name} {found[name]}" for name in VERSIONS if name in found),
+        "hardware": f"{processor()}, {os.cpu_count()} cores shared with other work, one thread per training",
+        "python": platform.python_version(),
+    }
+
+
+def processor() -> str:
+    """The model of the processor."""
+    for line in Path("/proc/cpuinfo").read_text().splitlines():
+        if line.startswith("model name"):
+            return line.split(":", 1)[1].strip()
+    return platform.processor()
+
+
+def table_of(name: str, records: list[Record]) -> list[str]:
+    """Markdown of one data set: validation and test errors of every row that was run."""
+    if not records:
+        return []
+    task = TASKS[name]
+    num_train, num_valid, num_test = task.num_frames
+    lines = [
+        f"## {name}: {num_train} training, {num_valid} validation, {num_test} test frames",
+        "",
+        f"{task.epochs} epochs of {num_train // task.batch_size} steps, r_max {task.r_max} A. "
+        "Mean +- standard deviation over the seeds; the ratio is that of the mean test errors to "
+        f"'{ROWS[REFERENCE].label}'.",
+        "",
+        f"| training | seeds | test: {HEAD} | ratio E, F (MAE) | validation: {HEAD} | CPU s |",
+        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+    ]
+    reference = [record for record in records if record["row"] == REFERENCE]
+    for row, content in ROWS.items():
+        chosen = [record for record in records if record["row"] == row]
+        if chosen:
+            cells = [content.label, str(len(chosen)), *(spread(chosen, "test", m) for m in MEASURES)]
+            cells.append(
+                ", ".join(f"{ratio(chosen, reference, m):.2f}" for m in ("energy_mae", "forces_mae"))
+            )
+            cells += [spread(chosen, "valid", m) for m in MEASURES]
+            cells.append(f"{statistics.mean(record['cpu_seconds'] for record in chosen):.0f}")
+            lines.append(f"| {' | '.join(cells)} |")
+    return [*lines, ""]
+
+
+def spread(records: list[Record], part: str, measure: str) -> str:
+    """Mean +- standard deviation over seeds."""
+    values = [record[part][measure] for record in records]
+    mean = f"{statistics.mean(values):.{1 if measure.startswith('forces') else 2}f}"
+    if len(values) == 1:
+        return mean
+    return f"{mean} +- {statistics.stdev(values):.{1 if measure.startswith('forces') else 2}f}"
+
+
+def ratio(records: list[Record], reference: list[Record], measure: str) -> float:
+    """Mean test error over that of the reference on the same seeds; nan where those are missing."""
+    seeds = {record["seed"] for record in records} & {record["seed"] for record in reference}
+    means = [
+        statistics.mean(
+            [record["test"][measure] for record in side if record["seed"] in seeds] or [float("nan")]
+        )
+        for side in (records, reference)
+    ]
+    return means[0] / means[1]
+
+
+def save_dots(records: list[Record], path: Path) -> None:
+    """A dot per seed: test errors of every row, energy and forces, over the data sets."""
+    rows = [row for row in ROWS if any(record["row"] == row for record in records)]
+    sets = [name for name in TASKS if any(record["set"] == name for record in records)]
+    size = (4.4 * 2, (0.9 + 0.24 * len(rows)) * len(sets))
+    with new_panels(len(sets), 2, size) as (figure, panels):
+        for index, axes in enumerate(panels):
+            name, measure = sets[index // 2], ("forces_mae", "energy_mae")[index % 2]
+            for record in (record for record in records if record["set"] == name):
+                color = "C0" if ROWS[record["row"]].trainer == "ours" else "C1"
+                axes.plot(record["test"][measure], rows.index(record["row"]), "o", color=color, markersize=4)
+            axes.set_yticks(range(len(rows)), [ROWS[row].label if index % 2 == 0 else "" for row in rows])
+            axes.invert_yaxis()
+            axes.set_title(name)
+            unit = "meV/A" if measure == "forces_mae" else "meV/atom"
+            axes.set_xlabel(f"test MAE of {measure.removesuffix('_mae')} ({unit})")
+        figure.tight_layout()
+        columns = ("set", "row", "seed")
+        table = {column: [record[column] for record in records] for column in columns}
+        table |= {f"test_{m}": [record["test"][m] for record in records] for m in MEASURES}
+        save_figure(figure, path, table)
