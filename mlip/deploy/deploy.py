@@ -51,8 +51,8 @@ def deploy_potential(
     file = out if out.name.endswith(SUFFIX) else out / f"{source.stem}{SUFFIX}"
     if grade and chosen.uncertainty is None:
         raise PotentialError(
-            f"found no extrapolation grade in {source.name}; expected one for grade=true: train again with this "
-            "version, which fits it, or leave grade out"
+            f"found no extrapolation grade in {source.name}; expected one for grade=true: train again, which "
+            "fits it, or leave grade out"
         )
     _require_writable(file)
     metadata = {
