@@ -54,13 +54,38 @@ def unbroken(tmp_path_factory):
 
 @pytest.mark.parametrize("seed", range(3))
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, unbroken, seed):
+    kill_and_go_on(tmp_path, seed)
+    assert_same_result(tmp_path / "run", unbroken)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["optimizer=schedule_free", "loss.final_energy=100"],
+        ["optimizer=schedule_free", "loss=huber", "dtype=float64"],
+    ],
+    ids=" ".join,
+)
+def test_every_optimizer_and_schedule_survives_a_kill(tmp_path, settings):
+    train(tmp_path, "unbroken", f"trainer.max_epochs={EPOCHS}", *settings)
+    kill_and_go_on(tmp_path, 5, *settings)
+    assert_same_result(tmp_path / "run", tmp_path / "unbroken")
+
+
+def assert_same_result(run_dir, other):
+    assert (run_dir / "metrics.csv").read_bytes() == (other / "metrics.csv").read_bytes()
+    assert weights_of(run_dir) == weights_of(other)
+
+
+def kill_and_go_on(tmp_path, seed, *settings):
+    """Train to the end in `run`, killed at least twice on the way."""
     dice = random.Random(seed)
     kills = 0
     for _ in range(3):
         rows = len(rows_of(tmp_path / "run"))
         wanted = rows + dice.randint(0, 2)
         process = start_mlip(
-            *TRAIN, "run_dir=run", f"trainer.max_epochs={EPOCHS}", cwd=tmp_path, output=tmp_path
+            *TRAIN, "run_dir=run", f"trainer.max_epochs={EPOCHS}", *settings, cwd=tmp_path, output=tmp_path
         )
         while process.is_alive() and len(rows_of(tmp_path / "run")) < wanted:
             time.sleep(0.01)
@@ -69,9 +94,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, unbroken
         process.kill()
         process.join()
     assert kills >= 2
-    train(tmp_path, "run", f"trainer.max_epochs={EPOCHS}")
-    assert (tmp_path / "run" / "metrics.csv").read_bytes() == (unbroken / "metrics.csv").read_bytes()
-    assert weights_of(tmp_path / "run") == weights_of(unbroken)
+    train(tmp_path, "run", f"trainer.max_epochs={EPOCHS}", *settings)
 
 
 def test_more_epochs_continue_a_finished_run(tmp_path, unbroken):
