@@ -11,6 +11,7 @@ from mlip.interop.nequip_builders import builder_name
 from mlip.models.allegro import AllegroConfig
 from mlip.models.config import ModelConfig
 from mlip.models.nequip import NequIPConfig
+from mlip.settings import build_settings
 
 NEQUIP_BUILDERS = ("NequIPGNNModel", "NequIPGNNEnergyModel", "PresetNequIPGNNModel")
 ALLEGRO_BUILDERS = ("AllegroModel", "AllegroEnergyModel")
@@ -112,7 +113,7 @@ def read_config(arguments: Mapping[str, Any], species: Sequence[str]) -> ModelCo
     numbers = {}
     for name, value in settings.items():
         if name in known and name not in _NOT_OF_THE_NETWORK:
-            numbers[name] = _plain(name, value, species)
+            numbers[name] = _plain(name, value, arguments["type_names"])
         elif name in _ONLY and value != _ONLY[name]:
             raise PotentialError(
                 f"found {name}={value} in the model's settings; expected {_ONLY[name]}: "
@@ -186,36 +187,38 @@ def _with_embedding(arguments: Mapping[str, Any]) -> dict[str, Any]:
     return settings | own | {"radial_chemical_embed": kind}
 
 
-def _plain(name: str, value: Any, species: Sequence[str]) -> Any:
-    """A value as our configurations want it: float where numbers are measured, one per species by symbol."""
-    if name in ("per_type_energy_scales", "per_type_energy_shifts"):
-        neutral = 1.0 if name.endswith("scales") else 0.0
-        value = neutral if value is None else value
-        return _by_symbol(value, species)
+def _plain(name: str, value: Any, types: Sequence[str]) -> Any:
+    """A value as our configurations want it: plain lists and dictionaries, one number per species by symbol."""
+    if name == "per_type_energy_scales":
+        return _by_symbol(name, 1.0 if value is None else value, types)
+    if name == "per_type_energy_shifts":
+        return _by_symbol(name, 0.0 if value is None else value, types)
     if name == "avg_num_neighbors" and isinstance(value, Mapping):
-        return _by_symbol(value, species)
-    if name == "per_edge_type_cutoff" and value is not None:
-        return {
-            str(centre): {str(k): float(v) for k, v in cut.items()}
-            if isinstance(cut, Mapping)
-            else float(cut)
-            for centre, cut in value.items()
-        }
-    if name in ("r_max", "avg_num_neighbors"):
-        return float(value)
+        return _by_symbol(name, value, types)
+    if name == "polynomial_cutoff_p" and isinstance(value, float) and value.is_integer():
+        return int(value)
     if name.endswith("_nonlinearity") and value in ("None", "null"):
         return None  # text of YAML's; `perceptron_weights` knows of it
+    if isinstance(value, Mapping):
+        return {str(key): _plain("", each, types) for key, each in value.items()}
     return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value
 
 
-def _by_symbol(value: Any, species: Sequence[str]) -> dict[str, float]:
-    if isinstance(value, Mapping):
-        return {symbol: float(value[symbol]) for symbol in species}
-    return {symbol: float(value) for symbol in species}
+def _by_symbol(name: str, value: Any, types: Sequence[str]) -> dict[str, Any]:
+    """nequip takes one number for all types, one for each by name, and up to 0.8 one for each in a list."""
+    if isinstance(value, Sequence) and not isinstance(value, str):
+        value = dict(zip(types, value, strict=False))
+    if not isinstance(value, Mapping):
+        return dict.fromkeys(types, value)
+    if set(value) != set(types):
+        raise PotentialError(
+            f"found {name} for {', '.join(value)}; expected one for each of {', '.join(types)}"
+        )
+    return dict(value)
 
 
 def _build(kind: type[ModelConfig], numbers: dict[str, Any], pair_potential: bool) -> ModelConfig:
     try:
-        return kind(**numbers, pair_potential="zbl" if pair_potential else None)
+        return build_settings(kind, numbers | {"pair_potential": "zbl" if pair_potential else None}, "model")
     except ConfigError as error:
         raise PotentialError(f"cannot import the model: {error}") from None
