@@ -188,7 +188,7 @@ def _with_embedding(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any, types: Sequence[str]) -> Any:
-    """A value as our configurations want it: plain lists and dictionaries, one number per species by symbol."""
+    """A value as our configurations want it: plain lists and dictionaries, one per species by symbol."""
     if name == "per_type_energy_scales":
         return _by_symbol(name, 1.0 if value is None else value, types)
     if name == "per_type_energy_shifts":
@@ -205,7 +205,7 @@ def _plain(name: str, value: Any, types: Sequence[str]) -> Any:
 
 
 def _by_symbol(name: str, value: Any, types: Sequence[str]) -> dict[str, Any]:
-    """nequip takes one number for all types, one for each by name, and up to 0.8 one for each in a list."""
+    """One number for all types, one for each by name, or, up to nequip 0.8, one for each in a list."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = dict(zip(types, value, strict=False))
     if not isinstance(value, Mapping):
