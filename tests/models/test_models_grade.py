@@ -9,7 +9,7 @@ import torch
 
 from mlip.errors import MlipError
 from mlip.models.grade import ExtrapolationGrade
-from mlip.models.grade_fit import fit_grade
+from mlip.models.grade_fit import DescribedAtoms, fit_grade
 from mlip.models.maxvol import pivot_rows
 
 SPECIES = 3
@@ -28,7 +28,8 @@ def training_atoms(num=600, seed=0, rank=WIDTH):
 
 
 def in_batches(descriptors, species, size):
-    return list(zip(descriptors.split(size), species.split(size), strict=True))
+    parts = zip(descriptors.split(size), species.split(size), strict=True)
+    return [DescribedAtoms(h, z, torch.zeros_like(z)) for h, z in parts]
 
 
 def naive_maxvol(rows):
@@ -141,11 +142,11 @@ def test_single_precision_descriptors_give_the_same_grades():
 
 def test_descriptors_that_are_not_numbers():
     descriptors, species = training_atoms(num=50)
-    grade = fit_grade([(descriptors, species)], SPECIES)
+    grade = fit_grade(in_batches(descriptors, species, 100), SPECIES)
     descriptors[3, 2] = float("nan")
     assert torch.isnan(grade(descriptors, species)[3])
     with pytest.raises(MlipError, match="diverged"):
-        fit_grade([(descriptors, species)], SPECIES)
+        fit_grade(in_batches(descriptors, species, 100), SPECIES)
 
 
 def test_script_and_state_keep_every_digit():
@@ -162,5 +163,5 @@ def test_script_and_state_keep_every_digit():
 
 def test_no_gradient_passes():
     descriptors, species = training_atoms(num=60)
-    grade = fit_grade([(descriptors, species)], SPECIES)
+    grade = fit_grade(in_batches(descriptors, species, 100), SPECIES)
     assert not grade(descriptors.requires_grad_(True), species).requires_grad
