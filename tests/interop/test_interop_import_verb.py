@@ -1,6 +1,9 @@
 """`mlip import` on the command line, and what comes after it: deploy and eval."""
 
 import json
+import re
+import shlex
+import shutil
 from pathlib import Path
 
 import pytest
@@ -60,3 +63,28 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, arguments, said):
     assert said in ended.last_line
     assert ended.last_line.startswith("mlip import: ")
     assert "Traceback" not in ended.stderr
+
+
+def test_the_commands_of_the_document_run(tmp_path):
+    """docs/nequip.md, for a user who has a checkpoint named as there."""
+    text = (Path(__file__).parents[2] / "docs" / "nequip.md").read_text()
+    (block,) = re.findall(r"^```console\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
+    shutil.copy(CHECKPOINT, tmp_path / "best.ckpt")
+    for command in block.splitlines():
+        program, *arguments = shlex.split(command)
+        assert program == "mlip"
+        ended = fork_mlip(*arguments, cwd=tmp_path)
+        assert ended.code == 0, ended.stderr
+    assert (tmp_path / "runs" / "deploy" / "li3ps4.nequip.pth").is_file()
+
+
+def test_an_imported_potential_is_fine_tuned(imported, tmp_path):
+    file, _ = imported
+    smaller = ["data.num_train=4", "trainer.max_epochs=1", "device=cpu"]
+    data = "data.train=dataset:lips/small_20.extxyz"
+    ended = fork_mlip("train", f"init={file}", data, *smaller, cwd=tmp_path)
+    assert ended.code == 0, ended.stderr
+    tuned = Potential.load(tmp_path / "runs" / "train" / "potential.mlip")
+    before = Potential.load(file)
+    assert tuned.config.per_edge_type_cutoff == before.config.per_edge_type_cutoff
+    assert tuned.pair_cutoffs == before.pair_cutoffs

@@ -1,4 +1,4 @@
-"""The made-up structure of an imported potential: all species, periodic, distances of bonds, always the same."""
+"""The made-up structure of an imported potential: all species, periodic, distances of bonds, repeatable."""
 
 import numpy as np
 import pytest
