@@ -8,8 +8,9 @@ from accuracy_trainers import REMOVED, Task
 TASKS = {
     task.name: task
     for task in (
-        Task("lips", "dataset:lips/train_700.extxyz.xz", (40, 15, 60), r_max=4.0, epochs=50),
-        Task("acac", "dataset:acac/train_300K.extxyz.xz", (60, 30, 100), r_max=4.0, epochs=60),
+        Task("lips", "dataset:lips/train_700.extxyz.xz", (30, 10, 60), r_max=4.0, epochs=40),
+        Task("acac", "dataset:acac/train_300K.extxyz.xz", (60, 20, 100), r_max=4.0, epochs=40),
+        Task("acac_long", "dataset:acac/train_300K.extxyz.xz", (60, 20, 100), r_max=4.0, epochs=160),
     )
 }
 
@@ -75,6 +76,7 @@ ROWS = {
         "ours",
         {"loss": "huber", "loss.energy_delta": 0.05, "loss.forces_delta": "{0.0: 0.1}"},
     ),
+    "schedule_free": Row("schedule-free AdamW", "ours", {"optimizer": "schedule_free"}),
     "scale_3": Row("energy scale 3 eV", "ours", {"model.per_type_energy_scales": 3.0}),
     "scale_10": Row("energy scale 10 eV", "ours", {"model.per_type_energy_scales": 10.0}),
     "scale_10_lr_3": Row(

@@ -10,8 +10,11 @@ from typing import Any
 
 import yaml
 from ase import Atoms
+from nequip import model, train as nequip_parts  # noqa: F401
+from nequip.data import datamodule  # noqa: F401
 from nequip.scripts.train import main as nequip_main
 
+import train.train  # noqa: F401 (imported before the forks, as are the parts of nequip)
 from mlip.cli import main as mlip_main
 from mlip.data.dataset import GraphDataset
 from mlip.data.statistics import Statistics, compute_statistics
