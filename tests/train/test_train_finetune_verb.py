@@ -270,3 +270,11 @@ def test_another_potential_in_its_place_is_refused(finetuned, tmp_path):
     potential.save(tmp_path / "init.mlip")
     ended = finetune(tmp_path, "trainer.max_epochs=2", "run_dir=run", code=1)
     assert "holds a run on another content of init.mlip" in ended.last_line
+
+
+def test_replayed_energies_of_another_level_are_warned_of(folder, tmp_path):
+    short = ["trainer.max_epochs=1", "finetune.replay_weight=0.1"]
+    ended = finetune(folder, "finetune.replay=new.extxyz", *short, f"run_dir={tmp_path}/other")
+    assert "eV/atom from those of the potential" in ended.stderr
+    ended = finetune(folder, "finetune.replay=old.extxyz", *short, f"run_dir={tmp_path}/own")
+    assert "from those of the potential" not in ended.stderr
