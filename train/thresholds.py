@@ -18,8 +18,9 @@ from mlip.models.uncertainty import START_SELECT, START_STOP
 SELECT_QUANTILE = 0.999
 COVERAGE = 0.95
 ERROR_FACTOR = 3.0
-# Atoms of similar grade whose errors are bounded together.
+# Atoms of similar grade whose errors are bounded together: so many or more, in so many groups or fewer.
 ATOMS_PER_BIN = 100
+MOST_BINS = 50
 
 
 @dataclass(frozen=True)
@@ -86,9 +87,9 @@ def conformal_quantile(errors: np.ndarray) -> float:
 
 
 def bin_by_grade(grades: np.ndarray, errors: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Lowest grade and conformal error of each group of about `ATOMS_PER_BIN` atoms of similar grade."""
+    """Lowest grade and conformal error of each group of atoms of similar grade."""
     order = np.argsort(grades, kind="stable")
-    groups = np.array_split(order, max(1, len(order) // ATOMS_PER_BIN))
+    groups = np.array_split(order, int(np.clip(len(order) // ATOMS_PER_BIN, 1, MOST_BINS)))
     edges = np.array([grades[group[0]] for group in groups])
     return edges, np.array([conformal_quantile(errors[group]) for group in groups])
 

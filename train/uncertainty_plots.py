@@ -22,8 +22,8 @@ def save_reliability(found: Mapping[str, Reliability], folder: Path) -> Path:
         for (quantity, reliability), axes in zip(found.items(), panels, strict=True):
             unit, name = UNITS[quantity]
             expected, observed = 1000 * np.array(reliability.expected), 1000 * np.array(reliability.observed)
-            values = np.concatenate([expected, observed])
-            limits = (0.8 * values[values > 0.0].min(initial=1.0), 1.25 * values.max(initial=2.0))
+            values = np.maximum(np.concatenate([expected, observed]), 1e-6)
+            limits = (0.7 * values.min(), 1.4 * values.max())
             axes.plot(limits, limits, color="0.6", linewidth=1.0, zorder=1)
             axes.plot(expected, observed, marker="o", zorder=2)
             axes.set(xscale="log", yscale="log", xlim=limits, ylim=limits)
