@@ -20,6 +20,7 @@ from structures import SPECIES, random_structure
 from mlip.data.graph import build_graph
 from mlip.errors import PotentialError
 from mlip.interop.nequip import import_nequip
+from mlip.interop.nequip_config import read_config
 
 pytest.importorskip("nequip.model")
 pytest.importorskip("allegro.model")
@@ -168,3 +169,21 @@ def test_whether_stress_was_learnt_stands_in_the_loss(base, tmp_path, loss, expe
     potential = import_nequip(tmp_path / "changed.ckpt")
     assert potential.trained_on_stress == expected
     assert ("pressures" in potential.card) == (not expected)
+
+
+@pytest.mark.parametrize(
+    ("given", "scales", "shifts"),
+    [
+        (None, 1.0, 0.0),
+        (2.5, 2.5, 2.5),
+        ({"S": 3.0, "Li": 1.0, "P": 2.0}, None, None),
+        ([3.0, 1.0, 2.0], None, None),
+    ],
+)
+def test_scales_and_shifts_are_recorded_by_species(given, scales, shifts):
+    arguments = nequip_arguments(SETTINGS)
+    arguments |= {"per_type_energy_scales": given, "per_type_energy_shifts": given}
+    config = read_config(arguments, SPECIES)
+    each = {"Li": 1.0, "P": 2.0, "S": 3.0}
+    assert config.per_type_energy_scales == (each if scales is None else dict.fromkeys(each, scales))
+    assert config.per_type_energy_shifts == (each if shifts is None else dict.fromkeys(each, shifts))
