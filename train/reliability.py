@@ -82,7 +82,7 @@ def correlate(judgement: Judgement) -> dict[str, float | None]:
 
 
 def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:
-    """None where one of them is constant."""
-    if len(x) < 3 or np.ptp(x[np.isfinite(x)]) == 0.0 or np.ptp(y) == 0.0:
+    """None where one of them is constant or not a number."""
+    if len(x) < 3 or np.isnan(x).any() or len(np.unique(x)) == 1 or len(np.unique(y)) == 1:
         return None
     return float(spearmanr(x, y).statistic)

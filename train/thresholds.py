@@ -57,11 +57,12 @@ def find_thresholds(
     stop = max(START_STOP, 2.0 * select) if crossing is None else max(crossing, select)
     how = {
         "valid_grade_quantile_99.9": quantile,
-        "valid_force_error_95": usual,
+        "valid_force_error_95": usual if math.isfinite(usual) else None,
         "highest_held_out_grade": float(grades.max()),
         "num_valid_atoms": len(valid_grades),
         "num_other_held_out_atoms": len(far_grades),
         "stop_is_calibrated": crossing is not None,
+        "grade_where_errors_pass": crossing,
     }
     return Thresholds(select, stop, how)
 
@@ -71,9 +72,12 @@ def describe_thresholds(thresholds: Thresholds) -> str:
     how = thresholds.how
     quantile = how["valid_grade_quantile_99.9"]
     select = f"select above {thresholds.select:.2f} (99.9 % of validation atoms lie below {quantile:.2f})"
+    if how["valid_force_error_95"] is None:
+        return f"{select}, stop above {thresholds.stop:.2f} (not calibrated: too few validation atoms)"
     limit = f"3 x {how['valid_force_error_95']:.3f} eV/A"
     if how["stop_is_calibrated"]:
-        return f"{select}, stop above {thresholds.stop:.2f} (95 % force error passes {limit})"
+        passed = f"95 % force error passes {limit} at {how['grade_where_errors_pass']:.2f}"
+        return f"{select}, stop above {thresholds.stop:.2f} ({passed})"
     return (
         f"{select}, stop above {thresholds.stop:.2f} (not calibrated: up to the highest held-out grade, "
         f"{how['highest_held_out_grade']:.2f}, the 95 % force error keeps below {limit})"

@@ -11,8 +11,9 @@ from train.reliability import Reliability
 from train.thresholds import bin_by_grade
 
 UNITS = {"energy": ("meV/atom", "energy"), "forces": ("meV/A", "force component")}
-# Grades of atoms at which nothing is known, such as lone ones, are drawn at the edge of a logarithmic axis.
+# Zeros, such as grades of lone atoms and forces that symmetry forbids, are drawn at the edge of their axis.
 LOWEST_GRADE = 0.01
+LOWEST_ERROR = 1e-5
 
 
 def save_reliability(found: Mapping[str, Reliability], folder: Path) -> Path:
@@ -39,7 +40,7 @@ def save_grade_errors(judgement: Judgement, select: float, stop: float, folder: 
     """Grade against force error of every atom with both thresholds, as `grade_forces.png` and `.csv`."""
     is_finite = np.isfinite(judgement.grades)
     grades = np.maximum(judgement.grades[is_finite], LOWEST_GRADE)
-    errors = judgement.force_error_lengths[is_finite]
+    errors = np.maximum(judgement.force_error_lengths[is_finite], LOWEST_ERROR)
     edges, bounds = bin_by_grade(grades, errors)
     with new_axes("extrapolation grade", "error of the force (eV/A)", size=(5.0, 3.8)) as (figure, axes):
         size = 8 if len(grades) < 2000 else 2

@@ -7,13 +7,13 @@ structure, Var[E] = a^2 f^T (L + c 1)^-1 f. The likelihood of held-out errors ch
 Source: Bigi, Chong, Ceriotti, Grasselli 2024 (arXiv 2403.02251).
 """
 
+import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from mlip.errors import MlipError
 from mlip.models.grade_fit import DescribedAtoms, rows_by_species
 
 # Regularisers tried, in units of the mean eigenvalue of the precision.
@@ -114,7 +114,7 @@ def calibrate(
 ) -> Calibration:
     """Choose scale and regulariser by maximum likelihood; given the regulariser, the best scale is exact.
 
-    Errors whose features are zero say nothing and are left out.
+    Errors whose features are zero say nothing and are left out; with no others the scale is not a number.
 
     Args:
         precisions: (K, F, F).
@@ -122,14 +122,11 @@ def calibrate(
         kinds: (n,) which precision holds for each.
         squared_errors: (n,) summed over the components of each.
         components: Of each error: 1 for energies, 3 for forces.
-
-    Raises:
-        MlipError: No error can be used.
     """
     is_usable = features.square().sum(dim=1) > 0.0
     features, kinds, squared_errors = features[is_usable], kinds[is_usable], squared_errors[is_usable]
     if len(features) == 0:
-        raise MlipError("found no held-out error with neighbors; expected some: give data.valid=FILE")
+        return Calibration(math.nan, REGULARISERS[0], math.nan, 0)
     found = []
     for regulariser in REGULARISERS:
         deviation = LaplaceDeviation(regularised_roots(precisions, regulariser))
