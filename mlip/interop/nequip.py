@@ -46,7 +46,7 @@ def import_nequip(path: str | Path) -> Potential:
     """
     source = resolve_input(path)
     file = read_nequip_file(source)
-    _check_pair_potential_version(file)
+    _check_version(file)
     types = read_types(file.arguments)
     config = read_config(file.arguments, types.species)
     state = sort_types(file.state, types.order)
@@ -72,8 +72,11 @@ def import_nequip(path: str | Path) -> Potential:
     return replace(potential, card=_card(potential))
 
 
-def _check_pair_potential_version(file: NequIPFile) -> None:
-    """Until version 0.17 the pair potential ended with the envelope of the network's radial basis."""
+def _check_version(file: NequIPFile) -> None:
+    """Refuse what an older nequip computed in another way, and warn of newer ones than the tests know.
+
+    Until version 0.17 the pair potential ended with the envelope of the network's radial basis.
+    """
     exponent = file.arguments.get("polynomial_cutoff_p", 6)
     version = file.versions.get("nequip")
     if file.arguments.get("pair_potential") and parse_version(version) < (0, 18) and exponent != 6:
@@ -134,7 +137,7 @@ def _names_stress(text: str) -> bool:
 
 def _about(source: Path, file: NequIPFile) -> dict[str, Any]:
     return {
-        "file": str(source),
+        "file": source.name,
         "sha256": sha256(source),
         "weights": file.weights,
         "epoch": file.epoch,
@@ -149,6 +152,8 @@ def describe_import(potential: Potential) -> dict[str, str]:
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
 
     def per_species(values: Sequence[float], unit: str = "") -> str:
+        if len(set(values)) == 1:
+            return f"{values[0]:.4g}{unit}"
         pairs = zip(potential.species, values, strict=True)
         return ", ".join(f"{symbol} {value:.4g}{unit}" for symbol, value in pairs)
 
