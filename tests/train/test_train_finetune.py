@@ -1,10 +1,12 @@
 """The parts of fine-tuning: adapters, new species, refitted shifts, replay, what is trained."""
 
-from dataclasses import replace
+from dataclasses import asdict, replace
+from importlib import resources
 
 import numpy as np
 import pytest
 import torch
+import yaml
 from architectures import ALLEGRO, NEQUIP
 from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
@@ -202,12 +204,17 @@ def test_adapted_models_are_equivariant(name):
 def test_the_change_of_each_irrep_has_the_rank_asked_for():
     config = NequIPConfig(r_max=4.0, num_layers=2, l_max=1, parity=False, num_features=[12, 8])
     potential = random_potential(config)
-    force_field = adapted(potential, 2)
-    linear = force_field.model.layers[1].linear_before
-    change = (linear.weight - linear.parametrizations.weight.original).detach()
-    scalars, vectors = change[: 12 * 12].view(12, 12), change[12 * 12 :].view(8, 8)
-    assert torch.linalg.matrix_rank(scalars) == torch.linalg.matrix_rank(vectors) == 2
-    readout = force_field.model.readout.weights
+    model = adapted(potential, 2).model
+    for linear, attributes in (
+        (model.layers[0].linear_after, 1),
+        (model.layers[1].linear_before, 1),
+        (model.layers[1].self_connection, 12),
+    ):
+        change = (linear.weight - linear.parametrizations.weight.original).detach()
+        for _, n_in, n_out, _, start in linear.blocks:
+            block = change[start : start + n_in * attributes * n_out].view(n_in * attributes, n_out)
+            assert torch.linalg.matrix_rank(block, rtol=1e-9) == 2
+    readout = model.readout.weights
     assert readout.parametrizations["0"][0].right[0].shape == (12, 1)  # smaller than two factors: as a whole
 
 
@@ -217,6 +224,11 @@ def test_adapters_train_little():
     total = sum(p.numel() for p in force_field.parameters())
     choose_trained(force_field.model, potential, potential, FinetuneConfig(lora_rank=2))
     assert sum(p.numel() for p in force_field.parameters() if p.requires_grad) < 0.15 * total
+
+
+def test_the_section_of_train_says_what_its_dataclass_says():
+    text = resources.files("mlip.conf").joinpath("train.yaml").read_text()
+    assert yaml.safe_load(text)["finetune"] == asdict(FinetuneConfig())
 
 
 def test_frozen_parameters_take_no_gradient_and_others_do():
@@ -316,8 +328,10 @@ def test_lone_atoms_go_before_least_squares_and_absent_species_stay():
 def test_only_free_species_move():
     potential = random_potential(CONFIGS["nequip"])
     frames = [random_structure("triclinic", seed) for seed in range(5)]
-    found = refitted(potential, relabelled(potential, frames, {"P": 3.5}), free=(False, True, False))
-    np.testing.assert_allclose(found, [0.0, 3.5, 0.0], atol=1e-9)
+    changes = {"Li": 1.0, "P": 3.5, "S": 2.0}
+    found = refitted(potential, relabelled(potential, frames, changes), free=(False, True, False))
+    assert found[0] == found[2] == 0.0
+    assert found[1] > 3.5  # for the others
 
 
 @pytest.mark.parametrize(("share", "replayed"), [(0.5, 10), (0.25, 3), (0.9, 90), (0.01, 1)])

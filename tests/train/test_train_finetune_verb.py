@@ -241,6 +241,10 @@ def test_lone_atoms_of_the_new_data_keep_their_energies(folder, tmp_path):
     ("overrides", "message"),
     [
         (["model.l_max=1"], "found model.l_max=1; the potential of init has 2 and keeps its architecture"),
+        (
+            ["model=allegro_S"],
+            "found model._target_=mlip.models.allegro.AllegroConfig; the potential of init has",
+        ),
         (["model=nequip"], "the potential of init has"),
         (
             ["finetune.freeze=[layers]"],
