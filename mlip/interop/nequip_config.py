@@ -124,10 +124,11 @@ def read_config(arguments: Mapping[str, Any], species: Sequence[str]) -> ModelCo
                 f"found {name}={value} in the model's settings; expected {builder} without it: "
                 "this version cannot import it"
             )
-    if "r_max" not in numbers or "avg_num_neighbors" not in numbers:
-        raise PotentialError(
-            "found no r_max or avg_num_neighbors in the model's settings; expected both: the file was altered"
-        )
+    for name in ("r_max", "avg_num_neighbors"):
+        if numbers.get(name) is None:
+            raise PotentialError(
+                f"found no {name} in the model's settings; expected a number: cannot be imported"
+            )
     return _build(kind, numbers, has_pair_potential(arguments, species))
 
 

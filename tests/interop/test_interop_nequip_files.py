@@ -82,6 +82,20 @@ def test_the_file_that_it_came_from_may_lie_beside_it(base, tmp_path):
         import_nequip(checkpoint)
 
 
+@pytest.mark.parametrize(
+    "target", ["nequip.model.nequip_models.NequIPGNNModel", "nequip.model.NequIPGNNEnergyModel"]
+)
+def test_builders_of_older_versions(base, tmp_path, target):
+    """Until 0.15 a model of energies alone had a builder of its own; its network is the same."""
+    content = torch.load(base, weights_only=True)
+    content["hyper_parameters"]["model"]["_target_"] = target
+    content["hyper_parameters"]["info_dict"]["versions"]["nequip"] = "0.7.0"
+    torch.save(content, tmp_path / "older.ckpt")
+    weights = import_nequip(base).weights
+    for name, tensor in import_nequip(tmp_path / "older.ckpt").weights.items():
+        assert torch.equal(tensor, weights[name]), name
+
+
 def test_presets(tmp_path):
     """The numbers of a preset are nequip's; those given beside it count more."""
     arguments = nequip_arguments({"r_max": 4.0, "avg_num_neighbors": 17.0})

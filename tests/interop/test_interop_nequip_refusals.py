@@ -126,7 +126,8 @@ def test_dtype_and_statistics_must_be_known(refused):
     def forget(content):
         del content["hyper_parameters"]["model"]["avg_num_neighbors"]
 
-    assert "avg_num_neighbors" in refused(forget)
+    assert "no avg_num_neighbors" in refused(forget)
+    assert "no avg_num_neighbors" in refused(with_model(avg_num_neighbors=None))
 
 
 def test_several_models_in_one_checkpoint_are_refused(refused):
