@@ -118,8 +118,26 @@ def start_from(
     if replay is not None:
         _check_level(larger, replay.dataset, batch_size, device)
     results = evaluate_frames(start.force_field(device), data.test, batch_size, device)
-    start = replace(start, errors=compute_errors(results), card="", uncertainty=None)
+    start = replace(
+        start, config=_with_numbers_of(start), errors=compute_errors(results), card="", uncertainty=None
+    )
     return start, replace(data, statistics=statistics, replay=replay)
+
+
+def _with_numbers_of(start: Potential) -> ModelConfig:
+    """Its architecture; numbers that were given for each species are those of all its species now."""
+    numbers = start.normalization
+    now: dict[str, tuple[float, ...]] = {
+        "avg_num_neighbors": numbers.avg_num_neighbors,
+        "per_type_energy_scales": numbers.energy_scales,
+        "per_type_energy_shifts": numbers.energy_shifts,
+    }
+    given: dict[str, Any] = {
+        name: dict(zip(start.species, values, strict=True))
+        for name, values in now.items()
+        if isinstance(getattr(start.config, name), Mapping)
+    }
+    return replace(start.config, **given)
 
 
 def _read_replay(config: FinetuneConfig, new: GraphDataset, changes: Sequence[float]) -> ReplayedFrames:

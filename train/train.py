@@ -43,17 +43,19 @@ def run_train(config: DictConfig, run: Run) -> None:
     """Train as configured in `conf/train.yaml`."""
     settings = Settings.from_config(config)
     seed_everything(settings.seed, verbose=False)
-    known = () if settings.init is None else settings.init.species
+    init = settings.init
+    known = () if init is None else init.species
     data = load_training_data(settings.data, settings.architecture, settings.seed, run.path / "cache", known)
-    if settings.init is None:
+    if init is None:
         untrained = _untrained_potential(settings, data)
         force_field = untrained.untrained_force_field()
         logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
     else:
-        untrained, data = _given_potential(settings, settings.init, data)
+        untrained, data = _given_potential(settings, init, data)
+        settings = replace(settings, architecture=untrained.config)
         force_field = untrained.untrained_force_field()
         force_field.load_state_dict(dict(untrained.weights))
-        choose_trained(force_field.model, settings.init, untrained, settings.finetune)
+        choose_trained(force_field.model, init, untrained, settings.finetune)
     if untrained.pair_cutoffs is not None:
         log_pair_cutoffs(untrained.pair_cutoffs, untrained.statistics)
     _fit(settings, run, force_field, data)

@@ -25,7 +25,8 @@ from mlip.models.normalization import Normalization
 from mlip.nn.linear import EquivariantLinear, SelfConnection
 from mlip.nn.mlp import ScalarMLP
 from train.adapters import add_adapters, merge_adapters
-from train.finetune import FinetuneConfig, choose_trained
+from train.data import TrainingData
+from train.finetune import FinetuneConfig, choose_trained, start_from
 from train.new_species import insert, with_species
 from train.replay import ReplayedFrames, ReplaySampler, replay_loader
 from train.shifts import refit_shifts
@@ -366,3 +367,26 @@ def test_replayed_energies_move_with_the_shifts_and_forces_stay():
     batch = next(iter(replay_loader(old, replayed, batch_size=6, seed=0)))
     assert batch.num_structures == 6
     assert int((batch.energy == 5.0).sum()) == 3
+
+
+def test_the_architecture_says_the_numbers_that_hold_now():
+    """What was given per species names all species, and the shifts after the refit."""
+    potential = random_potential(CONFIGS["nequip"])
+    species = ("Li", "O", "P", "S")
+    frames = [with_oxygen(seed) for seed in range(5)]
+    data = dataset_of(potential, frames, species)
+    data = TrainingData(data, data, data, compute_statistics(data))
+    start, _ = start_from(potential, FinetuneConfig(), data, 2, CPU)
+    shifts = dict(zip(species, start.normalization.energy_shifts, strict=True))
+    assert start.config.per_type_energy_shifts == shifts
+    assert abs(shifts["O"] - shifts["Li"]) > 10.0
+    assert list(start.config.avg_num_neighbors) == list(species)
+    graph = data.train[0]
+    assert float(start.force_field()(*graph.inputs).energy) == pytest.approx(float(graph.energy), rel=0.05)
+    assert start.errors["energy"]["mae"] < 5.0
+
+
+def with_oxygen(seed):
+    atoms = random_structure("triclinic", seed)
+    atoms.symbols[: seed + 1] = "O"
+    return labelled(atoms, -400.0 * (seed + 1), np.ones((12, 3)))
