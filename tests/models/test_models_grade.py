@@ -114,6 +114,17 @@ def test_the_residual_catches_a_direction_that_training_never_spanned():
     assert unseen @ grade.maps[0] @ torch.ones(WIDTH, dtype=torch.float64) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_training_atoms_a_little_outside_of_what_counts_as_spanned_are_no_extrapolation():
+    descriptors, species = training_atoms(rank=5)
+    leading = torch.linalg.matrix_norm(descriptors, ord=2) / len(descriptors) ** 0.5
+    stray = torch.from_numpy(np.random.default_rng(6).normal(size=descriptors.shape))
+    descriptors = descriptors + 6e-5 * leading * stray  # variance 3.6e-9 of the leading one
+    grade = fit_grade(in_batches(descriptors, species, 100), SPECIES)
+    assert (grade.projectors[0].diagonal().sum() - (WIDTH - 5)).abs() < 0.1
+    assert grade(descriptors, species).max() <= 1.01 + 1e-9
+    assert (grade.residual_scales > 2e-4 * 0.5 * leading).all()  # above the floor, 1e-4
+
+
 def test_few_constant_zero_and_absent_species():
     """Species 0: fewer rows than features; 1: all alike; 2: lone atoms; 3: none at all."""
     rng = np.random.default_rng(5)

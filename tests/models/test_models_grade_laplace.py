@@ -107,6 +107,20 @@ def test_likelihood_finds_the_regulariser():
     assert found.num_errors == 6000
 
 
+def test_a_force_counts_as_three_errors():
+    rng = np.random.default_rng(2)
+    precision = torch.diag(torch.linspace(1.0, 3.0, WIDTH, dtype=torch.float64)).unsqueeze(0)
+    features = rng.normal(size=(4000, WIDTH)) * rng.lognormal(size=(4000, 1))
+    leverages = np.einsum("nf,fg,ng->n", features, np.linalg.inv(precision[0].numpy()), features)
+    squared = leverages * (0.3 * rng.normal(size=(3, 4000))) ** 2
+    kinds = torch.zeros(4000, dtype=torch.int64)
+    found = calibrate(
+        precision, torch.from_numpy(features), kinds, torch.from_numpy(squared.sum(axis=0)), components=3
+    )
+    assert found.scale == pytest.approx(0.3, rel=0.03)
+    assert found.num_errors == 12000
+
+
 def test_without_anything_to_calibrate_with_nothing_is_claimed():
     precision = torch.eye(WIDTH, dtype=torch.float64).unsqueeze(0)
     nothing = torch.zeros(3, WIDTH, dtype=torch.float64)
