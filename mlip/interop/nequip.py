@@ -14,7 +14,7 @@ from mlip.deploy.potential import DTYPES, Potential
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import resolve_input, sha256
 from mlip.interop.allegro_weights import allegro_weights
-from mlip.interop.nequip_config import has_pair_potential, read_config, read_types
+from mlip.interop.nequip_config import read_config, read_types
 from mlip.interop.nequip_files import NequIPFile, parse_version, read_nequip_file
 from mlip.interop.nequip_species import sort_types
 from mlip.interop.nequip_weights import nequip_weights, scale_shift_weights
@@ -48,7 +48,7 @@ def import_nequip(path: str | Path) -> Potential:
     file = read_nequip_file(source)
     _check_version(file)
     types = read_types(file.arguments)
-    config = read_config(file.arguments, types.species)
+    config = read_config(file.arguments)
     state = sort_types(file.state, types.order)
     dtype = file.arguments.get("model_dtype")
     if dtype not in DTYPES:
@@ -62,9 +62,7 @@ def import_nequip(path: str | Path) -> Potential:
         weights=_weights(state, config),
         reference_structure=build_reference_structure(types.species),
         trained_on_stress=_has_stress(file.loss),
-        pair_cutoffs=normalization.edge_cutoffs
-        if has_pair_potential(file.arguments, types.species)
-        else None,
+        pair_cutoffs=normalization.edge_cutoffs if config.pair_potential else None,
         data={"imported_from": _about(source, file)},
         statistics={"species": list(types.species), "r_max": config.r_max, **asdict(normalization)},
     )

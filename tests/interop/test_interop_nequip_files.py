@@ -197,7 +197,7 @@ def test_whether_stress_was_learnt_stands_in_the_loss(base, tmp_path, loss, expe
 def test_scales_and_shifts_are_recorded_by_species(given, scales, shifts):
     arguments = nequip_arguments(SETTINGS)
     arguments |= {"per_type_energy_scales": given, "per_type_energy_shifts": given}
-    config = read_config(arguments, SPECIES)
+    config = read_config(arguments)
     each = {"Li": 1.0, "P": 2.0, "S": 3.0}
     assert config.per_type_energy_scales == (each if scales is None else dict.fromkeys(each, scales))
     assert config.per_type_energy_shifts == (each if shifts is None else dict.fromkeys(each, shifts))

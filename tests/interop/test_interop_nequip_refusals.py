@@ -87,6 +87,7 @@ def test_options_that_we_do_not_have_are_named(refused, name):
         (ZBL | {"units": "real"}, "pair_potential.units=real"),
         (ZBL | {"polynomial_cutoff_p": 8}, "pair_potential.polynomial_cutoff_p=8"),
         (ZBL | {"chemical_species": ["Na", "P", "S"]}, "chemical_species"),
+        (ZBL | {"chemical_species": TYPE_NAMES[::-1]}, "chemical_species"),
     ],
 )
 def test_other_pair_potentials_are_named(refused, pair, named):
