@@ -1,6 +1,6 @@
 """Does the extrapolation grade rise with the distance from the training data, and does it foretell errors?
 
-    python benchmarks/grade.py li_metal                 # shipped data; about two CPU-minutes
+    python benchmarks/grade.py li_metal                 # shipped data; a few CPU-minutes
     python benchmarks/grade.py lips20 --data FOLDER     # medium_train.extxyz.xz of EGraFFBench lies there
 
 Trains a small potential on a narrow part of a data set through `mlip train`, then judges held-out frames near

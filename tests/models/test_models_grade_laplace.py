@@ -81,7 +81,7 @@ def test_the_width_is_that_of_the_noise_and_coverage_is_right(noise):
 
 
 def test_likelihood_finds_the_regulariser():
-    """A prior as strong as the data but for one direction: too little or too much of it fits the errors worse."""
+    """A prior as strong as the data but for one direction: too little or too much of it fits worse."""
     rng = np.random.default_rng(1)
     train = rng.normal(size=(6, WIDTH))  # fewer labels than weights
     train[:, 0] *= 3e3
