@@ -46,7 +46,7 @@ class Adam:
     Source: Kingma & Ba 2015 (arXiv 1412.6980); Loshchilov & Hutter 2017 (arXiv 1608.03983).
     """
 
-    lr: float = 0.01
+    lr: float = 0.02
     weight_decay: float = 0.0
     warmup_epochs: float = 1.0
 
@@ -87,7 +87,7 @@ class ScheduleFree:
     Source: Defazio et al. 2024 (arXiv 2405.15682).
     """
 
-    lr: float = 0.01
+    lr: float = 0.02
     weight_decay: float = 0.0
     warmup_epochs: float = 1.0
     beta_1: float = 0.9
