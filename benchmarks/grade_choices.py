@@ -126,7 +126,7 @@ def judge_one(
     near: tuple[Tensor, Tensor, np.ndarray],
     far: tuple[Tensor, Tensor, np.ndarray],
 ) -> dict[str, float]:
-    """Widths by kind from the near errors; likelihoods of near and far ones, rank correlation of the latter."""
+    """Widths by kind from the near errors; likelihoods of both, rank correlation of the far ones."""
     deviation = LaplaceDeviation(regularised_roots(precisions, regulariser))
     lengths = [deviation(features, kinds).norm(dim=1).numpy()[:, None] for features, kinds, _ in (near, far)]
     widths = np.ones(len(precisions))
