@@ -36,11 +36,22 @@ class Row:
 
 
 LR_40 = {"optimizer.lr": 0.04}
+PLATEAU = {  # as in nequip's tutorial
+    "lr_scheduler": {
+        "interval": "epoch",
+        "monitor": "val0_epoch/weighted_sum",
+        "scheduler": {"_target_": "torch.optim.lr_scheduler.ReduceLROnPlateau", "factor": 0.6, "patience": 5},
+    },
+}
+MUON_GROUPS = {"_target_": "nequip.model.MuonParamGroups", "muon": {"lr": 0.01}, "adam": {"lr": 0.01}}
+MUON = {"optimizer": {"_target_": "nequip.train.MuonWithAuxAdam", "param_groups": MUON_GROUPS}}
 
 REFERENCE = "ours"
 
 ROWS = {
     "nequip": Row("nequip, matched", "nequip"),
+    "nequip_plateau": Row("nequip, lr falls on plateaus", "nequip", PLATEAU),
+    "nequip_muon": Row("nequip, Muon", "nequip", MUON),
     "ours_same_order": Row("ours, matched, frames in nequip's order", "ours", same_order=True),
     "ours": Row("ours, matched", "ours"),
     "ema_999": Row("EMA decay 0.999", "ours", {"trainer.ema_decay": 0.999}),
@@ -68,12 +79,13 @@ ALL = (0, 1, 2)
 PLAN = (
     ("lips", ("nequip", "ours_same_order", "ours", "lr_20", "lr_40"), ALL),
     ("lips", ("lr_40_energy_10", "lr_40_huber"), ALL),
-    ("lips", ("batch_1", "energy_10", "huber", "scale_10", "lr_80", "lr_40_free"), (0,)),
+    ("lips", ("batch_1", "energy_10", "huber", "scale_10", "lr_80", "lr_40_free", "lr_40_rising"), (0,)),
     ("acac", ("nequip", "ours_same_order", "ours", "lr_20", "lr_40"), ALL),
     ("acac", ("lr_40_energy_10", "lr_40_huber"), ALL),
     ("acac", ("ema_999", "batch_1", "energy_10", "energy_rising", "huber"), (0,)),
-    ("acac", ("schedule_free", "scale_10", "lr_5", "lr_80", "lr_40_free"), (0,)),
-    ("acac_long", ("ours", "lr_20", "lr_40", "lr_40_energy_10", "lr_40_huber"), (0,)),
+    ("acac", ("schedule_free", "scale_10", "lr_5", "lr_80", "lr_40_free", "lr_40_rising"), (0,)),
+    ("acac", ("nequip_plateau", "nequip_muon"), (0,)),
+    ("acac_long", ("ours", "lr_20", "lr_40", "lr_40_energy_10", "lr_40_rising", "lr_40_huber"), (0,)),
     ("acac_wide", ("ours", "lr_20"), ALL),
     ("acac_wide", ("lr_40",), (0,)),
 )
