@@ -85,5 +85,4 @@ def save_dots(given: Mapping[str, Record], records: Sequence[Record], path: Path
             axes.set_ylabel(MEASURES[measure])
             axes.set_title(case)
             axes.set_yscale("log")
-        figure.tight_layout()
         save_figure(figure, path, {key: [record[key] for record in records] for key in records[0]})
