@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -231,7 +231,8 @@ def _what_was_done(settings: Settings, data: TrainingData) -> dict[str, Any]:
         **({} if settings.init is None else describe(settings.init_file, settings.finetune, data)),
         **config_to_dict(settings.architecture),
         "dtype": settings.dtype,
-        "loss weights": ", ".join(f"{k} {v}" for k, v in asdict(settings.loss).items()),
+        "loss": str(settings.loss),
+        "optimizer": str(settings.optimizer),
         "seed": settings.seed,
     }
 
