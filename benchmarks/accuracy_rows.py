@@ -63,6 +63,7 @@ ROWS = {
     "scale_10": Row("energy scale 10 eV", "ours", {"model.per_type_energy_scales": 10.0}),
     "lr_5": Row("lr 0.005", "ours", {"optimizer.lr": 0.005}),
     "lr_20": Row("lr 0.02", "ours", {"optimizer.lr": 0.02}),
+    "lr_20_late": Row("lr 0.02, falls late", "ours", {"optimizer.lr": 0.02, "optimizer.decay_fraction": 0.3}),
     "lr_40": Row("lr 0.04", "ours", LR_40),
     "lr_80": Row("lr 0.08", "ours", {"optimizer.lr": 0.08}),
     "lr_40_energy_10": Row("lr 0.04, energy weight 10", "ours", LR_40 | {"loss.energy": 10}),

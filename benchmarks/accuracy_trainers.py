@@ -199,6 +199,7 @@ def train_ours(
         **{f"model.{key}": value for key, value in task.model.items()},
         "loss.stress": 0.0,
         "optimizer.lr": task.lr,
+        "optimizer.decay_fraction": 1.0,
         "trainer.max_epochs": task.epochs,
         "trainer.patience": "null",
         "trainer.gradient_clip": "null",
