@@ -78,18 +78,18 @@ ROWS = {
 # What one run of the script trains: data set, rows, seeds.
 ALL = (0, 1, 2)
 PLAN = (
-    ("lips", ("nequip", "ours_same_order", "ours", "lr_20", "lr_40"), ALL),
+    ("lips", ("nequip", "ours_same_order", "ours", "lr_20", "lr_20_late", "lr_40"), ALL),
     ("lips", ("lr_40_energy_10", "lr_40_huber"), ALL),
     ("lips", ("batch_1", "energy_10", "huber", "scale_10", "lr_80", "lr_40_free", "lr_40_rising"), (0,)),
-    ("acac", ("nequip", "ours_same_order", "ours", "lr_20", "lr_40"), ALL),
+    ("acac", ("nequip", "ours_same_order", "ours", "lr_20", "lr_20_late", "lr_40"), ALL),
     ("acac", ("lr_40_energy_10", "lr_40_huber"), ALL),
     ("acac", ("ema_999", "batch_1", "energy_10", "energy_rising", "huber"), (0,)),
     ("acac", ("schedule_free", "scale_10", "lr_5", "lr_80", "lr_40_free", "lr_40_rising"), (0,)),
     ("acac", ("nequip_plateau", "nequip_muon"), (0,)),
     ("lips", ("nequip_plateau",), (0,)),
-    ("acac_long", ("nequip_plateau",), (0,)),
+    ("acac_long", ("nequip_plateau", "lr_20_late"), (0,)),
     ("acac_wide", ("nequip_plateau",), (0,)),
     ("acac_long", ("ours", "lr_20", "lr_40", "lr_40_energy_10", "lr_40_rising", "lr_40_huber"), (0,)),
-    ("acac_wide", ("ours", "lr_20"), ALL),
+    ("acac_wide", ("ours", "lr_20", "lr_20_late"), ALL),
     ("acac_wide", ("lr_40",), (0,)),
 )

@@ -51,7 +51,7 @@ class Adam:
     lr: float = 0.02
     weight_decay: float = 0.0
     warmup_epochs: float = 1.0
-    decay_fraction: float = 1.0
+    decay_fraction: float = 0.3
 
     def __post_init__(self) -> None:
         _require(self.lr, self.weight_decay, self.warmup_epochs, self)
