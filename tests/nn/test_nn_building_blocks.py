@@ -8,7 +8,7 @@ from e3nn import o3
 from e3nn.nn import Gate as E3nnGate
 
 from mlip.nn.gate import Gate
-from mlip.nn.kernels import interaction
+from mlip.nn.kernels.reference import interaction
 from mlip.nn.linear import EquivariantLinear
 from mlip.nn.mlp import ScalarMLP
 from mlip.nn.radial import BesselBasis, polynomial_cutoff

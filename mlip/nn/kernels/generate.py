@@ -6,29 +6,10 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
+from mlip.nn.tensor_product import PathLayout
+
 # Couplings below are rounding of the Wigner 3j symbols.
 ZERO = 1e-12
-
-
-@dataclass(frozen=True)
-class PathLayout:
-    """One path of an interaction, and where its numbers stand in the rows of features, weights and result.
-
-    Attributes:
-        mul: Channels.
-        feature_start: Of its input irrep in a row of features; component m follows after m * mul.
-        weight_start: Of its weights in a row of weights.
-        result_start: Of its component 0 in a row of the result.
-        result_stride: From one component to the next there.
-        coupling: (S, dim_out, dim_in) coefficients, over all harmonics.
-    """
-
-    mul: int
-    feature_start: int
-    weight_start: int
-    result_start: int
-    result_stride: int
-    coupling: Tensor
 
 
 @dataclass(frozen=True)
