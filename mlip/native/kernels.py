@@ -1,4 +1,4 @@
-"""Compiled kernels: the torch operators, built once, and the generated arithmetic of each interaction."""
+"""Compiled kernels: the torch operators, built once, and the generated arithmetic of each model."""
 
 import hashlib
 from pathlib import Path
@@ -29,7 +29,7 @@ def operators() -> NativeLibrary:
         name="vitreous_operators",
         title="the compiled operators",
         sources=(SOURCES / "operators.cpp",),
-        headers=(SOURCES / "interaction_kernel.h",),
+        headers=tuple(sorted(SOURCES.glob("*_kernel.h"))),
         include_dirs=torch_include_dirs(),
         flags=("-fopenmp",),  # as torch's headers are compiled for; the threads are torch's
         link_flags=torch_link_flags(),
@@ -37,25 +37,24 @@ def operators() -> NativeLibrary:
     )
 
 
-def interaction(source: str, real: str) -> NativeLibrary:
-    """Describe the library of one interaction, and write its source into the cache.
+def generated(source: str, real: str) -> NativeLibrary:
+    """Describe the library of one kernel, and write its source into the cache.
 
     Args:
-        source: What `mlip.nn.kernels.generate` wrote.
+        source: What `mlip.nn.kernels` generated.
         real: `float` or `double`.
     """
     folder = cache_folder() / "native" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"interaction-{hashlib.sha256(source.encode()).hexdigest()[:16]}.cpp"
+    file = folder / f"kernel-{hashlib.sha256(source.encode()).hexdigest()[:16]}.cpp"
     if not file.exists():
         unfinished = file.with_suffix(f".{real}.tmp")
         unfinished.write_text(source)
         unfinished.replace(file)
-    headers = ("interaction_kernel.h", "interaction_loops.h", "vectors.h")
     return NativeLibrary(
-        name="interaction",
-        title="an interaction",
+        name="vitreous_kernel",
+        title="a kernel",
         sources=(file,),
-        headers=tuple(SOURCES / header for header in headers),
+        headers=tuple(sorted(SOURCES.glob("*.h"))),
         flags=(*FAST, f"-I{SOURCES}", f"-DReal={real}"),
     )

@@ -1,17 +1,22 @@
-"""The interaction on the CPU by compiled C++: generated for its paths, built at first use, loaded as operators."""
+"""A model's kernels on the CPU as compiled C++: generated for its numbers, built at first use, torch operators.
+
+Differentiable twice.
+"""
 
 import hashlib
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
 from functools import cache
 
 import torch
 from torch import Tensor, nn
 
 from mlip.native.builder import ensure_built
-from mlip.native.kernels import interaction, operators
+from mlip.native.kernels import generated, operators
 from mlip.nn.kernels.edges import Edges
-from mlip.nn.kernels.generate import generate_interaction
+from mlip.nn.kernels.generate_edges import generate_harmonics, generate_radial
+from mlip.nn.kernels.generate_interaction import generate_interaction
+from mlip.nn.radial import BesselBasis
+from mlip.nn.spherical import SphericalHarmonics
 from mlip.nn.tensor_product import EdgeTensorProduct
 
 REALS = {torch.float32: "float", torch.float64: "double"}
@@ -36,13 +41,53 @@ class SharedEdges(nn.Module):
         return Edges(edge_index, start, weight_row, row_edge)
 
 
+class CompiledHarmonics(nn.Module):
+    """What `SphericalHarmonics` computes.
+
+    Raises:
+        ConfigError: There is no compiler, or it failed.
+    """
+
+    scale: Tensor
+
+    def __init__(self, reference: SphericalHarmonics) -> None:
+        super().__init__()
+        self.irreps = reference.irreps
+        self.dtype = reference.dtype
+        self.kernel = load_kernel(
+            lambda name: generate_harmonics(reference.matrices, name), reference.dtype
+        )
+        self.register_buffer("scale", torch.ones(1, dtype=torch.float64), persistent=False)
+
+    def forward(self, edge_vec: Tensor) -> Tensor:
+        """Harmonics (E, (l_max + 1)^2) of edge vectors (E, 3)."""
+        return torch.ops.vitreous.edge_function(edge_vec, None, self.scale, self.kernel, self.dtype)
+
+
+class CompiledRadial(nn.Module):
+    """What `BesselBasis` computes, its frequencies not being trained.
+
+    Raises:
+        ConfigError: There is no compiler, or it failed.
+    """
+
+    def __init__(self, reference: BesselBasis) -> None:
+        super().__init__()
+        self.dtype = reference.dtype
+        self.kernel = load_kernel(
+            lambda name: generate_radial(
+                len(reference.frequencies), reference.cutoff_p, reference.prefactor, name
+            ),
+            reference.dtype,
+        )
+
+    def forward(self, edge_vec: Tensor, edge: Tensor, inverse_cutoffs: Tensor) -> Tensor:
+        """Map edge vectors (E, 3), the edge (R,) of each row and 1 / A (R,) or (1,) to (R, num_bessels)."""
+        return torch.ops.vitreous.edge_function(edge_vec, edge, inverse_cutoffs, self.kernel, self.dtype)
+
+
 class CompiledTensorProduct(nn.Module):
-    """What `EdgeTensorProduct` computes, by a kernel generated for its paths.
-
-    Differentiable twice, on the CPU.
-
-    Args:
-        reference: What it replaces.
+    """What `EdgeTensorProduct` computes.
 
     Raises:
         ConfigError: There is no compiler, or it failed.
@@ -50,7 +95,12 @@ class CompiledTensorProduct(nn.Module):
 
     def __init__(self, reference: EdgeTensorProduct) -> None:
         super().__init__()
-        self.kernel = load_kernel(reference)
+        self.kernel = load_kernel(
+            lambda name: generate_interaction(
+                reference.layouts, reference.irreps_in.dim, reference.irreps_out.dim, name
+            ),
+            reference.coupling.dtype,
+        )
 
     def forward(self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: Edges) -> Tensor:
         """Messages summed at each centre; arguments as those of `EdgeTensorProduct`, a row of weights each."""
@@ -59,26 +109,21 @@ class CompiledTensorProduct(nn.Module):
         )
 
 
-def load_kernel(module: EdgeTensorProduct) -> str:
-    """Build and load the kernel of an interaction; the name by which the operators find it.
+def load_kernel(generate: Callable[[str], str], dtype: torch.dtype) -> str:
+    """Generate, build and load a kernel; the name by which the operators find it.
+
+    Args:
+        generate: From the name of the kernel's symbol to its source.
+        dtype: Of its numbers.
 
     Raises:
         ConfigError: There is no compiler, or it failed.
     """
-    real = REALS[module.coupling.dtype]
-    layouts = repr([(*vars(path).values(), path.coupling.tolist()) for path in module.layouts])
-    name = f"interaction_{hashlib.sha256(layouts.encode()).hexdigest()[:16]}_{real}"
-    source = generate_interaction(module.layouts, module.irreps_in.dim, module.irreps_out.dim, name)
+    digest = hashlib.sha256(generate("kernel").encode()).hexdigest()[:16]
+    name = f"kernel_{digest}_{REALS[dtype]}"
     load_operators()
-    torch.ops.vitreous.load_kernel(str(ensure_built(interaction(source, real))), name)
+    torch.ops.vitreous.load_kernel(str(ensure_built(generated(generate(name), REALS[dtype]))), name)
     return name
-
-
-def build_kernels(modules: Iterable[EdgeTensorProduct]) -> list[CompiledTensorProduct]:
-    """Compiled products for all of a model's, built side by side."""
-    load_operators()
-    with ThreadPoolExecutor() as pool:
-        return list(pool.map(CompiledTensorProduct, modules))
 
 
 @cache

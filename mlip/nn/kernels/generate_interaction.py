@@ -53,19 +53,19 @@ def generate_interaction(paths: Sequence[PathLayout], features: int, result: int
         "struct Layer {",
         f"static constexpr int features = {features}, harmonics = {harmonics}, result = {result};",
         f"static constexpr int weights = {sum(p.mul for p in paths)}, entries = {len(forms)};",
-        *_function("void set_entries(const T* y, T* m)", _set_entries(forms)),
-        *_function("void entries_backward(const T* gm, T* gy)", _entries_backward(forms, harmonics)),
-        *_function(
+        *function("void set_entries(const T* y, T* m)", _set_entries(forms)),
+        *function("void entries_backward(const T* gm, T* gy)", _entries_backward(forms, harmonics)),
+        *function(
             "void forward(const T* x, const T* m, const T* w, T* out)",
             [line for block in blocks.values() for line in _forward(block)],
         ),
         "template <bool add>",
-        *_function(
+        *function(
             "void backward(const T* x, const T* m, const T* w, const T* g, T* gx, V* gm, T* gw)",
             [line for block in blocks.values() for line in _backward(block)],
         ),
         "template <bool add>",
-        *_function(
+        *function(
             "void second(const T* x, const T* m, const T* w, const T* g, const T* hx, const T* hm, const T* hw, "
             "T* dx, V* dm, T* dw, T* dg)",
             [line for block in blocks.values() for line in _second(block)],
@@ -95,13 +95,14 @@ def _matrix(coupling: Tensor, forms: dict[Form, int]) -> Matrix:
     return matrix
 
 
-def _function(head: str, body: Iterable[str]) -> list[str]:
+def function(head: str, body: Iterable[str]) -> list[str]:
+    """Lines of a static inline function."""
     return [f"static inline {head} {{", *body, "}"]
 
 
 def _set_entries(forms: dict[Form, int]) -> list[str]:
     return [
-        f"m[{index}] = {_sum(f'T({value!r}) * y[{b}]' for b, value in form)};"
+        f"m[{index}] = {sum_of(f'T({value!r}) * y[{b}]' for b, value in form)};"
         for form, index in forms.items()
     ]
 
@@ -111,10 +112,11 @@ def _entries_backward(forms: dict[Form, int], harmonics: int) -> list[str]:
     for form, index in forms.items():
         for b, value in form:
             terms[b].append(f"T({value!r}) * gm[{index}]")
-    return [f"gy[{b}] = {_sum(terms[b]) if terms[b] else 'T(0)'};" for b in range(harmonics)]
+    return [f"gy[{b}] = {sum_of(terms[b]) if terms[b] else 'T(0)'};" for b in range(harmonics)]
 
 
-def _sum(terms: Iterable[str]) -> str:
+def sum_of(terms: Iterable[str]) -> str:
+    """Terms, added up."""
     return " + ".join(terms).replace("+ -", "- ")
 
 
@@ -146,7 +148,7 @@ def _forward(block: list[tuple[PathLayout, Matrix]]) -> list[str]:
         body.append(f"{{ const V wp = c.load(w + {path.weight_start});")
         for k, row in _rows(matrix).items():
             at = path.result_start + k * path.result_stride
-            body.append(f"c.add(out + {at}, wp * ({_sum(e.times(f'x{a}') for a, e in row)}));")
+            body.append(f"c.add(out + {at}, wp * ({sum_of(e.times(f'x{a}') for a, e in row)}));")
         body.append("}")
     return _over_channels(block, body)
 
@@ -161,7 +163,7 @@ def _backward(block: list[tuple[PathLayout, Matrix]]) -> list[str]:
         for k, row in _rows(matrix).items():
             at = path.result_start + k * path.result_stride
             body.append(f"{{ const V gk = c.load(g + {at}), wg = wp * gk;")
-            body.append(f"gwp += gk * ({_sum(e.times(f'x{a}') for a, e in row)});")
+            body.append(f"gwp += gk * ({sum_of(e.times(f'x{a}') for a, e in row)});")
             for a, entry in row:
                 sign = "-" if entry.negative else "+"
                 body.append(f"gx{a} {sign}= m[{entry.form}] * wg; gm[{entry.form}] {sign}= wg * x{a};")
@@ -183,9 +185,9 @@ def _second(block: list[tuple[PathLayout, Matrix]]) -> list[str]:
         for k, row in _rows(matrix).items():
             at = path.result_start + k * path.result_stride
             body.append(f"{{ const V gk = c.load(g + {at}), wg = wp * gk, hg = hp * gk;")
-            body.append(f"const V t = {_sum(e.times(f'x{a}') for a, e in row)};")
+            body.append(f"const V t = {sum_of(e.times(f'x{a}') for a, e in row)};")
             both = [term for a, e in row for term in (e.times(f"q{a}"), e.times(f"x{a}", "hm"))]
-            body.append(f"const V s = {_sum(both)};")
+            body.append(f"const V s = {sum_of(both)};")
             body.append(f"c.add(dg + {at}, wp * s + hp * t); dwp += gk * s;")
             for a, entry in row:
                 sign, i = "-" if entry.negative else "+", entry.form
