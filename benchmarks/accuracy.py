@@ -103,7 +103,7 @@ def train_and_evaluate(task: Task, row: Row, frames: dict[str, list[Atoms]], fol
         import_nequip(checkpoint).save(folder / "potential.mlip")
         calculator = nequip_calculator(checkpoint)
     else:
-        calculator = our_calculator(train_ours(task, data, folder, seed, row.changes))
+        calculator = our_calculator(train_ours(task, data, folder, seed, row.changes, row.same_order))
     errors = {part: errors_of(calculator, frames[part]) for part in ("valid", "test")}
     if row.trainer == "nequip":
         require_same(errors["test"], errors_of(our_calculator(folder / "potential.mlip"), frames["test"]))

@@ -1,6 +1,7 @@
 """Tables and figure of `accuracy.py`: mean and spread over seeds, and where they were measured."""
 
 import json
+import math
 import os
 import platform
 import statistics
@@ -12,11 +13,24 @@ from typing import Any
 
 from accuracy_rows import REFERENCE, ROWS, TASKS
 
+import train
 from mlip.report.figures import new_panels, save_figure
 
 VERSIONS = ("vitreous", "torch", "nequip", "e3nn", "lightning", "schedulefree")
 MEASURES = ("energy_mae", "energy_rmse", "forces_mae", "forces_rmse")
-HEAD = "energy MAE | RMSE (meV/atom) | force MAE | RMSE (meV/A)"
+COLUMNS = (
+    "training",
+    "seeds",
+    "test energy MAE",
+    "RMSE",
+    "test force MAE",
+    "RMSE",
+    "energy ratio",
+    "force ratio",
+    "validation energy MAE",
+    "force MAE",
+    "CPU s",
+)
 
 Record = dict[str, Any]
 
@@ -38,7 +52,7 @@ def describe_machine() -> dict[str, str]:
     """Date, commit, versions and hardware."""
     commit = subprocess.run(
         ["git", "describe", "--always", "--dirty"],
-        cwd=Path(__file__).parent,
+        cwd=Path(train.__file__).parent,
         capture_output=True,
         text=True,
         check=True,
@@ -62,7 +76,7 @@ def processor() -> str:
 
 
 def table_of(name: str, records: list[Record]) -> list[str]:
-    """Markdown of one data set: validation and test errors of every row that was run."""
+    """Markdown of one data set: test and validation errors of every row that was run."""
     if not records:
         return []
     task = TASKS[name]
@@ -70,22 +84,20 @@ def table_of(name: str, records: list[Record]) -> list[str]:
     lines = [
         f"## {name}: {num_train} training, {num_valid} validation, {num_test} test frames",
         "",
-        f"{task.epochs} epochs of {num_train // task.batch_size} steps, r_max {task.r_max} A. "
-        "Mean +- standard deviation over the seeds; the ratio is that of the mean test errors to "
-        f"'{ROWS[REFERENCE].label}'.",
+        f"{task.epochs} epochs of {num_train // task.batch_size} steps, r_max {task.r_max} A. Mean +- "
+        "standard deviation over the seeds, energies in meV/atom, forces in meV/A; ratios are geometric "
+        f"means over the seeds of test MAE relative to '{ROWS[REFERENCE].label}' of the same seed.",
         "",
-        f"| training | seeds | test: {HEAD} | ratio E, F (MAE) | validation: {HEAD} | CPU s |",
-        "|---|---|---|---|---|---|---|---|---|---|---|---|",
+        f"| {' | '.join(COLUMNS)} |",
+        "|" + len(COLUMNS) * "---|",
     ]
     reference = [record for record in records if record["row"] == REFERENCE]
     for row, content in ROWS.items():
         chosen = [record for record in records if record["row"] == row]
         if chosen:
             cells = [content.label, str(len(chosen)), *(spread(chosen, "test", m) for m in MEASURES)]
-            cells.append(
-                ", ".join(f"{ratio(chosen, reference, m):.2f}" for m in ("energy_mae", "forces_mae"))
-            )
-            cells += [spread(chosen, "valid", m) for m in MEASURES]
+            cells += [ratio(chosen, reference, m) for m in ("energy_mae", "forces_mae")]
+            cells += [spread(chosen, "valid", m) for m in ("energy_mae", "forces_mae")]
             cells.append(f"{statistics.mean(record['cpu_seconds'] for record in chosen):.0f}")
             lines.append(f"| {' | '.join(cells)} |")
     return [*lines, ""]
@@ -100,16 +112,20 @@ def spread(records: list[Record], part: str, measure: str) -> str:
     return f"{mean} +- {statistics.stdev(values):.{1 if measure.startswith('forces') else 2}f}"
 
 
-def ratio(records: list[Record], reference: list[Record], measure: str) -> float:
-    """Mean test error over that of the reference on the same seeds; nan where those are missing."""
-    seeds = {record["seed"] for record in records} & {record["seed"] for record in reference}
-    means = [
-        statistics.mean(
-            [record["test"][measure] for record in side if record["seed"] in seeds] or [float("nan")]
-        )
-        for side in (records, reference)
+def ratio(records: list[Record], reference: list[Record], measure: str) -> str:
+    """Geometric mean over seeds of test errors over those of the reference; its error from 3 seeds on."""
+    of_seed = {record["seed"]: record["test"][measure] for record in reference}
+    logs = [
+        math.log(record["test"][measure] / of_seed[record["seed"]])
+        for record in records
+        if record["seed"] in of_seed
     ]
-    return means[0] / means[1]
+    if not logs:
+        return ""
+    mean = math.exp(statistics.mean(logs))
+    if len(logs) < 3:
+        return f"{mean:.2f}"
+    return f"{mean:.2f} +- {mean * statistics.stdev(logs) / len(logs) ** 0.5:.2f}"
 
 
 def save_dots(records: list[Record], path: Path) -> None:
@@ -128,7 +144,6 @@ def save_dots(records: list[Record], path: Path) -> None:
             axes.set_title(name)
             unit = "meV/A" if measure == "forces_mae" else "meV/atom"
             axes.set_xlabel(f"test MAE of {measure.removesuffix('_mae')} ({unit})")
-        figure.tight_layout()
         columns = ("set", "row", "seed")
         table = {column: [record[column] for record in records] for column in columns}
         table |= {f"test_{m}": [record["test"][m] for record in records] for m in MEASURES}

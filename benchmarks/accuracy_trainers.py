@@ -8,12 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 import yaml
 from ase import Atoms
+from nequip import model  # noqa: F401
+from nequip.data import datamodule  # noqa: F401
 from nequip.scripts.train import main as nequip_main
+from torch.utils.data import DataLoader
 
+import train.train  # before the forks, as the parts of nequip
 from mlip.cli import main as mlip_main
 from mlip.data.dataset import GraphDataset
+from mlip.data.graph import collate
 from mlip.data.statistics import Statistics, compute_statistics
 
 REMOVED = "removed"  # a key of nequip's training module that is taken out
@@ -168,7 +174,9 @@ def warm_up_and_cosine(steps: int, epochs: int) -> dict[str, Any]:
     }
 
 
-def train_ours(task: Task, data: Path, folder: Path, seed: int, changes: dict[str, Any]) -> Path:
+def train_ours(
+    task: Task, data: Path, folder: Path, seed: int, changes: dict[str, Any], same_order: bool
+) -> Path:
     """Run `mlip train`; returns its potential.
 
     Args:
@@ -177,7 +185,10 @@ def train_ours(task: Task, data: Path, folder: Path, seed: int, changes: dict[st
         folder: Its run_dir.
         seed: Of weights and order.
         changes: Keys of `mlip train` that differ from the matched settings.
+        same_order: Take the frames in the order of nequip's loader.
     """
+    if same_order:
+        train.train.training_loader = nequips_loader
     keys = {
         "data.train": data / "train.extxyz",
         "data.valid": data / "valid.extxyz",
@@ -197,6 +208,12 @@ def train_ours(task: Task, data: Path, folder: Path, seed: int, changes: dict[st
     folder.mkdir(parents=True, exist_ok=True)
     _run("mlip", ["train", *(f"{key}={yaml_value(value)}" for key, value in keys.items())], folder)
     return folder / "potential.mlip"
+
+
+def nequips_loader(dataset: GraphDataset, batch_size: int, seed: int) -> DataLoader:
+    """Our frames in batches as torch's loader shuffles them when nequip seeds it."""
+    generator = torch.Generator().manual_seed(seed)
+    return DataLoader(dataset, batch_size, shuffle=True, generator=generator, collate_fn=collate)
 
 
 def yaml_value(value: Any) -> str:

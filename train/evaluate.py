@@ -25,9 +25,11 @@ from mlip.inputs import as_names
 from mlip.nn.derivatives import ForceField, Prediction
 from mlip.runs import Run
 from train.data import evaluation_loader
+from train.judge import Judgement, judge
 from train.metrics import FrameErrors, compute_errors
 from train.plots import save_parity
 from train.report import log_errors
+from train.uncertainty_report import write_uncertainty
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +59,7 @@ def evaluate_frames(
 def _split_batch(graph: LabelledGraph, predicted: Prediction, frames: Sequence[Atoms]) -> list[FrameErrors]:
     forces = np.stack([graph.forces.cpu().numpy(), predicted.forces.cpu().numpy()])
     energies = np.stack([graph.energy.cpu().numpy(), predicted.energy.cpu().numpy()])
+    descriptors = predicted.descriptors.cpu().numpy()
     labels, virials = graph.stress.cpu().numpy(), predicted.virial.cpu().numpy()
     results = []
     start = 0
@@ -70,15 +73,19 @@ def _split_batch(graph: LabelledGraph, predicted: Prediction, frames: Sequence[A
                 energy=energies[:, k] / len(atoms),
                 forces=forces[:, start:stop],
                 stress=np.stack([labels[k], -virials[k] / atoms.get_volume()]) if has_stress else None,
+                descriptors=descriptors[start:stop],
             )
         )
         start = stop
     return results
 
 
-def write_predictions(frames: Sequence[Atoms], results: Sequence[FrameErrors], path: Path) -> None:
-    """Write the frames with predicted energy, forces and stress as extxyz."""
-    predicted = []
+def write_predictions(
+    frames: Sequence[Atoms], results: Sequence[FrameErrors], path: Path, judgement: Judgement | None
+) -> None:
+    """Write the frames with what was predicted, and with grades and expected errors if judged, as extxyz."""
+    predicted: list[Atoms] = []
+    start = 0
     for atoms, result in zip(frames, results, strict=True):
         copy = atoms.copy()
         stress = {} if result.stress is None else {"stress": result.stress[1]}
@@ -86,6 +93,12 @@ def write_predictions(frames: Sequence[Atoms], results: Sequence[FrameErrors], p
         copy.calc = SinglePointCalculator(
             copy, energy=energy, free_energy=energy, forces=result.forces[1], **stress
         )
+        if judgement is not None:
+            atoms_of_frame = slice(start, start + len(atoms))
+            copy.arrays["extrapolation_grade"] = judgement.grades[atoms_of_frame]
+            copy.arrays["force_uncertainty"] = judgement.force_deviations[atoms_of_frame]
+            copy.info["energy_uncertainty"] = judgement.energy_deviations[len(predicted)] * len(atoms)
+        start += len(atoms)
         predicted.append(copy)
     ase.io.write(path, predicted, format="extxyz")
 
@@ -105,9 +118,13 @@ def run_eval(config: DictConfig, run: Run) -> None:
     results = evaluate_frames(potential.force_field(device), dataset, config.batch_size, device)
     errors = compute_errors(results)
     (run.path / "errors.json").write_text(json.dumps(errors, indent=2))
-    write_predictions(frames, results, run.path / "predictions.extxyz")
+    fitted = potential.uncertainty
+    judgement = None if fitted is None else judge(results, fitted, potential.species)
+    write_predictions(frames, results, run.path / "predictions.extxyz", judgement)
     save_parity(results, run.path)
     log_errors(errors)
+    if fitted is not None and judgement is not None:
+        write_uncertainty(judgement, fitted, run.path)
 
 
 main = application("eval", run_eval, inputs=("potential", "data"))

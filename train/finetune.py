@@ -28,6 +28,10 @@ from train.shifts import SHIFTS, refit_shifts
 
 logger = logging.getLogger(__name__)
 
+# Two levels of theory differ by more than this per atom (eV), a usable potential errs by less.
+STRANGE_ENERGY = 0.1
+FRAMES_CHECKED = 32
+
 
 @dataclass(frozen=True)
 class FinetuneConfig:
@@ -111,9 +115,29 @@ def start_from(
     )
     changes = (start.weights[SHIFTS] - larger.weights[SHIFTS]).tolist()
     replay = _read_replay(config, data.train, changes) if config.replay else None
+    if replay is not None:
+        _check_level(larger, replay.dataset, batch_size, device)
     results = evaluate_frames(start.force_field(device), data.test, batch_size, device)
-    start = replace(start, errors=compute_errors(results), card="")
+    start = replace(
+        start, config=_with_numbers_of(start), errors=compute_errors(results), card="", uncertainty=None
+    )
     return start, replace(data, statistics=statistics, replay=replay)
+
+
+def _with_numbers_of(start: Potential) -> ModelConfig:
+    """Its architecture; numbers that were given for each species are those of all its species now."""
+    numbers = start.normalization
+    now: dict[str, tuple[float, ...]] = {
+        "avg_num_neighbors": numbers.avg_num_neighbors,
+        "per_type_energy_scales": numbers.energy_scales,
+        "per_type_energy_shifts": numbers.energy_shifts,
+    }
+    given: dict[str, Any] = {
+        name: dict(zip(start.species, values, strict=True))
+        for name, values in now.items()
+        if isinstance(getattr(start.config, name), Mapping)
+    }
+    return replace(start.config, **given)
 
 
 def _read_replay(config: FinetuneConfig, new: GraphDataset, changes: Sequence[float]) -> ReplayedFrames:
@@ -129,6 +153,21 @@ def _read_replay(config: FinetuneConfig, new: GraphDataset, changes: Sequence[fl
         config.replay_weight,
     )
     return ReplayedFrames(dataset, changes, config.replay_weight)
+
+
+def _check_level(init: Potential, old: GraphDataset, batch_size: int, device: torch.device) -> None:
+    """Warn where energies to be replayed are not those that the potential was trained on."""
+    frames = old.frames[:: max(1, len(old) // FRAMES_CHECKED)]
+    some = GraphDataset(frames, old.r_max, old.species, old.edge_cutoffs)
+    results = evaluate_frames(init.force_field(device), some, batch_size, device)
+    error = compute_errors(results)["energy"]["mae"]
+    if error > STRANGE_ENERGY:
+        logger.warning(
+            "Energies of the replayed frames are %.2g eV/atom from those of the potential: they are not of "
+            "the level of theory it was trained on, and will spoil its energies; replay its own data, or "
+            "frames labelled by it (mlip eval writes predictions.extxyz).",
+            error,
+        )
 
 
 def choose_trained(model: nn.Module, init: Potential, start: Potential, config: FinetuneConfig) -> None:

@@ -1,7 +1,7 @@
 """The training loss: errors of energy, forces and stress in units that can be weighed against each other."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
@@ -81,7 +81,8 @@ class HuberLoss(SquaredLoss):
 
     Attributes:
         energy_delta: Where the linear part begins, eV/atom.
-        forces_delta: Lower bound of the force on an atom in eV/A -> where the linear part begins, eV/A.
+        forces_delta: Where the linear part begins, eV/A; or a list of [lower bound of the force on an atom,
+            delta], both in eV/A.
         stress_delta: Where the linear part begins, eV (virial per atom).
 
     Raises:
@@ -92,24 +93,31 @@ class HuberLoss(SquaredLoss):
     """
 
     energy_delta: float = 0.01
-    forces_delta: dict[float, float] = field(default_factory=lambda: {0.0: 0.01})
+    forces_delta: float | list[list[float]] = 0.01
     stress_delta: float = 0.01
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        deltas = (self.energy_delta, *self.forces_delta.values(), self.stress_delta)
+        steps = self._force_steps
+        if any(len(step) != 2 for step in steps) or min((step[0] for step in steps), default=1.0) != 0.0:
+            raise ConfigError(
+                f"found loss.forces_delta={self.forces_delta}; expected a number, or pairs of a force from "
+                "which on and a delta, beginning at 0, such as [[0, 0.01], [100, 0.007]]"
+            )
+        deltas = (self.energy_delta, *(delta for _, delta in steps), self.stress_delta)
         if not min(deltas) > 0.0:
             raise ConfigError(f"found deltas {deltas} of the loss; expected numbers above zero")
-        if min(self.forces_delta, default=1.0) != 0.0:
-            raise ConfigError(
-                f"found loss.forces_delta={dict(self.forces_delta)}; "
-                "expected lower bounds of the force that begin at 0, each with its delta"
-            )
+
+    @property
+    def _force_steps(self) -> list[list[float]]:
+        """Lower bounds of the force and their deltas, ascending."""
+        given = self.forces_delta
+        return sorted(given) if isinstance(given, list) else [[0.0, given]]
 
     def penalty(self, name: str, error: Tensor, target: LabelledGraph) -> Tensor:
         """What each number of an error counts; same shape."""
         if name == "forces":
-            return _huber(error, _delta_of_force(self.forces_delta, target.forces))
+            return _huber(error, _delta_of_force(self._force_steps, target.forces))
         delta = self.energy_delta if name == "energy" else self.stress_delta
         return huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta)
 
@@ -129,12 +137,11 @@ def _errors(predicted: Prediction, target: LabelledGraph) -> dict[str, Tensor]:
     return errors
 
 
-def _delta_of_force(deltas: Mapping[float, float], forces: Tensor) -> Tensor:
+def _delta_of_force(steps: Sequence[Sequence[float]], forces: Tensor) -> Tensor:
     """Delta (N, 1) of the largest lower bound that the magnitude of each force (N, 3) reaches."""
-    bounds = sorted(deltas)
-    edges = torch.tensor(bounds[1:], dtype=forces.dtype, device=forces.device)
-    values = torch.tensor([deltas[bound] for bound in bounds], dtype=forces.dtype, device=forces.device)
-    return values[torch.bucketize(forces.norm(dim=1), edges, right=True)].unsqueeze(1)
+    bounds = forces.new_tensor([bound for bound, _ in steps[1:]])
+    deltas = forces.new_tensor([delta for _, delta in steps])
+    return deltas[torch.bucketize(forces.norm(dim=1), bounds, right=True)].unsqueeze(1)
 
 
 def _huber(error: Tensor, delta: Tensor) -> Tensor:

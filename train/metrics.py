@@ -19,6 +19,7 @@ class FrameErrors:
         energy: (2,) label and prediction, eV/atom.
         forces: (2, N, 3) eV/A.
         stress: (2, 3, 3) eV/A^3, or None where there is no label.
+        descriptors: (N, F) of the model, which the grade judges.
     """
 
     subset: str
@@ -26,6 +27,7 @@ class FrameErrors:
     energy: np.ndarray
     forces: np.ndarray
     stress: np.ndarray | None
+    descriptors: np.ndarray
 
 
 def compute_errors(frames: Sequence[FrameErrors]) -> dict[str, Any]:

@@ -139,6 +139,7 @@ def write_training_report(
     curves: Path,
     parity: Sequence[Path],
     errors_before: Mapping[str, Any],
+    uncertainty: Section,
 ) -> None:
     """Write `report.html` of a training run.
 
@@ -149,6 +150,7 @@ def write_training_report(
         curves: Figure of the learning curves.
         parity: Figures of labels and predictions.
         errors_before: The errors before fine-tuning; empty for a training from scratch.
+        uncertainty: The chapter on grade and expected errors.
     """
     e, f = errors["energy"], errors["forces"]
     highlights = [
@@ -165,6 +167,7 @@ def write_training_report(
             "Learning curves",
             figures=[FigureBlock(curves, "Root-mean-square errors of every epoch.", wide=True)],
         ),
+        uncertainty,
         Section("Settings", tables=[TableBlock(("", ""), list(settings.items()))]),
     ]
     if errors_before:

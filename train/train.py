@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from typing import Any
 
@@ -25,12 +26,15 @@ from train.callbacks import MetricsTable, Patience
 from train.data import TrainingData, evaluation_loader, load_training_data, training_loader
 from train.evaluate import evaluate_frames
 from train.finetune import choose_trained, describe, start_from
-from train.metrics import compute_errors
+from train.judge import judge
+from train.metrics import FrameErrors, compute_errors
 from train.module import ForceFieldModule
 from train.plots import read_metrics, save_learning_curves, save_parity
 from train.replay import replay_loader
 from train.report import describe_gain, log_errors, log_pair_cutoffs, write_card, write_training_report
 from train.settings import Settings
+from train.uncertainty import DescriptorBatches, FittedUncertainty, fit_uncertainty
+from train.uncertainty_report import uncertainty_section
 
 logger = logging.getLogger(__name__)
 
@@ -39,17 +43,19 @@ def run_train(config: DictConfig, run: Run) -> None:
     """Train as configured in `conf/train.yaml`."""
     settings = Settings.from_config(config)
     seed_everything(settings.seed, verbose=False)
-    known = () if settings.init is None else settings.init.species
+    init = settings.init
+    known = () if init is None else init.species
     data = load_training_data(settings.data, settings.architecture, settings.seed, run.path / "cache", known)
-    if settings.init is None:
+    if init is None:
         untrained = _untrained_potential(settings, data)
         force_field = untrained.untrained_force_field()
         logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
     else:
-        untrained, data = _given_potential(settings, settings.init, data)
+        untrained, data = _given_potential(settings, init, data)
+        settings = replace(settings, architecture=untrained.config)
         force_field = untrained.untrained_force_field()
         force_field.load_state_dict(dict(untrained.weights))
-        choose_trained(force_field.model, settings.init, untrained, settings.finetune)
+        choose_trained(force_field.model, init, untrained, settings.finetune)
     if untrained.pair_cutoffs is not None:
         log_pair_cutoffs(untrained.pair_cutoffs, untrained.statistics)
     _fit(settings, run, force_field, data)
@@ -172,26 +178,48 @@ def _trainer(settings: Settings, run: Run) -> Trainer:
 def _finish(
     settings: Settings, run: Run, untrained: Potential, force_field: ForceField, data: TrainingData
 ) -> None:
-    """Errors, card, potential and report."""
+    """Errors, grade, card, potential and report."""
     force_field = force_field.to(settings.device).eval().requires_grad_(False)
     results = evaluate_frames(force_field, data.test, settings.data.batch_size, settings.device)
     errors = compute_errors(results)
     said = _what_was_done(settings, data)
     if untrained.errors:
         said["errors before and after"] = describe_gain(untrained.errors, errors)
+    trained = replace(untrained, weights=force_field.state_dict(), errors=errors, uncertainty=None)
+    trained.save(run.path / "potential.mlip")  # the weights are safe whatever follows
+    fitted = _fit_uncertainty(settings, force_field, data, results)
+    said["extrapolation grade"] = fitted.thresholds
     card = write_card(said, untrained.statistics, errors, untrained.trained_on_stress, untrained.pair_cutoffs)
-    replace(untrained, weights=force_field.state_dict(), errors=errors, card=card).save(
-        run.path / "potential.mlip"
-    )
+    replace(trained, card=card, uncertainty=fitted.uncertainty).save(run.path / "potential.mlip")
     (run.path / "errors.json").write_text(json.dumps(errors, indent=2))
     curves = save_learning_curves(read_metrics(run.path / "metrics.csv"), run.path)
     write_training_report(
-        run.path / "report.html", said, errors, curves, save_parity(results, run.path), untrained.errors
+        run.path / "report.html",
+        said,
+        errors,
+        curves,
+        save_parity(results, run.path),
+        untrained.errors,
+        uncertainty_section(fitted, judge(results, fitted.uncertainty, trained.species), run.path),
     )
     log_errors(errors)
     if untrained.errors:
         logger.info("fine-tuning: %s", said["errors before and after"])
     logger.info("wrote %s and report.html", run.path / "potential.mlip")
+
+
+def _fit_uncertainty(
+    settings: Settings, force_field: ForceField, data: TrainingData, results: Sequence[FrameErrors]
+) -> FittedUncertainty:
+    """Grade and expected errors, from all frames that trained; calibrated on those that did not."""
+    batch_size, device = settings.data.batch_size, settings.device
+    trained_on = [data.train] if data.replay is None else [data.train, data.replay.dataset]
+    batches = DescriptorBatches(force_field, trained_on, batch_size, device)
+    species = data.train.species
+    if data.test is data.valid:
+        return fit_uncertainty(force_field, batches, species, valid=results, test=[])
+    valid = evaluate_frames(force_field, data.valid, batch_size, device)
+    return fit_uncertainty(force_field, batches, species, valid, test=results)
 
 
 def _what_was_done(settings: Settings, data: TrainingData) -> dict[str, Any]:

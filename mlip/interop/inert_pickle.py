@@ -5,6 +5,7 @@ dictionaries and sets become themselves, and an object of any other kind becomes
 pickle says of it. So a file from a stranger can be read.
 """
 
+import io
 import pickle
 import zipfile
 from typing import Any
@@ -97,7 +98,7 @@ _KNOWN: dict[tuple[str, str], Any] = {
 
 class _InertUnpickler(pickle.Unpickler):
     def __init__(self, archive: zipfile.ZipFile, member: str, storage_name: str) -> None:
-        super().__init__(archive.open(member))
+        super().__init__(io.BytesIO(archive.read(member)))
         self._archive, self._storage_name = archive, storage_name
         self._storages: dict[str, Tensor] = {}
 

@@ -14,7 +14,7 @@ from mlip.deploy.potential import DTYPES, Potential
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import resolve_input, sha256
 from mlip.interop.allegro_weights import allegro_weights
-from mlip.interop.nequip_config import has_pair_potential, read_config, read_types
+from mlip.interop.nequip_config import read_config, read_types
 from mlip.interop.nequip_files import NequIPFile, parse_version, read_nequip_file
 from mlip.interop.nequip_species import sort_types
 from mlip.interop.nequip_weights import nequip_weights, scale_shift_weights
@@ -46,9 +46,9 @@ def import_nequip(path: str | Path) -> Potential:
     """
     source = resolve_input(path)
     file = read_nequip_file(source)
-    _check_pair_potential_version(file)
+    _check_version(file)
     types = read_types(file.arguments)
-    config = read_config(file.arguments, types.species)
+    config = read_config(file.arguments)
     state = sort_types(file.state, types.order)
     dtype = file.arguments.get("model_dtype")
     if dtype not in DTYPES:
@@ -62,9 +62,7 @@ def import_nequip(path: str | Path) -> Potential:
         weights=_weights(state, config),
         reference_structure=build_reference_structure(types.species),
         trained_on_stress=_has_stress(file.loss),
-        pair_cutoffs=normalization.edge_cutoffs
-        if has_pair_potential(file.arguments, types.species)
-        else None,
+        pair_cutoffs=normalization.edge_cutoffs if config.pair_potential else None,
         data={"imported_from": _about(source, file)},
         statistics={"species": list(types.species), "r_max": config.r_max, **asdict(normalization)},
     )
@@ -72,8 +70,11 @@ def import_nequip(path: str | Path) -> Potential:
     return replace(potential, card=_card(potential))
 
 
-def _check_pair_potential_version(file: NequIPFile) -> None:
-    """Until version 0.17 the pair potential ended with the envelope of the network's radial basis."""
+def _check_version(file: NequIPFile) -> None:
+    """Refuse what an older nequip computed in another way, and warn of newer ones than the tests know.
+
+    Until version 0.17 the pair potential ended with the envelope of the network's radial basis.
+    """
     exponent = file.arguments.get("polynomial_cutoff_p", 6)
     version = file.versions.get("nequip")
     if file.arguments.get("pair_potential") and parse_version(version) < (0, 18) and exponent != 6:
@@ -134,7 +135,7 @@ def _names_stress(text: str) -> bool:
 
 def _about(source: Path, file: NequIPFile) -> dict[str, Any]:
     return {
-        "file": str(source),
+        "file": source.name,
         "sha256": sha256(source),
         "weights": file.weights,
         "epoch": file.epoch,
@@ -149,6 +150,8 @@ def describe_import(potential: Potential) -> dict[str, str]:
     versions = ", ".join(f"{name} {version}" for name, version in origin["versions"].items())
 
     def per_species(values: Sequence[float], unit: str = "") -> str:
+        if len(set(values)) == 1:
+            return f"{values[0]:.4g}{unit}"
         pairs = zip(potential.species, values, strict=True)
         return ", ".join(f"{symbol} {value:.4g}{unit}" for symbol, value in pairs)
 

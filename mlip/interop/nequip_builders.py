@@ -52,7 +52,7 @@ def unwrap_builders(
 
 def builder_name(arguments: Mapping[str, Any]) -> str:
     """The function's name without its module."""
-    return str(arguments["_target_"]).rsplit(".", 1)[-1]
+    return str(arguments.get("_target_")).rsplit(".", 1)[-1]
 
 
 def _changes_of(modifier: Any) -> dict[str, Any]:

@@ -88,63 +88,74 @@ def read_types(arguments: Mapping[str, Any]) -> NequIPTypes:
     return NequIPTypes(tuple(names[index] for index in order), tuple(order))
 
 
-def read_config(arguments: Mapping[str, Any], species: Sequence[str]) -> ModelConfig:
+def read_config(arguments: Mapping[str, Any]) -> ModelConfig:
     """The architecture that nequip's arguments describe.
 
     Args:
-        arguments: Those of the function that built the model, its name under `_target_`.
-        species: (T,) chemical symbols of its types.
+        arguments: Those of the function that built the model, its name under `_target_`; `read_types` has
+            found its types to be chemical symbols.
 
     Raises:
         PotentialError: An argument describes what our models cannot be.
     """
-    builder = builder_name(arguments)
-    kind: type[ModelConfig]
-    if builder in NEQUIP_BUILDERS:
-        kind, settings = NequIPConfig, _with_preset(arguments)
-    elif builder in ALLEGRO_BUILDERS:
-        kind, settings = AllegroConfig, _with_embedding(arguments)
-    else:
-        raise PotentialError(
-            f"found a model built by {arguments['_target_']}; expected one of "
-            f"{', '.join((*NEQUIP_BUILDERS, *ALLEGRO_BUILDERS))}"
-        )
+    kind, settings = _kind_and_settings(arguments)
     known = {field.name for field in fields(kind)}
-    numbers = {}
+    numbers: dict[str, Any] = {}
     for name, value in settings.items():
-        if name in known and name not in _NOT_OF_THE_NETWORK:
+        if name in _NOT_OF_THE_NETWORK:
+            continue
+        if name in known:
             numbers[name] = _plain(name, value, arguments["type_names"])
-        elif name in _ONLY and value != _ONLY[name]:
+        else:
+            _require_usual(name, value)
+    for name in ("r_max", "avg_num_neighbors"):
+        if numbers.get(name) is None:
             raise PotentialError(
-                f"found {name}={value} in the model's settings; expected {_ONLY[name]}: "
-                "this cannot be imported"
+                f"found no {name} in the model's settings; expected it: the file was altered"
             )
-        elif name not in _ONLY and name not in _NOT_OF_THE_NETWORK:
-            raise PotentialError(
-                f"found {name}={value} in the model's settings; expected {builder} without it: "
-                "this version cannot import it"
-            )
-    if "r_max" not in numbers or "avg_num_neighbors" not in numbers:
+    numbers["pair_potential"] = _pair_potential(arguments)
+    try:
+        return build_settings(kind, numbers, "model")
+    except ConfigError as error:
+        raise PotentialError(f"cannot import the model: {error}") from None
+
+
+def _kind_and_settings(arguments: Mapping[str, Any]) -> tuple[type[ModelConfig], dict[str, Any]]:
+    """Which architecture a function builds, and its arguments with our names."""
+    builder = builder_name(arguments)
+    if builder in NEQUIP_BUILDERS:
+        return NequIPConfig, _with_preset(arguments)
+    if builder in ALLEGRO_BUILDERS:
+        return AllegroConfig, _with_embedding(arguments)
+    raise PotentialError(
+        f"found a model built by {arguments.get('_target_')}; expected one of "
+        f"{', '.join((*NEQUIP_BUILDERS, *ALLEGRO_BUILDERS))}"
+    )
+
+
+def _require_usual(name: str, value: Any) -> None:
+    """Refuse an argument that we have no words for, unless it says what our models are anyway."""
+    if name not in _ONLY:
         raise PotentialError(
-            "found no r_max or avg_num_neighbors in the model's settings; expected both: the file was altered"
+            f"found {name}={value} in the model's settings; expected none of that name: "
+            "this version cannot import it"
         )
-    return _build(kind, numbers, has_pair_potential(arguments, species))
+    if value != _ONLY[name]:
+        raise PotentialError(
+            f"found {name}={value} in the model's settings; expected {_ONLY[name]}: this cannot be imported"
+        )
 
 
-def has_pair_potential(arguments: Mapping[str, Any], species: Sequence[str]) -> bool:
-    """Whether the model adds the repulsion of Ziegler, Biersack and Littmark.
-
-    Raises:
-        PotentialError: It adds another pair potential, or in other units or for other elements.
-    """
+def _pair_potential(arguments: Mapping[str, Any]) -> str | None:
+    """Our name of the model's pair potential."""
     pair = arguments.get("pair_potential")
     if pair is None:
-        return False
+        return None
     name = builder_name(pair)
     expected = {
         "polynomial_cutoff_p": (pair.get("polynomial_cutoff_p", 6), 6),
         "units": (pair.get("units"), "metal"),
-        "chemical_species": (sorted(pair.get("chemical_species") or ()), sorted(species)),
+        "chemical_species": (list(pair.get("chemical_species") or ()), list(arguments["type_names"])),
     }
     if name != "ZBL":
         raise PotentialError(
@@ -153,7 +164,7 @@ def has_pair_potential(arguments: Mapping[str, Any], species: Sequence[str]) -> 
     for key, (found, wanted) in expected.items():
         if found != wanted:
             raise PotentialError(f"found pair_potential.{key}={found}; expected {wanted}: cannot be imported")
-    return True
+    return "zbl"
 
 
 def _with_preset(arguments: Mapping[str, Any]) -> dict[str, Any]:
@@ -188,7 +199,7 @@ def _with_embedding(arguments: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _plain(name: str, value: Any, types: Sequence[str]) -> Any:
-    """A value as our configurations want it: plain lists and dictionaries, one number per species by symbol."""
+    """A value as our configurations want it: plain lists and dictionaries, one per species by symbol."""
     if name == "per_type_energy_scales":
         return _by_symbol(name, 1.0 if value is None else value, types)
     if name == "per_type_energy_shifts":
@@ -205,7 +216,7 @@ def _plain(name: str, value: Any, types: Sequence[str]) -> Any:
 
 
 def _by_symbol(name: str, value: Any, types: Sequence[str]) -> dict[str, Any]:
-    """nequip takes one number for all types, one for each by name, and up to 0.8 one for each in a list."""
+    """One number for all types, one for each by name, or, up to nequip 0.8, one for each in a list."""
     if isinstance(value, Sequence) and not isinstance(value, str):
         value = dict(zip(types, value, strict=False))
     if not isinstance(value, Mapping):
@@ -215,10 +226,3 @@ def _by_symbol(name: str, value: Any, types: Sequence[str]) -> dict[str, Any]:
             f"found {name} for {', '.join(value)}; expected one for each of {', '.join(types)}"
         )
     return dict(value)
-
-
-def _build(kind: type[ModelConfig], numbers: dict[str, Any], pair_potential: bool) -> ModelConfig:
-    try:
-        return build_settings(kind, numbers | {"pair_potential": "zbl" if pair_potential else None}, "model")
-    except ConfigError as error:
-        raise PotentialError(f"cannot import the model: {error}") from None

@@ -20,9 +20,9 @@ READ = (
 )
 # Where the network stands in nequip's `ModuleDict` of models, of which only one can be read.
 _NETWORK = "sole_model.model.func."
+_CHECKPOINT, _PACKAGE = "/data.pkl", "/model/package_metadata.txt"
 _OTHER_FILES = {
     "/potential.json": "a .mlip potential, which needs no import: give it as potential=",
-    "potential.json": "a .mlip potential, which needs no import: give it as potential=",
     "/constants.pkl": "a TorchScript file: give the checkpoint that nequip-compile made it of",
     "/archive_format": "a compiled file: give the checkpoint that nequip-compile made it of",
 }
@@ -62,22 +62,24 @@ def read_nequip_file(path: str | Path) -> NequIPFile:
             f"found {file}, which is damaged or no file of nequip 0.7 or newer; expected {READ}: "
             "copy it again, or train it with such a version"
         )
-    with zipfile.ZipFile(file) as archive:
-        names = archive.namelist()
+    try:
+        with zipfile.ZipFile(file) as archive:
+            return _read_archive(archive, file)
+    except zipfile.BadZipFile as error:
+        raise PotentialError(f"found {file} damaged ({error}); expected {READ}: copy it again") from None
+
+
+def _read_archive(archive: zipfile.ZipFile, file: Path) -> NequIPFile:
+    names = archive.namelist()
+    for name in names:
+        for ending, what in _OTHER_FILES.items():
+            if f"/{name}".endswith(ending):
+                raise PotentialError(f"found {file}, {what}; expected {READ}")
+    for ending, read in ((_PACKAGE, _read_package), (_CHECKPOINT, _read_checkpoint)):
         for name in names:
-            for ending, what in _OTHER_FILES.items():
-                if name.endswith(ending):
-                    raise PotentialError(f"found {file}, {what}; expected {READ}")
-        folders = {end: name.removesuffix(end) for name in names for end in _MEMBERS if name.endswith(end)}
-        if _PACKAGE in folders:
-            return _read_package(archive, folders[_PACKAGE])
-        if _CHECKPOINT in folders:
-            return _read_checkpoint(archive, folders[_CHECKPOINT])
+            if name.endswith(ending):
+                return read(archive, name.removesuffix(ending))
     raise PotentialError(f"found {file}, a zip file with {names[0] if names else 'nothing'}; expected {READ}")
-
-
-_CHECKPOINT, _PACKAGE = "/data.pkl", "/model/package_metadata.txt"
-_MEMBERS = (_CHECKPOINT, _PACKAGE)
 
 
 def _read_checkpoint(archive: zipfile.ZipFile, folder: str) -> NequIPFile:

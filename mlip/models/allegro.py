@@ -148,25 +148,14 @@ class Allegro(nn.Module):
         self.harmonics = SphericalHarmonics(config.l_max, dtype)
         self.relative_lengths = RelativeLengths(normalization.edge_cutoffs)
         self.edge_embedding = _edge_embedding(config, num_species, dtype)
-        self.scalar_embed_mlp = ScalarMLP(
-            [
-                config.embedding_dim,
-                *[config.scalar_embed_mlp_hidden_layers_width] * config.scalar_embed_mlp_hidden_layers_depth,
-                self.num_scalars,
-            ],
-            dtype,
-            config.scalar_embed_mlp_nonlinearity,
+        self.scalar_embed_mlp = _perceptron(
+            config, "scalar_embed_mlp", config.embedding_dim, self.num_scalars, dtype
         )
         self.tensor_embed = ScalarMLP([self.num_scalars, num_weights], dtype)
         self.projection = ScalarMLP([self.num_scalars, self.num_scalars + num_weights], dtype)
         self.layers = nn.ModuleList(AllegroLayer(config, k, dtype) for k in range(config.num_layers))
         read_out = self.num_scalars * (config.num_layers + 1)
-        width = config.readout_mlp_hidden_layers_width or read_out
-        self.readout = ScalarMLP(
-            [read_out, *[width] * config.readout_mlp_hidden_layers_depth, 1],
-            dtype,
-            config.readout_mlp_nonlinearity,
-        )
+        self.readout = _perceptron(config, "readout_mlp", read_out, 1, dtype)
         neighbor_scale = torch.tensor(normalization.avg_num_neighbors, dtype=torch.float64).rsqrt().to(dtype)
         self.register_buffer("neighbor_scale", neighbor_scale, persistent=False)
         self.scale_shift = ScaleShift(
@@ -224,25 +213,15 @@ class AllegroLayer(nn.Module):
     def __init__(self, config: AllegroConfig, index: int, dtype: torch.dtype) -> None:
         super().__init__()
         self.channels = config.num_tensor_features
-        irreps = config.tensor_irreps
+        irreps_in, irreps_out = config.tensor_irreps[index : index + 2]
         self.tensor_product = EnvironmentProduct(
-            irreps[index],
-            config.harmonics,
-            irreps[index + 1],
-            self.channels,
-            config.tp_path_channel_coupling,
-            dtype,
+            irreps_in, config.harmonics, irreps_out, self.channels, config.tp_path_channel_coupling, dtype
         )
         last = index == config.num_layers - 1
         num_weights = 0 if last else len(config.harmonics) * self.channels
-        self.latent_mlp = ScalarMLP(
-            [
-                config.num_scalar_features * (index + 1) + self.channels,
-                *[config.allegro_mlp_hidden_layers_width] * config.allegro_mlp_hidden_layers_depth,
-                config.num_scalar_features + num_weights,
-            ],
-            dtype,
-            config.allegro_mlp_nonlinearity,
+        num_scalars = config.num_scalar_features
+        self.latent_mlp = _perceptron(
+            config, "allegro_mlp", num_scalars * (index + 1) + self.channels, num_scalars + num_weights, dtype
         )
 
     def forward(
@@ -270,6 +249,13 @@ class AllegroLayer(nn.Module):
         tensors = self.tensor_product(tensors, environment, centre)
         invariants = tensors.select(1, 0)  # 0e comes first
         return tensors, self.latent_mlp(torch.cat(scalars + [invariants], dim=1))  # noqa: RUF005 (TorchScript)
+
+
+def _perceptron(config: AllegroConfig, name: str, dim_in: int, dim_out: int, dtype: torch.dtype) -> ScalarMLP:
+    """One of the perceptrons whose hidden layers the config sets."""
+    width = getattr(config, f"{name}_hidden_layers_width") or dim_in
+    hidden = [width] * getattr(config, f"{name}_hidden_layers_depth")
+    return ScalarMLP([dim_in, *hidden, dim_out], dtype, getattr(config, f"{name}_nonlinearity"))
 
 
 def _edge_embedding(config: AllegroConfig, num_species: int, dtype: torch.dtype) -> nn.Module:

@@ -10,6 +10,7 @@ Per species z with training descriptors H (n, F):
 import logging
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -23,15 +24,26 @@ logger = logging.getLogger(__name__)
 # Eigenvalues below this share of the largest are directions that training did not span.
 RANK_TOLERANCE = 1e-8
 
-Batches = Iterable[tuple[Tensor, Tensor]]
+
+class DescribedAtoms(NamedTuple):
+    """Atoms of some structures, as their model sees them.
+
+    Attributes:
+        descriptors: (n, F) in the dtype of the model.
+        species: (n,) index into the potential's species.
+        batch: (n,) structure of each atom, counted from 0 in each batch.
+    """
+
+    descriptors: Tensor
+    species: Tensor
+    batch: Tensor
 
 
-def fit_grade(batches: Batches, num_species: int) -> ExtrapolationGrade:
+def fit_grade(batches: Iterable[DescribedAtoms], num_species: int) -> ExtrapolationGrade:
     """Fit the grade to the descriptors of all training atoms.
 
     Args:
-        batches: Descriptors (n, F) and species (n,) of some atoms at a time; gone through several times, in
-            the same order or another.
+        batches: Some atoms at a time; gone through several times.
         num_species: Number T of species of the potential.
 
     Raises:
@@ -64,17 +76,17 @@ class _Subspace:
         return self.whitening.shape[1]
 
 
-def _accumulate(batches: Batches, num_species: int) -> tuple[Tensor, Tensor]:
+def _accumulate(batches: Iterable[DescribedAtoms], num_species: int) -> tuple[Tensor, Tensor]:
     """H^T H (T, F, F) and the number of atoms (T,) of each species."""
     grams: Tensor | None = None
     num_atoms = torch.zeros(num_species, dtype=torch.int64)
-    for descriptors, species in batches:
+    for atoms in batches:
         if grams is None:
-            width = descriptors.shape[1]
-            grams = descriptors.new_zeros((num_species, width, width), dtype=torch.float64)
-            num_atoms = num_atoms.to(descriptors.device)
-        num_atoms += torch.bincount(species, minlength=num_species)
-        for z, rows in _by_species(descriptors, species, num_species):
+            width = atoms.descriptors.shape[1]
+            grams = atoms.descriptors.new_zeros((num_species, width, width), dtype=torch.float64)
+            num_atoms = num_atoms.to(atoms.species.device)
+        num_atoms += torch.bincount(atoms.species, minlength=num_species)
+        for z, rows in rows_by_species(atoms, num_species):
             grams[z] += rows.T @ rows
     if grams is None or not bool(torch.isfinite(grams).all()):
         raise MlipError(
@@ -96,12 +108,14 @@ def _spanned(gram: Tensor, num_atoms: int) -> _Subspace:
     return _Subspace(spanned / eigenvalues[is_spanned].sqrt(), projector, RANK_TOLERANCE**0.5 * rms)
 
 
-def _first_active(batches: Batches, subspaces: list[_Subspace]) -> tuple[list[Tensor], list[Tensor]]:
+def _first_active(
+    batches: Iterable[DescribedAtoms], subspaces: list[_Subspace]
+) -> tuple[list[Tensor], list[Tensor]]:
     """A start for the active rows (r, r) of each species, and the largest |h R| of its atoms."""
     active = [subspace.whitening.new_zeros((0, subspace.rank)) for subspace in subspaces]
     residuals = [torch.zeros_like(subspace.resolution) for subspace in subspaces]
-    for descriptors, species in batches:
-        for z, rows in _by_species(descriptors, species, len(subspaces)):
+    for atoms in batches:
+        for z, rows in rows_by_species(atoms, len(subspaces)):
             largest = torch.linalg.vector_norm(rows @ subspaces[z].projector, dim=1).amax()
             residuals[z] = torch.maximum(residuals[z], largest)
             candidates = torch.cat([active[z], rows @ subspaces[z].whitening])
@@ -110,14 +124,16 @@ def _first_active(batches: Batches, subspaces: list[_Subspace]) -> tuple[list[Te
     return active, residuals
 
 
-def _dominate(batches: Batches, subspaces: list[_Subspace], active: list[Tensor]) -> list[Tensor]:
+def _dominate(
+    batches: Iterable[DescribedAtoms], subspaces: list[_Subspace], active: list[Tensor]
+) -> list[Tensor]:
     """Inverses of active rows that no row of any batch dominates."""
     inverses = [torch.linalg.inv(rows) for rows in active]
     total, swaps = 0, 1
     while swaps > 0:
         swaps = 0
-        for descriptors, species in batches:
-            for z, rows in _by_species(descriptors, species, len(subspaces)):
+        for atoms in batches:
+            for z, rows in rows_by_species(atoms, len(subspaces)):
                 candidates = rows @ subspaces[z].whitening
                 active[z], inverses[z], swapped = swap_rows(active[z], inverses[z], candidates)
                 swaps += swapped
@@ -126,9 +142,9 @@ def _dominate(batches: Batches, subspaces: list[_Subspace], active: list[Tensor]
     return inverses
 
 
-def _by_species(descriptors: Tensor, species: Tensor, num_species: int) -> Iterator[tuple[int, Tensor]]:
-    """Species in a batch with the descriptors of their atoms, float64."""
+def rows_by_species(atoms: DescribedAtoms, num_species: int) -> Iterator[tuple[int, Tensor]]:
+    """Each species in a batch with the descriptors of its atoms, float64."""
     for z in range(num_species):
-        rows = torch.nonzero(species == z).view(-1)
+        rows = torch.nonzero(atoms.species == z).view(-1)
         if len(rows) > 0:
-            yield z, descriptors.index_select(0, rows).to(torch.float64)
+            yield z, atoms.descriptors.index_select(0, rows).to(torch.float64)

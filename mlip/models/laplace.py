@@ -2,18 +2,19 @@
 
 Energies are linear in the last weights w, e_i = shift + s_z (w . h_i), so the posterior of w is a Gaussian
 whose precision is the Hessian L of the training loss in w, known exactly: with f the sum of s_z h_i over a
-structure, Var[E] = a^2 f^T (L + c 1)^-1 f, and of one atom's energy the same with its own s_z h_i. The
-likelihood of held-out errors chooses a and c.
+structure, Var[E] = a^2 f^T (L + c 1)^-1 f. The likelihood of held-out errors chooses a and c.
 
 Source: Bigi, Chong, Ceriotti, Grasselli 2024 (arXiv 2403.02251).
 """
 
+import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
-from mlip.errors import MlipError
+from mlip.models.grade_fit import DescribedAtoms, rows_by_species
 
 # Regularisers tried, in units of the mean eigenvalue of the precision.
 REGULARISERS = tuple(10.0**k for k in range(-10, 3))
@@ -48,6 +49,50 @@ class LaplaceDeviation(nn.Module):
 
 
 @dataclass(frozen=True)
+class Precisions:
+    """What the training data say of the last weights.
+
+    Attributes:
+        energy: (F, F) sum over structures of f f^T, f the mean over atoms of s_z h_i: the Hessian of the
+            squared errors of energies per atom.
+        atoms: (T, F, F) mean over the atoms of each species of h h^T.
+    """
+
+    energy: Tensor
+    atoms: Tensor
+
+
+def accumulate_precisions(batches: Iterable[DescribedAtoms], energy_scales: Tensor) -> Precisions:
+    """Go through the training data once.
+
+    Args:
+        batches: Some structures at a time.
+        energy_scales: (T,) s_z of the model, eV.
+    """
+    num_species = len(energy_scales)
+    energy, atoms = torch.zeros(1, dtype=torch.float64), torch.zeros(num_species, 1, 1, dtype=torch.float64)
+    energy, atoms = energy.to(energy_scales.device), atoms.to(energy_scales.device)
+    num_atoms = torch.zeros(num_species, dtype=torch.float64, device=energy_scales.device)
+    for batch in batches:
+        means = structure_features(batch, energy_scales)
+        energy = energy + means.T @ means
+        grams = torch.zeros((num_species, *energy.shape), dtype=torch.float64, device=energy.device)
+        for z, rows in rows_by_species(batch, num_species):
+            grams[z] = rows.T @ rows
+        atoms = atoms + grams
+        num_atoms += torch.bincount(batch.species, minlength=num_species)
+    return Precisions(energy, atoms / num_atoms.clamp_min(1.0).view(-1, 1, 1))
+
+
+def structure_features(atoms: DescribedAtoms, energy_scales: Tensor) -> Tensor:
+    """Means (B, F) over the atoms of each structure of s_z h_i, eV: what its energy per atom is linear in."""
+    scaled = atoms.descriptors.detach().to(torch.float64) * energy_scales[atoms.species].view(-1, 1)
+    num_atoms = torch.bincount(atoms.batch)
+    sums = scaled.new_zeros((len(num_atoms), scaled.shape[1])).index_add(0, atoms.batch, scaled)
+    return sums / num_atoms.view(-1, 1)
+
+
+@dataclass(frozen=True)
 class Calibration:
     """How wide a posterior is, so that held-out errors are likeliest.
 
@@ -69,7 +114,7 @@ def calibrate(
 ) -> Calibration:
     """Choose scale and regulariser by maximum likelihood; given the regulariser, the best scale is exact.
 
-    Errors whose features are zero say nothing and are left out.
+    Errors whose features are zero say nothing and are left out; with no others the scale is not a number.
 
     Args:
         precisions: (K, F, F).
@@ -77,14 +122,11 @@ def calibrate(
         kinds: (n,) which precision holds for each.
         squared_errors: (n,) summed over the components of each.
         components: Of each error: 1 for energies, 3 for forces.
-
-    Raises:
-        MlipError: No error can be used.
     """
     is_usable = features.square().sum(dim=1) > 0.0
     features, kinds, squared_errors = features[is_usable], kinds[is_usable], squared_errors[is_usable]
     if len(features) == 0:
-        raise MlipError("found no held-out error with neighbors; expected some: give data.valid=FILE")
+        return Calibration(math.nan, REGULARISERS[0], math.nan, 0)
     found = []
     for regulariser in REGULARISERS:
         deviation = LaplaceDeviation(regularised_roots(precisions, regulariser))

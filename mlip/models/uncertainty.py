@@ -1,7 +1,7 @@
 """What a potential knows of its own limits: grade and Laplace deviations, with how they were calibrated."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -9,6 +9,10 @@ from torch import Tensor
 
 from mlip.models.grade import ExtrapolationGrade
 from mlip.models.laplace import LaplaceDeviation
+
+# Thresholds of linear potentials, until held-out data say better.
+START_SELECT = 1.5
+START_STOP = 10.0
 
 
 @dataclass(frozen=True)
@@ -27,9 +31,9 @@ class Uncertainty:
     grade: ExtrapolationGrade
     energy: LaplaceDeviation
     forces: LaplaceDeviation
-    select: float
-    stop: float
-    calibration: Mapping[str, Any]
+    select: float = START_SELECT
+    stop: float = START_STOP
+    calibration: Mapping[str, Any] = field(default_factory=dict)
 
     def to(self, device: str | torch.device) -> "Uncertainty":
         """The same on a device; modules move in place."""

@@ -140,6 +140,13 @@ SETTINGS = {
     "average": ([*TRAIN, "trainer.ema_decay=1"], "trainer.ema_decay=1", "below 1"),
     "learning rate": ([*TRAIN, "optimizer.lr=0"], "lr > 0"),
     "loss": ([*TRAIN, "loss.forces=-1"], "loss weights"),
+    "deltas": (
+        [*TRAIN, "loss=huber", "loss.forces_delta=[[5,0.1]]"],
+        "loss.forces_delta=[[5",
+        "beginning at 0",
+    ),
+    "energy to nothing": ([*TRAIN, "loss.final_energy=0"], "loss.final_energy=0", "above zero"),
+    "schedule-free": ([*TRAIN, "optimizer=schedule_free", "optimizer.beta_1=1"], "optimizer.beta_1=1"),
     "unknown loss": ([*TRAIN, "+loss.dipole=1"], "found loss.dipole", "energy, forces, stress"),
     "dtype": ([*TRAIN, "dtype=float16"], "dtype=float16", "float32 or float64"),
     "device": ([*TRAIN, "device=abacus"], "device=abacus", "auto, cpu, cuda"),

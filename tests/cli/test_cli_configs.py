@@ -26,6 +26,7 @@ DATACLASSES = [
     "engine/lammps",
     "loss/huber",
     "loss/squared",
+    "model/allegro",
     "model/nequip",
     "optimizer/adam",
     "optimizer/schedule_free",

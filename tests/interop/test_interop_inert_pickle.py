@@ -57,6 +57,13 @@ def test_tensors_and_plain_values_are_read_as_torch_reads_them(tmp_path):
     assert mine == theirs
 
 
+def test_tensors_of_a_gpu_are_read_onto_the_cpu(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.serialization, "location_tag", lambda storage: "cuda:0")
+    torch.save({"a": torch.arange(4.0)}, tmp_path / "file.pt")
+    assert b"cuda:0" in (tmp_path / "file.pt").read_bytes()
+    assert torch.equal(read(tmp_path / "file.pt")["a"], torch.arange(4.0))
+
+
 def test_a_module_becomes_a_record_of_its_parameters(tmp_path):
     layer = nn.Linear(3, 2)
     torch.save(layer, tmp_path / "file.pt")

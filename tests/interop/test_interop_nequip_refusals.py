@@ -1,6 +1,6 @@
 """What cannot be imported is named in one line, which says what was found, what is read, how to mend it."""
 
-import io
+import copy
 import zipfile
 
 import pytest
@@ -33,10 +33,7 @@ def refused(contents, tmp_path):
     """Import a changed checkpoint, and give the message of its refusal."""
 
     def refuse(change, which="nequip"):
-        buffer = io.BytesIO()
-        torch.save(contents[which], buffer)
-        buffer.seek(0)
-        content = torch.load(buffer, weights_only=True)
+        content = copy.deepcopy(contents[which])
         content = change(content) or content
         torch.save(content, tmp_path / "changed.ckpt")
         return refusal(tmp_path / "changed.ckpt")
@@ -90,6 +87,7 @@ def test_options_that_we_do_not_have_are_named(refused, name):
         (ZBL | {"units": "real"}, "pair_potential.units=real"),
         (ZBL | {"polynomial_cutoff_p": 8}, "pair_potential.polynomial_cutoff_p=8"),
         (ZBL | {"chemical_species": ["Na", "P", "S"]}, "chemical_species"),
+        (ZBL | {"chemical_species": TYPE_NAMES[::-1]}, "chemical_species"),
     ],
 )
 def test_other_pair_potentials_are_named(refused, pair, named):
@@ -129,7 +127,8 @@ def test_dtype_and_statistics_must_be_known(refused):
     def forget(content):
         del content["hyper_parameters"]["model"]["avg_num_neighbors"]
 
-    assert "avg_num_neighbors" in refused(forget)
+    assert "no avg_num_neighbors" in refused(forget)
+    assert "no avg_num_neighbors" in refused(with_model(avg_num_neighbors=None))
 
 
 def test_several_models_in_one_checkpoint_are_refused(refused):
@@ -184,6 +183,18 @@ def test_checkpoints_of_others_and_of_old_versions(refused, tmp_path):
     assert "nequip 0.6.2" in refused(old)
     assert "before 0.7" in refused(lambda content: content["state_dict"])
     assert "before 0.7" in refused(lambda content: [1, 2])
+
+
+def test_versions_newer_than_the_tests_are_read_with_a_warning(contents, tmp_path, caplog):
+    content = copy.deepcopy(contents["nequip"])
+    content["hyper_parameters"]["info_dict"]["versions"]["nequip"] = "0.23.1"
+    torch.save(content, tmp_path / "newer.ckpt")
+    import_nequip(tmp_path / "newer.ckpt")
+    assert "made by nequip 0.23.1" in caplog.text
+    caplog.clear()
+    torch.save(contents["nequip"], tmp_path / "tested.ckpt")
+    import_nequip(tmp_path / "tested.ckpt")
+    assert "made by nequip" not in caplog.text
 
 
 def test_other_files(tmp_path, potential_file):

@@ -60,7 +60,7 @@ def test_what_the_training_found_in_its_data_is_taken():
     assert config.per_type_energy_scales["Li"] != numbers.energy_scales[0]  # trained since
     origin = potential.data["imported_from"]
     assert origin["versions"]["nequip"] == "0.19.1"
-    assert len(origin["sha256"]) == 64
+    assert (origin["file"], len(origin["sha256"])) == ("lips.ckpt", 64)
     assert "average" in origin["weights"]
     for line in ("nequip 0.19.1", "Li P S", "of pairs down to 3 A", "No stress was in the loss"):
         assert line in potential.card

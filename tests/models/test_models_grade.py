@@ -9,7 +9,7 @@ import torch
 
 from mlip.errors import MlipError
 from mlip.models.grade import ExtrapolationGrade
-from mlip.models.grade_fit import fit_grade
+from mlip.models.grade_fit import DescribedAtoms, fit_grade
 from mlip.models.maxvol import pivot_rows
 
 SPECIES = 3
@@ -28,7 +28,8 @@ def training_atoms(num=600, seed=0, rank=WIDTH):
 
 
 def in_batches(descriptors, species, size):
-    return list(zip(descriptors.split(size), species.split(size), strict=True))
+    parts = zip(descriptors.split(size), species.split(size), strict=True)
+    return [DescribedAtoms(h, z, torch.zeros_like(z)) for h, z in parts]
 
 
 def naive_maxvol(rows):
@@ -113,6 +114,17 @@ def test_the_residual_catches_a_direction_that_training_never_spanned():
     assert unseen @ grade.maps[0] @ torch.ones(WIDTH, dtype=torch.float64) == pytest.approx(0.0, abs=1e-6)
 
 
+def test_training_atoms_a_little_outside_of_what_counts_as_spanned_are_no_extrapolation():
+    descriptors, species = training_atoms(rank=5)
+    leading = torch.linalg.matrix_norm(descriptors, ord=2) / len(descriptors) ** 0.5
+    stray = torch.from_numpy(np.random.default_rng(6).normal(size=descriptors.shape))
+    descriptors = descriptors + 6e-5 * leading * stray  # variance 3.6e-9 of the leading one
+    grade = fit_grade(in_batches(descriptors, species, 100), SPECIES)
+    assert (grade.projectors[0].diagonal().sum() - (WIDTH - 5)).abs() < 0.1
+    assert grade(descriptors, species).max() <= 1.01 + 1e-9
+    assert (grade.residual_scales > 2e-4 * 0.5 * leading).all()  # above the floor, 1e-4
+
+
 def test_few_constant_zero_and_absent_species():
     """Species 0: fewer rows than features; 1: all alike; 2: lone atoms; 3: none at all."""
     rng = np.random.default_rng(5)
@@ -141,11 +153,11 @@ def test_single_precision_descriptors_give_the_same_grades():
 
 def test_descriptors_that_are_not_numbers():
     descriptors, species = training_atoms(num=50)
-    grade = fit_grade([(descriptors, species)], SPECIES)
+    grade = fit_grade(in_batches(descriptors, species, 100), SPECIES)
     descriptors[3, 2] = float("nan")
     assert torch.isnan(grade(descriptors, species)[3])
     with pytest.raises(MlipError, match="diverged"):
-        fit_grade([(descriptors, species)], SPECIES)
+        fit_grade(in_batches(descriptors, species, 100), SPECIES)
 
 
 def test_script_and_state_keep_every_digit():
@@ -162,5 +174,5 @@ def test_script_and_state_keep_every_digit():
 
 def test_no_gradient_passes():
     descriptors, species = training_atoms(num=60)
-    grade = fit_grade([(descriptors, species)], SPECIES)
+    grade = fit_grade(in_batches(descriptors, species, 100), SPECIES)
     assert not grade(descriptors.requires_grad_(True), species).requires_grad

@@ -1,4 +1,4 @@
-"""A deployed NequIP with random weights: lmp against the eager force field and the ASE calculator."""
+"""Deployed models with random weights: lmp against the eager force field and the ASE calculator."""
 
 from pathlib import Path
 
@@ -11,12 +11,18 @@ from native_lammps_runs import LAMMPS_FROM_VOIGT, SPECIES, VOIGT, Result, evalua
 from mlip.data.graph import build_graph
 from mlip.deploy import MLIPCalculator
 from mlip.deploy.torchscript import save_torchscript
+from mlip.models.allegro import AllegroConfig
 from mlip.models.build import build_force_field
+from mlip.models.config import ModelConfig
 from mlip.models.nequip import NequIPConfig
 from mlip.models.normalization import Normalization
 from mlip.nn.derivatives import ForceField
 
 R_MAX = 4.0
+MODELS = {
+    "nequip": NequIPConfig(r_max=R_MAX, num_layers=2, l_max=2, num_features=8, radial_mlp_width=16),
+    "allegro": AllegroConfig(r_max=R_MAX, l_max=2, num_scalar_features=8, num_tensor_features=4),
+}
 
 
 @pytest.fixture
@@ -29,9 +35,8 @@ def atoms() -> Atoms:
     return Atoms([SPECIES[k] for k in generator.integers(0, 3, 27)], positions, cell=cell, pbc=True)
 
 
-def deploy(path: Path, dtype: torch.dtype) -> ForceField:
+def deploy(config: ModelConfig, path: Path, dtype: torch.dtype) -> ForceField:
     torch.manual_seed(3)
-    config = NequIPConfig(r_max=R_MAX, num_layers=2, l_max=2, num_features=8, radial_mlp_width=16)
     normalization = Normalization(
         (20.0,) * 3, (1.3, 0.8, 1.1), (-1.0, -2.0, -3.0), config.edge_cutoffs(SPECIES)
     )
@@ -62,9 +67,10 @@ def evaluate_eager(force_field: ForceField, atoms: Atoms) -> Result:
 
 
 @pytest.mark.parametrize(("dtype", "tolerance"), [(torch.float64, 1e-9), (torch.float32, 1e-5)])
-def test_lmp_equals_eager_and_ase(tmp_path, plugin, atoms, dtype, tolerance):
+@pytest.mark.parametrize("model", MODELS)
+def test_lmp_equals_eager_and_ase(tmp_path, plugin, atoms, model, dtype, tolerance):
     path = tmp_path / "model.nequip.pth"
-    force_field = deploy(path, dtype)
+    force_field = deploy(MODELS[model], path, dtype)
     found = evaluate_lammps(tmp_path, atoms, path)
     eager = evaluate_eager(force_field, atoms)
     found.assert_same(eager, tolerance)

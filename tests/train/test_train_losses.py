@@ -113,10 +113,10 @@ def test_hubers_delta_may_depend_on_the_force():
     target = batch_of(frame(1, 0.0))
     off = torch.tensor([[0.3, 0.0, -0.02]], dtype=torch.float64)
     for deltas, delta in (
-        ({0.0: 0.1}, 0.1),
-        ({0.0: 0.1, 3.7: 0.05}, 0.05),
-        ({0.0: 0.1, 3.8: 0.05}, 0.1),
-        ({3.8: 0.01, 3.7: 0.07, 0.0: 0.1}, 0.07),
+        (0.1, 0.1),
+        ([[0.0, 0.1], [3.7, 0.05]], 0.05),
+        ([[0.0, 0.1], [3.8, 0.05]], 0.1),
+        ([[3.8, 0.01], [3.7, 0.07], [0.0, 0.1]], 0.07),
     ):
         loss, _ = HuberLoss(energy=0.0, forces=2.0, forces_delta=deltas).compute(
             prediction(target, forces=off), target
@@ -134,7 +134,7 @@ def test_hubers_virial_has_a_delta_of_its_own():
 
 
 @pytest.mark.parametrize(
-    "loss", [SquaredLoss(energy=2.0), HuberLoss(energy=2.0, forces_delta={0.0: 0.3, 3.7: 0.1})], ids=str
+    "loss", [SquaredLoss(energy=2.0), HuberLoss(energy=2.0, forces_delta=[[0.0, 0.3], [3.7, 0.1]])], ids=str
 )
 def test_gradients_of_the_loss_are_its_slope(loss):
     target = batch_of(frame(2, -3.0, np.full(6, 0.01)), frame(3, -2.0))
@@ -161,7 +161,7 @@ def test_losses_are_those_of_nequip():
     per_atom = (predicted.energy / target.num_atoms, target.energy / target.num_atoms)
     energy = nequip.HuberLoss(delta=0.03)(*per_atom)
     loss, _ = HuberLoss(
-        energy=3.0, forces=2.0, energy_delta=0.03, forces_delta={0.0: 0.05, 3.7: 0.02}
+        energy=3.0, forces=2.0, energy_delta=0.03, forces_delta=[[0.0, 0.05], [3.7, 0.02]]
     ).compute(predicted, target)
     assert loss.item() == pytest.approx(3.0 * energy.item() + 2.0 * stratified.item(), rel=1e-6)
 
@@ -170,9 +170,10 @@ def test_losses_are_those_of_nequip():
     ("settings", "message"),
     [
         ({"energy_delta": 0.0}, "deltas"),
-        ({"forces_delta": {0.0: -0.1}}, "deltas"),
-        ({"forces_delta": {1.0: 0.1}}, "begin at 0"),
-        ({"forces_delta": {}}, "begin at 0"),
+        ({"forces_delta": -0.1}, "deltas"),
+        ({"forces_delta": [[1.0, 0.1]]}, "beginning at 0"),
+        ({"forces_delta": [[0.0, 0.1, 0.2]]}, "beginning at 0"),
+        ({"forces_delta": []}, "beginning at 0"),
         ({"final_energy": 0.0}, "final_energy"),
         ({"energy": 0.0, "final_energy": 10.0}, "final_energy"),
     ],

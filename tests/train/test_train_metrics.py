@@ -17,7 +17,9 @@ def frame_errors(subset, symbols, energy_error, force_errors, stress_error=None)
     forces = np.zeros((2, len(symbols), 3))
     forces[1] = force_errors
     stress = None if stress_error is None else np.stack([np.zeros((3, 3)), np.full((3, 3), stress_error)])
-    return FrameErrors(subset, symbols, np.array([-4.0, -4.0 + energy_error]), forces, stress)
+    return FrameErrors(
+        subset, symbols, np.array([-4.0, -4.0 + energy_error]), forces, stress, np.zeros((len(symbols), 1))
+    )
 
 
 def test_errors_by_hand():
