@@ -72,7 +72,8 @@ def require_same_architecture(init: ModelConfig, asked: Mapping[str, Any]) -> No
         ConfigError: A setting differs.
     """
     has = {"_target_": f"{type(init).__module__}.{type(init).__qualname__}", **asdict(init)}
-    given = [override.split("=")[0].lstrip("+~") for override in HydraConfig.get().overrides.task]
+    overrides = HydraConfig.get().overrides.task
+    given = {".".join(word.split("=")[0].lstrip("+~").split(".")[:2]) for word in overrides}
     for key, value in asked.items():
         if has.get(key) != value and ("model" in given or f"model.{key}" in given):
             raise ConfigError(

@@ -13,7 +13,7 @@ from torch import Tensor
 from mlip import fields
 from mlip.data.graph import Graph, build_graph
 from mlip.deploy.potential import Potential
-from mlip.deploy.torchscript import SUFFIX, load_torchscript
+from mlip.deploy.torchscript import EDGE_CUTOFFS, SUFFIX, edge_cutoffs_from_text, load_torchscript
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import resolve_input
 from mlip.models.uncertainty import Uncertainty
@@ -129,11 +129,8 @@ class MLIPCalculator(Calculator):
                 f"{self.path.name} computes in {metadata['model_dtype'] or 'its own dtype'}, asked was "
                 f"{dtype}; deploy again with dtype={dtype}, or leave dtype out"
             )
-        if metadata["per_edge_type_cutoff"]:
-            raise PotentialError(
-                f"{self.path.name} has cutoffs per edge type; this calculator reads one r_max"
-            )
         self.species = tuple(metadata["type_names"].split())
+        self._edge_cutoffs = edge_cutoffs_from_text(metadata[EDGE_CUTOFFS], len(self.species))
         self.r_max = float(metadata["r_max"])
         self.dtype = metadata["model_dtype"]
         self.trained_on_stress = {"1": True, "0": False}.get(metadata["trained_on_stress"])

@@ -11,7 +11,7 @@ from omegaconf import DictConfig
 from mlip.app import application
 from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import Potential
-from mlip.deploy.torchscript import SUFFIX, save_torchscript
+from mlip.deploy.torchscript import EDGE_CUTOFFS, SUFFIX, edge_cutoffs_to_text, save_torchscript
 from mlip.deploy.verify import verify_deployment
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import as_names, resolve_input, sha256
@@ -64,6 +64,8 @@ def deploy_potential(
         "model_dtype": chosen.dtype,
         "trained_on_stress": str(int(chosen.trained_on_stress)),
     }
+    if chosen.config.per_edge_type_cutoff:
+        metadata[EDGE_CUTOFFS] = edge_cutoffs_to_text(chosen.normalization.edge_cutoffs)
     fitted = chosen.uncertainty.grade.to(select_device(device)) if grade and chosen.uncertainty else None
     unverified = file.with_name(f"unverified-{file.name}")
     save_torchscript(chosen.force_field(select_device(device)), metadata, unverified, fitted)

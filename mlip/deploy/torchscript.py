@@ -1,7 +1,7 @@
 """TorchScript files in the format of `pair_style nequip`: the only file that knows `torch.jit`."""
 
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,13 +15,14 @@ from mlip.nn.derivatives import ForceField
 
 SUFFIX = ".nequip.pth"
 REQUIRED_METADATA = ("r_max", "num_types", "type_names", "allow_tf32")
+EDGE_CUTOFFS = "per_edge_type_cutoff"
 OUR_METADATA = ("vitreous_format", "model_dtype", "trained_on_stress")
 
 
 class PairStyleModel(nn.Module):
     """A force field behind the dictionary of tensors that `pair_style nequip` sends and reads.
 
-    With a grade it also returns that of each atom, for whoever asks.
+    Total energy and stress are there for nequip's own ASE calculator; with a grade that of each atom, too.
     """
 
     def __init__(self, force_field: ForceField, grade: ExtrapolationGrade | None) -> None:
@@ -32,18 +33,22 @@ class PairStyleModel(nn.Module):
     def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
         """Evaluate one structure; keys, dtypes and shapes stand in docs/lammps.md."""
         types = data[fields.ATOM_TYPES]
+        cell = data[fields.CELL].view(1, 3, 3)
         result = self.force_field(
             data[fields.POSITIONS],
             types,
             data[fields.EDGE_INDEX],
             data[fields.EDGE_CELL_SHIFT],
-            data[fields.CELL].view(1, 3, 3),
+            cell,
             torch.zeros_like(types),
         )
+        volume = torch.linalg.det(cell).abs().view(1, 1, 1)
         output = {
+            fields.TOTAL_ENERGY: result.energy.unsqueeze(-1),
             fields.ATOMIC_ENERGY: result.atomic_energies.unsqueeze(-1),
             fields.FORCES: result.forces,
             fields.VIRIAL: result.virial,
+            fields.STRESS: -result.virial / volume.where(volume > 0.0, torch.full_like(volume, float("inf"))),
         }
         if self.grade is not None:
             output[fields.EXTRAPOLATION_GRADE] = self.grade(result.descriptors, types)
@@ -74,7 +79,7 @@ def save_torchscript(
         warnings.filterwarnings(
             "ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning
         )
-        scripted = torch.jit.script(PairStyleModel(force_field, grade))
+        scripted = torch.jit.script(PairStyleModel(force_field, grade).eval())
         temporary = Path(f"{path}.tmp")
         scripted.save(str(temporary), _extra_files=dict(metadata))
     temporary.replace(path)
@@ -86,7 +91,7 @@ def load_torchscript(path: Path, device: str | torch.device) -> ScriptedModel:
     Raises:
         PotentialError: The file is damaged or carries no metadata of the pair style.
     """
-    found = dict.fromkeys((*REQUIRED_METADATA, *OUR_METADATA, "per_edge_type_cutoff"), "")
+    found = dict.fromkeys((*REQUIRED_METADATA, *OUR_METADATA, EDGE_CUTOFFS), "")
     try:
         with warnings.catch_warnings():
             warnings.filterwarnings(
@@ -107,3 +112,24 @@ def load_torchscript(path: Path, device: str | torch.device) -> ScriptedModel:
             f"{path} lacks the metadata {', '.join(missing)}; expected a file of mlip deploy"
         )
     return ScriptedModel(module, metadata)
+
+
+def edge_cutoffs_to_text(cutoffs: Sequence[Sequence[float]]) -> str:
+    """Cutoffs (T, T) in A as the pair style reads them: row by centre, column by neighbour."""
+    return " ".join(repr(cutoff) for row in cutoffs for cutoff in row)
+
+
+def edge_cutoffs_from_text(text: str, num_types: int) -> tuple[tuple[float, ...], ...] | None:
+    """Cutoffs (T, T) in A; None where the file has none.
+
+    Raises:
+        PotentialError: There are not T^2 numbers.
+    """
+    if not text:
+        return None
+    numbers = tuple(float(word) for word in text.split())
+    if len(numbers) != num_types**2:
+        raise PotentialError(
+            f"found {len(numbers)} numbers in {EDGE_CUTOFFS}; expected {num_types**2} for {num_types} types"
+        )
+    return tuple(numbers[start : start + num_types] for start in range(0, len(numbers), num_types))

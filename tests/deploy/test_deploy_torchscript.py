@@ -1,10 +1,12 @@
 """Deployment: the file gives the potential's numbers, carries the metadata, or does not exist."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
+from nequip_oracle import nequip_state
 from structures import random_structure
 
 from mlip.deploy import MLIPCalculator, Potential, deploy_potential
@@ -27,6 +29,43 @@ def test_same_numbers_as_the_potential(potential_file, deployed, kind):
     atoms.calc = MLIPCalculator(deployed, device="cpu")
     assert atoms.get_potential_energy() == pytest.approx(energy, rel=1e-12)
     np.testing.assert_allclose(atoms.get_forces(), forces, rtol=1e-9, atol=1e-11)
+
+
+def test_nequips_own_calculator_reads_the_file(deployed):
+    """Whoever leaves with our file gets the same numbers. (It can freeze a file once per process only.)"""
+    ase_of_nequip = pytest.importorskip("nequip.integrations.ase")
+    with nequip_state():
+        theirs = ase_of_nequip.NequIPCalculator.from_compiled_model(
+            str(deployed), device="cpu", chemical_species_to_atom_type_map=True
+        )
+        for kind in ("triclinic", "molecule"):
+            atoms = random_structure(kind, seed=5)
+            theirs.calculate(atoms)
+            atoms.calc = MLIPCalculator(deployed, device="cpu")
+            assert theirs.results["energy"] == pytest.approx(atoms.get_potential_energy(), rel=1e-9)
+            np.testing.assert_allclose(theirs.results["forces"], atoms.get_forces(), rtol=1e-7, atol=1e-9)
+            if kind == "triclinic":
+                np.testing.assert_allclose(
+                    theirs.results["stress"], atoms.get_stress(), rtol=1e-7, atol=1e-10
+                )
+
+
+def test_cutoffs_of_pairs_travel_with_the_file(tmp_path, potential_file):
+    whole = Potential.load(potential_file)
+    config = replace(whole.config, per_edge_type_cutoff={"Li": 3.0, "S": {"Li": 3.5}}, pair_potential=None)
+    normalization = replace(whole.normalization, edge_cutoffs=config.edge_cutoffs(whole.species))
+    replace(whole, config=config, normalization=normalization, pair_cutoffs=None).save(tmp_path / "cut.mlip")
+    deployed = deploy_potential(tmp_path / "cut.mlip", tmp_path, device="cpu")
+    extra = {"per_edge_type_cutoff": ""}
+    torch.jit.load(str(deployed), _extra_files=extra)
+    assert [float(word) for word in extra["per_edge_type_cutoff"].split()] == [3, 3, 3, 4, 4, 4, 3.5, 4, 4]
+    atoms = random_structure("triclinic", seed=5)
+    energies = []
+    for file in (tmp_path / "cut.mlip", deployed, potential_file):
+        atoms.calc = MLIPCalculator(file, device="cpu")
+        energies.append(atoms.get_potential_energy())
+    assert energies[0] == pytest.approx(energies[1], rel=1e-12)
+    assert abs(energies[0] - energies[2]) > 1e-3
 
 
 def test_metadata_and_manifest(deployed, potential_file):

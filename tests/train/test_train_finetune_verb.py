@@ -245,6 +245,10 @@ def test_lone_atoms_of_the_new_data_keep_their_energies(folder, tmp_path):
             ["model=allegro_S"],
             "found model._target_=mlip.models.allegro.AllegroConfig; the potential of init has",
         ),
+        (
+            ["+model.avg_num_neighbors={Li: 9}"],
+            "found model.avg_num_neighbors={'Li': 9}; the potential of init",
+        ),
         (["model=nequip"], "the potential of init has"),
         (
             ["finetune.freeze=[layers]"],
