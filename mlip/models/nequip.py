@@ -18,7 +18,7 @@ from mlip.nn.gate import Gate
 from mlip.nn.kernels.edges import Edges, SeparateEdges
 from mlip.nn.linear import EquivariantLinear, SelfConnection
 from mlip.nn.mlp import ScalarMLP
-from mlip.nn.radial import BesselBasis, RelativeLengths
+from mlip.nn.radial import BesselBasis, InverseCutoffs
 from mlip.nn.scale_shift import ScaleShift
 from mlip.nn.spherical import SphericalHarmonics
 from mlip.nn.tensor_product import EdgeTensorProduct, find_paths
@@ -91,9 +91,9 @@ class NequIP(nn.Module):
         embedding_dim = config.type_embed_num_features or scalars
         num_species = len(normalization.energy_shifts)
         self.species_embedding = nn.Parameter(torch.randn(num_species, embedding_dim, dtype=dtype))
-        self.edges = SeparateEdges()
+        self.edges = SeparateEdges(may_share=True)
         self.harmonics = SphericalHarmonics(config.l_max, dtype)
-        self.relative_lengths = RelativeLengths(normalization.edge_cutoffs)
+        self.inverse_cutoffs = InverseCutoffs(normalization.edge_cutoffs)
         self.radial_basis = BesselBasis(
             config.num_bessels,
             config.bessel_trainable,
@@ -137,10 +137,8 @@ class NequIP(nn.Module):
             edge_index: (2, E) centre and neighbour.
         """
         edges = self.edges(edge_index, edge_vec, species.shape[0])
-        lengths = torch.linalg.vector_norm(edge_vec, dim=1)
-        harmonics = self.harmonics(edge_vec, lengths)
-        relative_lengths = self.relative_lengths(lengths, species, edge_index)
-        radial = self.radial_basis(relative_lengths.index_select(0, edges.row_edge))
+        harmonics = self.harmonics(edge_vec)
+        radial = self.radial_basis(edge_vec, edges.row_edge, self.inverse_cutoffs(species, edges))
         features = self.species_embedding.index_select(0, species)
         for layer in self.layers:
             features = layer(features, harmonics, radial, self.species_embedding, species, edges)

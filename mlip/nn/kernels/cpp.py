@@ -73,6 +73,7 @@ class CompiledRadial(nn.Module):
 
     def __init__(self, reference: BesselBasis) -> None:
         super().__init__()
+        self.frequencies = reference.frequencies  # as in the file of weights
         self.dtype = reference.dtype
         self.kernel = load_kernel(
             lambda name: generate_radial(

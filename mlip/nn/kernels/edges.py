@@ -24,7 +24,16 @@ class Edges(NamedTuple):
 
 
 class SeparateEdges(nn.Module):
-    """Every edge has a row of weights of its own, in any order of edges."""
+    """Every edge has a row of weights of its own, in any order of edges.
+
+    Args:
+        may_share: Whether weights depend on the length of an edge alone, but for cutoffs of pairs of species,
+            so that a faster back end may let an edge and its reverse share a row.
+    """
+
+    def __init__(self, may_share: bool) -> None:
+        super().__init__()
+        self.may_share = may_share
 
     def forward(self, edge_index: Tensor, edge_vec: Tensor, num_atoms: int) -> Edges:
         """Describe the edges (2, E) with vectors (E, 3)."""
