@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
-.PHONY: install demo test test-all lint format clean
+.PHONY: install demo test test-fast test-all lint format clean
 
 install: $(STAMP)
 
@@ -29,6 +29,10 @@ demo: $(STAMP)
 
 test: $(STAMP)
 	$(PYTEST) -m "not slow and not gpu"
+
+# Without the suites that start commands, train or read many checkpoints: for the time between two edits.
+test-fast: $(STAMP)
+	$(PYTEST) -m "not slow and not gpu" $(addprefix --ignore=tests/,cli docs interop native train workflows)
 
 test-all: $(STAMP)
 	{ echo "$$(date -u +%F), commit $$(git rev-parse --short HEAD)"; $(PYTEST) -q; } | tee tests/last_full_run.txt

@@ -18,7 +18,7 @@ from typing import Any
 import ase.io
 import numpy as np
 from accuracy_report import write_results
-from accuracy_rows import ROWS, TASKS, Row
+from accuracy_rows import PLAN, ROWS, TASKS, Row
 from accuracy_trainers import Task, statistics_of, train_nequip, train_ours
 from ase import Atoms
 from ase.calculators.calculator import Calculator
@@ -34,18 +34,16 @@ PARTS = ("train", "valid", "test")
 def main() -> None:
     arguments = parse_arguments()
     records = []
-    for name in arguments.sets:
-        task = TASKS[name]
-        frames = write_frames(task, arguments.work / name / "data")
-        for seed in arguments.seeds:
-            for row in arguments.rows:
-                folder = arguments.work / name / row / str(seed)
-                record = folder / "accuracy.json"
-                if not record.exists() and not arguments.report:
-                    run_in_fork(train_and_evaluate, task, ROWS[row], frames, folder, seed)
-                if record.exists():
-                    records.append(json.loads(record.read_text()))
-                    print(name, row, seed, json.dumps(records[-1]["test"]), flush=True)
+    for name, row, seed in chosen(arguments):
+        folder = arguments.work / name / row / str(seed)
+        record = folder / "accuracy.json"
+        if not record.exists() and not arguments.report:
+            task = TASKS[name]
+            frames = write_frames(task, arguments.work / name / "data")
+            run_in_fork(train_and_evaluate, task, ROWS[row], frames, folder, seed)
+        if record.exists():
+            records.append(json.loads(record.read_text()))
+            print(name, row, seed, json.dumps(records[-1]["test"]), flush=True)
     write_results(records, arguments.results)
 
 
@@ -53,13 +51,22 @@ def parse_arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--sets", nargs="+", choices=TASKS, default=list(TASKS))
-    parser.add_argument("--rows", nargs="+", choices=ROWS, default=list(ROWS))
-    parser.add_argument("--seeds", nargs="+", type=int, default=[0, 1, 2])
+    parser.add_argument("--sets", nargs="+", choices=TASKS, help="instead of the plan's")
+    parser.add_argument("--rows", nargs="+", choices=ROWS, help="instead of the plan's")
+    parser.add_argument("--seeds", nargs="+", type=int, help="instead of the plan's")
     parser.add_argument("--work", type=Path, default=Path("runs/accuracy"), help="trainings are kept here")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--report", action="store_true", help="train nothing")
     return parser.parse_args()
+
+
+def chosen(arguments: argparse.Namespace) -> list[tuple[str, str, int]]:
+    """Data set, row and seed of every training: the plan, or all combinations of what is asked for."""
+    planned = [(name, row, seed) for name, rows, seeds in PLAN for row in rows for seed in seeds]
+    if not (arguments.sets or arguments.rows or arguments.seeds):
+        return planned
+    sets, rows, seeds = arguments.sets or TASKS, arguments.rows or ROWS, arguments.seeds or (0, 1, 2)
+    return [(name, row, seed) for name in sets for seed in seeds for row in rows]
 
 
 def write_frames(task: Task, folder: Path) -> dict[str, list[Atoms]]:

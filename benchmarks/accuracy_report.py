@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from accuracy_rows import REFERENCE, ROWS, TASKS
+from matplotlib.axes import Axes
 
 import train
 from mlip.report.figures import new_panels, save_figure
@@ -129,22 +130,24 @@ def ratio(records: list[Record], reference: list[Record], measure: str) -> str:
 
 
 def save_dots(records: list[Record], path: Path) -> None:
-    """A dot per seed: test errors of every row, energy and forces, over the data sets."""
-    rows = [row for row in ROWS if any(record["row"] == row for record in records)]
-    sets = [name for name in TASKS if any(record["set"] == name for record in records)]
-    size = (4.4 * 2, (0.9 + 0.24 * len(rows)) * len(sets))
-    with new_panels(len(sets), 2, size) as (figure, panels):
+    """A dot per seed: test errors of every row on the data sets that nequip was trained on, too."""
+    sets = [name for name in TASKS if any(r["set"] == name and r["row"] == "nequip" for r in records)]
+    with new_panels(len(sets), 2, (9.6, 4.2 * len(sets))) as (figure, panels):
         for index, axes in enumerate(panels):
-            name, measure = sets[index // 2], ("forces_mae", "energy_mae")[index % 2]
-            for record in (record for record in records if record["set"] == name):
-                color = "C0" if ROWS[record["row"]].trainer == "ours" else "C1"
-                axes.plot(record["test"][measure], rows.index(record["row"]), "o", color=color, markersize=4)
-            axes.set_yticks(range(len(rows)), [ROWS[row].label if index % 2 == 0 else "" for row in rows])
-            axes.invert_yaxis()
-            axes.set_title(name)
-            unit = "meV/A" if measure == "forces_mae" else "meV/atom"
-            axes.set_xlabel(f"test MAE of {measure.removesuffix('_mae')} ({unit})")
-        columns = ("set", "row", "seed")
-        table = {column: [record[column] for record in records] for column in columns}
+            draw_errors(axes, [r for r in records if r["set"] == sets[index // 2]], energy=index % 2 == 1)
+            axes.set_title(sets[index // 2])
+        table = {column: [record[column] for record in records] for column in ("set", "row", "seed")}
         table |= {f"test_{m}": [record["test"][m] for record in records] for m in MEASURES}
         save_figure(figure, path, table)
+
+
+def draw_errors(axes: Axes, records: list[Record], energy: bool) -> None:
+    """Test errors of one data set, energy or forces; nequip in a colour of its own."""
+    rows = [row for row in ROWS if any(record["row"] == row for record in records)]
+    for record in records:
+        color = "C0" if ROWS[record["row"]].trainer == "ours" else "C1"
+        error = record["test"]["energy_mae" if energy else "forces_mae"]
+        axes.plot(error, rows.index(record["row"]), "o", color=color, markersize=4)
+    axes.set_yticks(range(len(rows)), ["" if energy else ROWS[row].label for row in rows])
+    axes.set_ylim(len(rows) - 0.5, -0.5)
+    axes.set_xlabel(f"test MAE of {'energy (meV/atom)' if energy else 'forces (meV/A)'}")

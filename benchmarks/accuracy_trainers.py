@@ -4,7 +4,7 @@ import json
 import os
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +38,7 @@ class Task:
         batch_size: Frames a step; divides the number of training frames.
         lr: Peak learning rate.
         ema_decay: Of the averaged weights.
+        architecture: What differs from two small layers.
     """
 
     name: str
@@ -48,9 +49,10 @@ class Task:
     batch_size: int = 5
     lr: float = 0.01
     ema_decay: float = 0.99
+    architecture: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def architecture(self) -> dict[str, Any]:
+    def model(self) -> dict[str, Any]:
         """Numbers of NequIP; both packages have the same names for them."""
         return {
             "r_max": self.r_max,
@@ -62,6 +64,7 @@ class Task:
             "radial_mlp_width": 32,
             "num_bessels": 8,
             "polynomial_cutoff_p": 6,
+            **self.architecture,
         }
 
 
@@ -152,7 +155,7 @@ def nequip_config(task: Task, data: Path, folder: Path, seed: int, statistics: S
                 "avg_num_neighbors": statistics.avg_num_neighbors,
                 "per_type_energy_scales": statistics.forces_rms,
                 "per_type_energy_shifts": dict(zip(species, statistics.isolated_energies, strict=True)),
-                **task.architecture,
+                **task.model,
             },
         },
     }
@@ -193,9 +196,10 @@ def train_ours(
         "data.train": data / "train.extxyz",
         "data.valid": data / "valid.extxyz",
         "data.batch_size": task.batch_size,
-        **{f"model.{key}": value for key, value in task.architecture.items()},
+        **{f"model.{key}": value for key, value in task.model.items()},
         "loss.stress": 0.0,
         "optimizer.lr": task.lr,
+        "optimizer.decay_fraction": 1.0,
         "trainer.max_epochs": task.epochs,
         "trainer.patience": "null",
         "trainer.gradient_clip": "null",

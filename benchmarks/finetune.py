@@ -1,6 +1,6 @@
 """Is fine-tuning on 50 frames better than training from scratch on the same 50, and what is forgotten?
 
-    python benchmarks/finetune.py                      # everything; some ten CPU-minutes
+    python benchmarks/finetune.py                      # everything; some fifteen CPU-minutes
     python benchmarks/finetune.py --report             # only the table and the figure, from what is there
 
 The given potential knows six of the seven kinds of structure of lipon_xtb (GFN1-xTB). It goes on with

@@ -84,6 +84,5 @@ def save_dots(given: Mapping[str, Record], records: Sequence[Record], path: Path
             axes.set_xticks(range(len(ways)), [way.replace(" ", "\n", 1) for way in ways])
             axes.set_ylabel(MEASURES[measure])
             axes.set_title(case)
-            axes.set_yscale("log")
-        figure.tight_layout()
+            axes.set_ylim(bottom=0.0)
         save_figure(figure, path, {key: [record[key] for record in records] for key in records[0]})

@@ -19,7 +19,6 @@ NORMALIZATION = Normalization(
     edge_cutoffs=((4.0,) * 3,) * 3,
 )
 
-
 SMALL_MODELS = {
     "nequip": (NequIPConfig, {"num_features": 4, "radial_mlp_width": 8}),
     "allegro": (
@@ -27,6 +26,14 @@ SMALL_MODELS = {
         {"num_scalar_features": 8, "num_tensor_features": 4, "allegro_mlp_hidden_layers_width": 12},
     ),
 }
+
+
+def pytest_collection_modifyitems(items):
+    """Tests marked gpu are skipped, and counted as such, where there is none."""
+    if not torch.cuda.is_available():
+        for item in items:
+            if item.get_closest_marker("gpu"):
+                item.add_marker(pytest.mark.skip(reason="no CUDA device"))
 
 
 @pytest.fixture

@@ -52,3 +52,11 @@ def evaluate(theirs, ours, atoms, r_max, species):
 def assert_equal(mine, theirs, tolerance):
     assert mine.shape == theirs.shape
     assert (mine - theirs).abs().max() <= tolerance * theirs.abs().max()
+
+
+def assert_same_numbers(mine, other, tolerance):
+    """Our prediction against their dictionary."""
+    assert_equal(mine.energy, other["total_energy"].view(-1), tolerance)
+    assert_equal(mine.atomic_energies, other["atomic_energy"].view(-1), tolerance)
+    assert_equal(mine.forces, other["forces"], tolerance)
+    assert_equal(mine.virial, other["virial"], tolerance)

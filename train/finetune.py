@@ -28,6 +28,9 @@ from train.shifts import SHIFTS, refit_shifts
 
 logger = logging.getLogger(__name__)
 
+# What fine-tuning begins well with (docs/finetuning.md).
+LEARNING_RATE = 0.005
+
 # Two levels of theory differ by more than this per atom (eV), a usable potential errs by less.
 STRANGE_ENERGY = 0.1
 FRAMES_CHECKED = 32
@@ -81,6 +84,17 @@ def require_same_architecture(init: ModelConfig, asked: Mapping[str, Any]) -> No
                 "architecture: leave model out"
             )
     logger.info("architecture of the potential of init; the settings of model are not used")
+
+
+def advise_learning_rate(lr: float) -> None:
+    """Say so when fine-tuning runs at the learning rate that is made for random weights."""
+    given = [override.split("=")[0] for override in HydraConfig.get().overrides.task]
+    if not any(key.startswith("optimizer") for key in given):
+        logger.warning(
+            "optimizer.lr=%g is made for random weights; fine-tuning mostly does better at optimizer.lr=%g",
+            lr,
+            LEARNING_RATE,
+        )
 
 
 def start_from(

@@ -33,25 +33,32 @@ class Optimizer(Protocol):
 
 @dataclass(frozen=True)
 class Adam:
-    """Adam with a linear warm-up and a cosine decay to zero over all epochs.
+    """Adam whose learning rate warms up linearly, stays, and falls to zero along half a cosine.
 
     Attributes:
         lr: Peak learning rate.
         weight_decay: Decoupled weight decay (AdamW); 0 turns it off.
         warmup_epochs: Length of the linear warm-up, may be a fraction.
+        decay_fraction: Share of the epochs after the warm-up over which the learning rate falls.
 
     Raises:
         ConfigError: A number is out of its range.
 
-    Source: Kingma & Ba 2015 (arXiv 1412.6980); Loshchilov & Hutter 2017 (arXiv 1608.03983).
+    Source: Kingma & Ba 2015 (arXiv 1412.6980); Loshchilov & Hutter 2017 (arXiv 1608.03983);
+        Hu et al. 2024 (arXiv 2404.06395), 4.2, for the late decay.
     """
 
-    lr: float = 0.01
+    lr: float = 0.02
     weight_decay: float = 0.0
     warmup_epochs: float = 1.0
+    decay_fraction: float = 0.3
 
     def __post_init__(self) -> None:
         _require(self.lr, self.weight_decay, self.warmup_epochs, self)
+        if not 0.0 < self.decay_fraction <= 1.0:
+            raise ConfigError(
+                f"found optimizer.decay_fraction={self.decay_fraction}; expected above 0 and up to 1"
+            )
 
     def build(self, parameters: Iterable[nn.Parameter]) -> torch.optim.Optimizer:
         """The optimizer of these parameters."""
@@ -61,8 +68,9 @@ class Adam:
         """What `lr` is multiplied with in the step that ends when `epochs` of `max_epochs` are over."""
         if epochs < self.warmup_epochs:
             return epochs / self.warmup_epochs
-        decay = (epochs - self.warmup_epochs) / max(max_epochs - self.warmup_epochs, 1e-9)
-        return 0.5 * (1.0 + math.cos(math.pi * min(decay, 1.0)))
+        falling = max(self.decay_fraction * (max_epochs - self.warmup_epochs), 1e-9)
+        decay = (epochs - max_epochs + falling) / falling
+        return 0.5 * (1.0 + math.cos(math.pi * min(max(decay, 0.0), 1.0)))
 
     def average(self, ema_decay: float) -> WeightAveraging:
         """Exponential moving average."""
@@ -87,7 +95,7 @@ class ScheduleFree:
     Source: Defazio et al. 2024 (arXiv 2405.15682).
     """
 
-    lr: float = 0.01
+    lr: float = 0.02
     weight_decay: float = 0.0
     warmup_epochs: float = 1.0
     beta_1: float = 0.9

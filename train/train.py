@@ -4,7 +4,7 @@ import json
 import logging
 import sys
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -25,7 +25,7 @@ from train.adapters import merge_adapters
 from train.callbacks import MetricsTable, Patience
 from train.data import TrainingData, evaluation_loader, load_training_data, training_loader
 from train.evaluate import evaluate_frames
-from train.finetune import choose_trained, describe, start_from
+from train.finetune import advise_learning_rate, choose_trained, describe, start_from
 from train.judge import judge
 from train.metrics import FrameErrors, compute_errors
 from train.module import ForceFieldModule
@@ -51,6 +51,7 @@ def run_train(config: DictConfig, run: Run) -> None:
         force_field = untrained.untrained_force_field()
         logger.info("%d parameters", sum(p.numel() for p in force_field.parameters()))
     else:
+        advise_learning_rate(settings.optimizer.lr)
         untrained, data = _given_potential(settings, init, data)
         settings = replace(settings, architecture=untrained.config)
         force_field = untrained.untrained_force_field()
@@ -231,7 +232,8 @@ def _what_was_done(settings: Settings, data: TrainingData) -> dict[str, Any]:
         **({} if settings.init is None else describe(settings.init_file, settings.finetune, data)),
         **config_to_dict(settings.architecture),
         "dtype": settings.dtype,
-        "loss weights": ", ".join(f"{k} {v}" for k, v in asdict(settings.loss).items()),
+        "loss": str(settings.loss),
+        "optimizer": str(settings.optimizer),
         "seed": settings.seed,
     }
 

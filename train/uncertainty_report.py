@@ -79,7 +79,7 @@ def uncertainty_section(fitted: FittedUncertainty, judgement: Judgement, folder:
     tables = []
     found = {} if fitted.validation is None else compare(fitted.validation)
     if found:
-        figures.append(FigureBlock(save_reliability(found, folder), BY_HALVES))
+        figures.append(FigureBlock(save_reliability(found, folder), BY_HALVES, wide=True))
         tables.append(TableBlock(HEADER, reliability_rows(found), BY_HALVES))
     ranks = [(name, value) for name, value in correlate(judgement).items()]
     tables.append(

@@ -6,10 +6,11 @@ from torch.export import Dim, ExportedProgram
 from torch.fx.experimental.proxy_tensor import make_fx
 
 from mlip.data.graph import build_graph, collate
+from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField, Prediction
 
 
-def export_program(force_field: ForceField) -> ExportedProgram:
+def export_program(force_field: ForceField, grade: ExtrapolationGrade | None = None) -> ExportedProgram:
     """Export a force field as one graph of tensor operations for any number of atoms, edges and structures.
 
     `torch.export` cannot see through the gradient that makes the forces, so the force field is traced
@@ -17,16 +18,21 @@ def export_program(force_field: ForceField) -> ExportedProgram:
 
     Args:
         force_field: In evaluation mode, its parameters without gradients.
+        grade: Of the same weights and on the same device, for the grade of each atom; None for no grade.
 
     Returns:
-        A program that takes what a `ForceField` takes and returns a `Prediction`'s fields in their order.
+        A program that takes what a `ForceField` takes and returns a `Prediction`'s fields in their order, and
+        the grades (N,) where asked for.
     """
     device = next(force_field.parameters()).device
     inputs = tuple(tensor.to(device) for tensor in _sample_inputs())
 
     def predict(*tensors: torch.Tensor) -> tuple[torch.Tensor, ...]:
         prediction: Prediction = force_field(*tensors)
-        return tuple(prediction)
+        if grade is None:
+            return tuple(prediction)
+        species = tensors[1]
+        return (*prediction, grade(prediction.descriptors, species))
 
     with torch.enable_grad():
         traced = make_fx(predict, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*inputs)

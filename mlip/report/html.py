@@ -27,7 +27,7 @@ class FigureBlock:
 
 @dataclass(frozen=True)
 class TableBlock:
-    """A table in a report; cells that are int or float are set right-aligned.
+    """A table in a report; columns of nothing but numbers are set right-aligned.
 
     Attributes:
         header: column names with units.
@@ -177,7 +177,8 @@ def _data_uri(path: Path, media_type: str) -> str:
 
 
 def _render_table(table: TableBlock) -> str:
-    numeric = [any(_is_number(row[column]) for row in table.rows) for column in range(len(table.header))]
+    columns = [[row[k] for row in table.rows if row[k] is not None] for k in range(len(table.header))]
+    numeric = [bool(column) and all(map(_is_number, column)) for column in columns]
     head = "".join(
         f"<th{_number_class(right)}>{escape(name)}</th>"
         for name, right in zip(table.header, numeric, strict=True)

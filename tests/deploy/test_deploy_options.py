@@ -13,6 +13,7 @@ from mlip.deploy.export import export_program
 from mlip.deploy.torchscript import load_torchscript, save_torchscript
 from mlip.models.allegro import AllegroConfig
 from mlip.models.build import build_force_field
+from mlip.models.grade_fit import DescribedAtoms, fit_grade
 from mlip.models.nequip import NequIPConfig
 from mlip.models.normalization import resolve_normalization
 
@@ -87,3 +88,16 @@ def test_export(force_field, dtype, device):
         inputs = graph.to(device).inputs
         for found, expected in zip(program(*inputs), force_field(*inputs), strict=True):
             assert_close(found, expected, dtype)
+
+
+def test_export_with_the_grade(small_force_field):
+    force_field = small_force_field().requires_grad_(False)
+    graphs = [build_graph(random_structure("triclinic", seed), R_MAX, SPECIES) for seed in range(3)]
+    described = [
+        DescribedAtoms(force_field(*graph.inputs).descriptors, graph.species, graph.batch) for graph in graphs
+    ]
+    grade = fit_grade(described[:2], len(SPECIES))
+    *_, found = export_program(force_field, grade).module()(*graphs[2].inputs)
+    expected = grade(described[2].descriptors, graphs[2].species)
+    torch.testing.assert_close(found, expected, rtol=1e-9, atol=1e-9)
+    assert expected.max() > 1.01

@@ -98,6 +98,16 @@ def test_errors_before_and_after_are_stated(finetuned):
     assert "What fine-tuning won" in (folder / "run" / "report.html").read_text()
 
 
+def test_the_learning_rate_from_scratch_is_remarked_upon(finetuned, tmp_path):
+    folder, ended, _ = finetuned
+    assert "made for random weights" not in ended.stderr
+    without = [word for word in SHORT if not word.startswith("optimizer")]
+    command = ["init=init.mlip", "data.train=new.extxyz", "data.valid=valid.extxyz", "trainer.max_epochs=1"]
+    ended = fork_mlip("train", *command, *without, f"run_dir={tmp_path}/run", cwd=folder)
+    assert ended.code == 0, ended.stderr
+    assert "optimizer.lr=0.02 is made for random weights" in ended.stderr
+
+
 def test_what_was_given_is_kept_and_recorded(finetuned):
     folder, ended, potential = finetuned
     init = Potential.load(folder / "init.mlip")

@@ -22,13 +22,21 @@ def factors(optimizer, max_epochs=12):
 
 
 def test_the_learning_rate_of_adam_warms_up_and_decays_to_zero():
-    factor = factors(Adam(lr=0.02, warmup_epochs=2.0))
+    factor = factors(Adam(lr=0.02, warmup_epochs=2.0, decay_fraction=1.0))
     assert factor(0) == pytest.approx(0.05)
     assert factor(9) == pytest.approx(0.5)
     assert factor(19) == pytest.approx(1.0)
     assert factor(19 + 50) == pytest.approx(0.5)
     assert factor(119) == pytest.approx(0.0)
     assert factor(500) == pytest.approx(0.0)
+
+
+def test_the_learning_rate_of_adam_may_stay_before_it_decays():
+    factor = factors(Adam(warmup_epochs=2.0, decay_fraction=0.3))  # falls over the last 3 of 12 epochs
+    assert [factor(step) for step in (9, 19, 50, 89)] == pytest.approx([0.5, 1.0, 1.0, 1.0])
+    assert factor(89 + 15) == pytest.approx(0.5)
+    assert factor(89 + 10) == pytest.approx(0.75)
+    assert factor(119) == pytest.approx(0.0)
 
 
 def test_the_learning_rate_of_schedule_free_stays_after_the_warm_up():
@@ -100,6 +108,8 @@ def test_what_is_kept_of_schedule_free_is_its_average():
     [
         (Adam, {"lr": 0.0}, "lr > 0"),
         (Adam, {"warmup_epochs": -1.0}, "warmup_epochs >= 0"),
+        (Adam, {"decay_fraction": 0.0}, r"optimizer\.decay_fraction=0\.0"),
+        (Adam, {"decay_fraction": 1.1}, r"optimizer\.decay_fraction=1\.1"),
         (ScheduleFree, {"lr": -0.1}, "lr > 0"),
         (ScheduleFree, {"weight_decay": -0.1}, "weight_decay >= 0"),
         (ScheduleFree, {"beta_1": 1.0}, r"optimizer\.beta_1=1\.0"),
