@@ -15,8 +15,9 @@ from mlip.models.config import ModelConfig
 from mlip.models.normalization import Normalization
 from mlip.nn.contraction import EnvironmentProduct, sum_environment, weighted_harmonics
 from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding
+from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.mlp import ScalarMLP
-from mlip.nn.radial import RelativeLengths
+from mlip.nn.radial import InverseCutoffs
 from mlip.nn.scale_shift import ScaleShift
 from mlip.nn.spherical import SphericalHarmonics
 
@@ -145,8 +146,9 @@ class Allegro(nn.Module):
         self.num_scalars, self.channels = config.num_scalar_features, config.num_tensor_features
         num_weights = len(config.harmonics) * self.channels
         num_species = len(normalization.energy_shifts)
+        self.edges = SeparateEdges(may_share=False)
         self.harmonics = SphericalHarmonics(config.l_max, dtype)
-        self.relative_lengths = RelativeLengths(normalization.edge_cutoffs)
+        self.inverse_cutoffs = InverseCutoffs(normalization.edge_cutoffs)
         self.edge_embedding = _edge_embedding(config, num_species, dtype)
         self.scalar_embed_mlp = _perceptron(
             config, "scalar_embed_mlp", config.embedding_dim, self.num_scalars, dtype
@@ -173,14 +175,14 @@ class Allegro(nn.Module):
             species: (N,) index into the potential's species.
             edge_index: (2, E) centre and neighbour.
         """
+        edges = self.edges(edge_index, edge_vec, species.shape[0])
         centre = edge_index[0]
-        lengths = torch.linalg.vector_norm(edge_vec, dim=1)
-        harmonics = self.harmonics(edge_vec, lengths)
+        harmonics = self.harmonics(edge_vec)
         neighbor_scale = self.neighbor_scale.index_select(0, species)
 
         # What the two atoms of an edge say alone: scalars, and harmonics weighted by them.
-        relative_lengths = self.relative_lengths(lengths, species, edge_index)
-        two_body = self.scalar_embed_mlp(self.edge_embedding(relative_lengths, species, edge_index))
+        inverse_cutoffs = self.inverse_cutoffs(species, edges)
+        two_body = self.scalar_embed_mlp(self.edge_embedding(edge_vec, edges, inverse_cutoffs, species))
         tensors = torch.cat(weighted_harmonics(harmonics, self.tensor_embed(two_body), self.channels), dim=1)
         latent = self.projection(two_body)
 

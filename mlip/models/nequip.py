@@ -15,9 +15,10 @@ from mlip.errors import ConfigError
 from mlip.models.config import ModelConfig
 from mlip.models.normalization import Normalization
 from mlip.nn.gate import Gate
+from mlip.nn.kernels.edges import Edges, SeparateEdges
 from mlip.nn.linear import EquivariantLinear, SelfConnection
 from mlip.nn.mlp import ScalarMLP
-from mlip.nn.radial import BesselBasis, RelativeLengths
+from mlip.nn.radial import BesselBasis, InverseCutoffs
 from mlip.nn.scale_shift import ScaleShift
 from mlip.nn.spherical import SphericalHarmonics
 from mlip.nn.tensor_product import EdgeTensorProduct, find_paths
@@ -90,8 +91,9 @@ class NequIP(nn.Module):
         embedding_dim = config.type_embed_num_features or scalars
         num_species = len(normalization.energy_shifts)
         self.species_embedding = nn.Parameter(torch.randn(num_species, embedding_dim, dtype=dtype))
+        self.edges = SeparateEdges(may_share=True)
         self.harmonics = SphericalHarmonics(config.l_max, dtype)
-        self.relative_lengths = RelativeLengths(normalization.edge_cutoffs)
+        self.inverse_cutoffs = InverseCutoffs(normalization.edge_cutoffs)
         self.radial_basis = BesselBasis(
             config.num_bessels,
             config.bessel_trainable,
@@ -134,12 +136,12 @@ class NequIP(nn.Module):
             species: (N,) index into the potential's species.
             edge_index: (2, E) centre and neighbour.
         """
-        lengths = torch.linalg.vector_norm(edge_vec, dim=1)
-        harmonics = self.harmonics(edge_vec, lengths)
-        radial = self.radial_basis(self.relative_lengths(lengths, species, edge_index))
+        edges = self.edges(edge_index, edge_vec, species.shape[0])
+        harmonics = self.harmonics(edge_vec)
+        radial = self.radial_basis(edge_vec, edges.row_edge, self.inverse_cutoffs(species, edges))
         features = self.species_embedding.index_select(0, species)
         for layer in self.layers:
-            features = layer(features, harmonics, radial, self.species_embedding, species, edge_index)
+            features = layer(features, harmonics, radial, self.species_embedding, species, edges)
         descriptors = self.readout.penultimate(features)
         return self.scale_shift(self.readout.output(descriptors).squeeze(-1), species), descriptors
 
@@ -181,12 +183,12 @@ class NequIPLayer(nn.Module):
         radial: Tensor,
         species_embedding: Tensor,
         species: Tensor,
-        edge_index: Tensor,
+        edges: Edges,
     ) -> Tensor:
         """Map features (N, irreps_in.dim) to (N, irreps_out.dim)."""
         # Scaled by the sender's number of neighbours, before it is sent, as nequip does.
         mixed = self.linear_before(features) * self.message_scale.index_select(0, species)
-        summed = self.tensor_product(mixed, harmonics, self.radial_mlp(radial), edge_index)
+        summed = self.tensor_product(mixed, harmonics, self.radial_mlp(radial), edges)
         updated = self.linear_after(summed)
         if self.self_connection is not None:
             updated = updated + self.self_connection(features, species_embedding, species)

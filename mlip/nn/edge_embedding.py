@@ -9,6 +9,7 @@ import math
 import torch
 from torch import Tensor, nn
 
+from mlip.nn.kernels.edges import Edges
 from mlip.nn.mlp import ScalarMLP
 from mlip.nn.radial import BesselBasis
 
@@ -44,11 +45,12 @@ class BesselEmbedding(nn.Module):
         self.centre_embedding = nn.Parameter(torch.randn(num_species, dim // 2, dtype=dtype))
         self.neighbor_embedding = nn.Parameter(torch.randn(num_species, dim // 2, dtype=dtype))
 
-    def forward(self, x: Tensor, species: Tensor, edge_index: Tensor) -> Tensor:
-        """Map relative lengths (E,), species (N,) and edge_index (2, E) to scalars (E, dim)."""
-        centre = self.centre_embedding.index_select(0, species.index_select(0, edge_index[0]))
-        neighbor = self.neighbor_embedding.index_select(0, species.index_select(0, edge_index[1]))
-        return torch.cat([centre, neighbor], dim=1) * self.radial_linear(self.radial_basis(x))
+    def forward(self, edge_vec: Tensor, edges: Edges, inverse_cutoffs: Tensor, species: Tensor) -> Tensor:
+        """Map edge vectors (E, 3), cutoffs (E,) or (1,) in 1/A and species (N,) to scalars (E, dim)."""
+        centre = self.centre_embedding.index_select(0, species.index_select(0, edges.index[0]))
+        neighbor = self.neighbor_embedding.index_select(0, species.index_select(0, edges.index[1]))
+        radial = self.radial_linear(self.radial_basis(edge_vec, edges.row_edge, inverse_cutoffs))
+        return torch.cat([centre, neighbor], dim=1) * radial
 
 
 class SplineEmbedding(nn.Module):
@@ -83,10 +85,11 @@ class SplineEmbedding(nn.Module):
         weight = torch.empty(num_species * num_species, num_splines, dim, dtype=dtype)
         self.weight = nn.Parameter(weight.uniform_(-bound, bound))
 
-    def forward(self, x: Tensor, species: Tensor, edge_index: Tensor) -> Tensor:
-        """Map relative lengths (E,), species (N,) and edge_index (2, E) to scalars (E, dim)."""
+    def forward(self, edge_vec: Tensor, edges: Edges, inverse_cutoffs: Tensor, species: Tensor) -> Tensor:
+        """Map edge vectors (E, 3), cutoffs (E,) or (1,) in 1/A and species (N,) to scalars (E, dim)."""
+        x = torch.linalg.vector_norm(edge_vec, dim=1) * inverse_cutoffs
         position = torch.clamp(x.unsqueeze(-1) - self.lower, 0.0, self.width) * self.scale
         bumps = (0.25 * (1.0 - torch.cos(position)).square()).to(self.dtype)
-        centre, neighbor = species.index_select(0, edge_index[0]), species.index_select(0, edge_index[1])
+        centre, neighbor = species.index_select(0, edges.index[0]), species.index_select(0, edges.index[1])
         weight = self.weight.index_select(0, centre * self.num_species + neighbor)
         return torch.bmm(bumps.unsqueeze(1), weight).squeeze(1)

@@ -5,6 +5,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from mlip.nn.kernels.edges import Edges
+
 
 def polynomial_cutoff(x: Tensor, p: int) -> Tensor:
     """Smooth envelope: 1 at x = 0, zero with its first two derivatives from x = 1 on.
@@ -20,11 +22,14 @@ def polynomial_cutoff(x: Tensor, p: int) -> Tensor:
     return envelope * (x < 1.0)
 
 
-class RelativeLengths(nn.Module):
-    """Edge lengths over the cutoff of their pair of species.
+class InverseCutoffs(nn.Module):
+    """One over the cutoff of an edge's pair of species.
 
     Args:
         edge_cutoffs: (T, T) cutoffs in A, centre and neighbour.
+
+    Attributes:
+        symmetric: Whether an edge and its reverse always have the same.
     """
 
     inverse_cutoffs: Tensor
@@ -34,15 +39,17 @@ class RelativeLengths(nn.Module):
         cutoffs = torch.tensor(edge_cutoffs, dtype=torch.float64)
         self.num_species = len(edge_cutoffs)
         self.uniform = bool((cutoffs == cutoffs[0, 0]).all())  # spares gathers per edge
-        self.inverse_cutoff = 1.0 / float(cutoffs[0, 0])
+        self.symmetric = bool((cutoffs == cutoffs.T).all())
         self.register_buffer("inverse_cutoffs", 1.0 / cutoffs.view(-1), persistent=False)
 
-    def forward(self, lengths: Tensor, species: Tensor, edge_index: Tensor) -> Tensor:
-        """Map lengths (E,) in A, species (N,) and edge_index (2, E) to x (E,), which is 1 at the cutoff."""
+    def forward(self, species: Tensor, edges: Edges) -> Tensor:
+        """Map species (N,) to (R,) in 1/A, one for each row of weights, or (1,) for all."""
         if self.uniform:
-            return lengths * self.inverse_cutoff
-        centre, neighbor = species.index_select(0, edge_index[0]), species.index_select(0, edge_index[1])
-        return lengths * self.inverse_cutoffs.index_select(0, centre * self.num_species + neighbor)
+            return self.inverse_cutoffs.narrow(0, 0, 1)
+        centre, neighbor = edges.index[0], edges.index[1]
+        of_centre = species.index_select(0, centre.index_select(0, edges.row_edge))
+        of_neighbor = species.index_select(0, neighbor.index_select(0, edges.row_edge))
+        return self.inverse_cutoffs.index_select(0, of_centre * self.num_species + of_neighbor)
 
 
 class BesselBasis(nn.Module):
@@ -70,8 +77,15 @@ class BesselBasis(nn.Module):
         frequencies = torch.arange(1, num_bessels + 1, dtype=torch.float64)
         self.frequencies = nn.Parameter(frequencies, requires_grad=trainable)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """Map relative lengths (E,) to the basis (E, num_bessels)."""
-        x = x.unsqueeze(-1)
+    def forward(self, edge_vec: Tensor, edge: Tensor, inverse_cutoffs: Tensor) -> Tensor:
+        """Map edge vectors to the basis (R, num_bessels).
+
+        Args:
+            edge_vec: (E, 3) A.
+            edge: (R,) the edges that are asked for.
+            inverse_cutoffs: (R,) 1/A, or (1,) for all.
+        """
+        lengths = torch.linalg.vector_norm(edge_vec.index_select(0, edge), dim=1)
+        x = (lengths * inverse_cutoffs).unsqueeze(-1)
         bessel = (torch.sinc(x * self.frequencies) * self.frequencies).to(self.dtype)
         return bessel * (polynomial_cutoff(x, self.cutoff_p) * self.prefactor).to(self.dtype)

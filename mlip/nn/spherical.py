@@ -36,13 +36,13 @@ class SphericalHarmonics(nn.Module):
         axes = [m[-1] for upper in degrees[1:] for m in upper]
         self.register_buffer("parents", torch.tensor(parents, dtype=torch.int64), persistent=False)
         self.register_buffer("axes", torch.tensor(axes, dtype=torch.int64), persistent=False)
-        matrices = [_polynomial_matrix(degree, monomials) for degree, monomials in enumerate(degrees)]
-        self.register_buffer("coefficients", torch.block_diag(*matrices), persistent=False)
+        self.matrices = [_polynomial_matrix(degree, monomials) for degree, monomials in enumerate(degrees)]
+        self.register_buffer("coefficients", torch.block_diag(*self.matrices), persistent=False)
 
-    def forward(self, edge_vec: Tensor, lengths: Tensor) -> Tensor:
-        """Harmonics (E, (l_max + 1)^2) of edge vectors (E, 3) whose lengths (E,) are not zero."""
-        direction = edge_vec / lengths.unsqueeze(-1)
-        monomials = [torch.ones_like(lengths).unsqueeze(-1)]
+    def forward(self, edge_vec: Tensor) -> Tensor:
+        """Harmonics (E, (l_max + 1)^2) of edge vectors (E, 3) whose lengths are not zero."""
+        direction = edge_vec / torch.linalg.vector_norm(edge_vec, dim=1, keepdim=True)
+        monomials = [torch.ones_like(direction.narrow(1, 0, 1))]
         start = 0
         for count in self.counts:
             parent = monomials[-1].index_select(1, self.parents.narrow(0, start, count))

@@ -1,5 +1,1 @@
-"""The one fused interaction, behind one function; `reference` defines it."""
-
-from mlip.nn.kernels.reference import interaction
-
-__all__ = ["interaction"]
+"""The one fused interaction in several back ends; `reference` defines it."""

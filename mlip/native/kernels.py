@@ -1,0 +1,60 @@
+"""Compiled kernels: the torch operators, built once, and the generated arithmetic of each model."""
+
+import hashlib
+from pathlib import Path
+
+from mlip.native.library import NativeLibrary, cache_folder
+from mlip.native.packages import package_version, torch_include_dirs, torch_link_flags
+
+SOURCES = Path(__file__).parent / "kernels"
+# No -ffast-math: linked in, it would change how the whole process rounds, and hide numbers that are none.
+FAST = (
+    "-O3",
+    "-march=native",
+    "-fno-math-errno",
+    "-fno-trapping-math",
+    "-fno-signed-zeros",
+    "-fassociative-math",
+    "-ffp-contract=fast",
+)
+
+
+def operators() -> NativeLibrary:
+    """Describe the library that registers the operators with torch.
+
+    Raises:
+        ConfigError: torch is not installed.
+    """
+    return NativeLibrary(
+        name="vitreous_operators",
+        title="the compiled operators",
+        sources=(SOURCES / "operators.cpp",),
+        headers=tuple(sorted(SOURCES.glob("*_kernel.h"))),
+        include_dirs=torch_include_dirs(),
+        flags=("-fopenmp",),  # as torch's headers are compiled for; the threads are torch's
+        link_flags=torch_link_flags(),
+        versions=(f"torch {package_version('torch', 'pip install torch')}",),
+    )
+
+
+def generated(source: str, real: str) -> NativeLibrary:
+    """Describe the library of one kernel, and write its source into the cache.
+
+    Args:
+        source: What `mlip.nn.kernels` generated.
+        real: `float` or `double`.
+    """
+    folder = cache_folder() / "native" / "generated"
+    folder.mkdir(parents=True, exist_ok=True)
+    file = folder / f"kernel-{hashlib.sha256(source.encode()).hexdigest()[:16]}.cpp"
+    if not file.exists():
+        unfinished = file.with_suffix(f".{real}.tmp")
+        unfinished.write_text(source)
+        unfinished.replace(file)
+    return NativeLibrary(
+        name="vitreous_kernel",
+        title="a kernel",
+        sources=(file,),
+        headers=tuple(sorted(SOURCES.glob("*.h"))),
+        flags=(*FAST, f"-I{SOURCES}", f"-DReal={real}"),
+    )
