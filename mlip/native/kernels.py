@@ -2,11 +2,13 @@
 
 import hashlib
 from pathlib import Path
+from tempfile import NamedTemporaryFile
 
 from mlip.native.library import NativeLibrary, cache_folder
 from mlip.native.packages import package_version, torch_include_dirs, torch_link_flags
 
-SOURCES = Path(__file__).parent / "kernels"
+KERNEL_SOURCES = Path(__file__).parent / "kernels"
+OPERATOR_SOURCES = Path(__file__).parent / "operators"
 # No -ffast-math: linked in, it would change how the whole process rounds, and hide numbers that are none.
 FAST = (
     "-O3",
@@ -28,10 +30,11 @@ def operators() -> NativeLibrary:
     return NativeLibrary(
         name="vitreous_operators",
         title="the compiled operators",
-        sources=(SOURCES / "operators.cpp",),
-        headers=tuple(sorted(SOURCES.glob("*_kernel.h"))),
+        sources=tuple(sorted(OPERATOR_SOURCES.glob("*.cpp"))),
+        headers=(*sorted(OPERATOR_SOURCES.glob("*.h")), *sorted(KERNEL_SOURCES.glob("*_kernel.h"))),
         include_dirs=torch_include_dirs(),
-        flags=("-fopenmp",),  # as torch's headers are compiled for; the threads are torch's
+        # OpenMP, as torch's headers are compiled for; the threads are torch's.
+        flags=("-fopenmp", f"-I{KERNEL_SOURCES}"),
         link_flags=torch_link_flags(),
         versions=(f"torch {package_version('torch', 'pip install torch')}",),
     )
@@ -48,13 +51,13 @@ def generated(source: str, real: str) -> NativeLibrary:
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"kernel-{hashlib.sha256(source.encode()).hexdigest()[:16]}.cpp"
     if not file.exists():
-        unfinished = file.with_suffix(f".{real}.tmp")
-        unfinished.write_text(source)
-        unfinished.replace(file)
+        with NamedTemporaryFile("w", dir=folder, delete=False) as unfinished:  # others may write it, too
+            unfinished.write(source)
+        Path(unfinished.name).replace(file)
     return NativeLibrary(
         name="vitreous_kernel",
         title="a kernel",
         sources=(file,),
-        headers=tuple(sorted(SOURCES.glob("*.h"))),
-        flags=(*FAST, f"-I{SOURCES}", f"-DReal={real}"),
+        headers=tuple(sorted(KERNEL_SOURCES.glob("*.h"))),
+        flags=(*FAST, f"-I{KERNEL_SOURCES}", f"-DReal={real}"),
     )
