@@ -9,7 +9,8 @@ from itertools import combinations_with_replacement
 
 from torch import Tensor
 
-from mlip.nn.kernels.generate_interaction import ZERO, function, sum_of
+from mlip.nn.kernels.couplings import ZERO, sum_of
+from mlip.nn.kernels.generate_interaction import function
 
 
 def generate_harmonics(coefficients: Sequence[Tensor], name: str) -> str:

@@ -2,29 +2,9 @@
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 
-from torch import Tensor
-
+from mlip.nn.kernels.couplings import Block, Entry, Form, couple, rows_of, sum_of
 from mlip.nn.tensor_product import PathLayout
-
-# Couplings below are rounding of the Wigner 3j symbols.
-ZERO = 1e-12
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A number of a coupling matrix: sign times a linear form of the harmonics, which paths share."""
-
-    form: int
-    negative: bool
-
-    def times(self, vector: str, forms: str = "m") -> str:
-        return f"{'-' if self.negative else ''}{forms}[{self.form}] * {vector}"
-
-
-Matrix = dict[tuple[int, int], _Entry]
-Form = tuple[tuple[int, float], ...]
 
 
 def generate_interaction(paths: Sequence[PathLayout], features: int, result: int, name: str) -> str:
@@ -36,11 +16,7 @@ def generate_interaction(paths: Sequence[PathLayout], features: int, result: int
         result: Width of a row of the result.
         name: Of the exported symbol, a `vitreous::InteractionKernel<Real>`; `Real` is given to the compiler.
     """
-    forms: dict[Form, int] = {}
-    matrices = [_matrix(path.coupling, forms) for path in paths]
-    blocks: dict[int, list[tuple[PathLayout, Matrix]]] = defaultdict(list)
-    for path, matrix in zip(paths, matrices, strict=True):
-        blocks[path.feature_start].append((path, matrix))
+    forms, blocks = couple(paths)
     harmonics = paths[0].coupling.shape[0]
     lines = [
         '#include "interaction_loops.h"',
@@ -57,18 +33,18 @@ def generate_interaction(paths: Sequence[PathLayout], features: int, result: int
         *function("void entries_backward(const T* gm, T* gy)", _entries_backward(forms, harmonics)),
         *function(
             "void forward(const T* x, const T* m, const T* w, T* out)",
-            [line for block in blocks.values() for line in _forward(block)],
+            [line for block in blocks for line in _forward(block)],
         ),
         "template <bool add>",
         *function(
             "void backward(const T* x, const T* m, const T* w, const T* g, T* gx, V* gm, T* gw)",
-            [line for block in blocks.values() for line in _backward(block)],
+            [line for block in blocks for line in _backward(block)],
         ),
         "template <bool add>",
         *function(
             "void second(const T* x, const T* m, const T* w, const T* g, const T* hx, const T* hm, const T* hw, "
             "T* dx, V* dm, T* dw, T* dg)",
-            [line for block in blocks.values() for line in _second(block)],
+            [line for block in blocks for line in _second(block)],
         ),
         "};",
         "}  // namespace",
@@ -77,22 +53,6 @@ def generate_interaction(paths: Sequence[PathLayout], features: int, result: int
         "",
     ]
     return "\n".join(lines)
-
-
-def _matrix(coupling: Tensor, forms: dict[Form, int]) -> Matrix:
-    """Entries (k, a) of a path's matrix; new linear forms are added to `forms`."""
-    matrix: Matrix = {}
-    _, dim_out, dim_in = coupling.shape
-    for k in range(dim_out):
-        for a in range(dim_in):
-            column = coupling[:, k, a].tolist()
-            form = tuple((b, value) for b, value in enumerate(column) if abs(value) > ZERO)
-            if not form:
-                continue
-            negative = form[0][1] < 0.0
-            form = tuple((b, round(-value if negative else value, 14)) for b, value in form)
-            matrix[k, a] = _Entry(forms.setdefault(form, len(forms)), negative)
-    return matrix
 
 
 def function(head: str, body: Iterable[str]) -> list[str]:
@@ -115,16 +75,11 @@ def _entries_backward(forms: dict[Form, int], harmonics: int) -> list[str]:
     return [f"gy[{b}] = {sum_of(terms[b]) if terms[b] else 'T(0)'};" for b in range(harmonics)]
 
 
-def sum_of(terms: Iterable[str]) -> str:
-    """Terms, added up."""
-    return " + ".join(terms).replace("+ -", "- ")
-
-
-def _over_channels(block: list[tuple[PathLayout, Matrix]], body: Iterable[str]) -> list[str]:
+def _over_channels(block: Block, body: Iterable[str]) -> list[str]:
     return [f"over_channels<T, {block[0][0].mul}>([&](auto c) {{", *body, "});"]
 
 
-def _loads(block: list[tuple[PathLayout, Matrix]], names: dict[str, str]) -> list[str]:
+def _loads(block: Block, names: dict[str, str]) -> list[str]:
     """Load all components of the input irrep: variable prefix -> row."""
     path, _ = block[0]
     return [
@@ -134,36 +89,32 @@ def _loads(block: list[tuple[PathLayout, Matrix]], names: dict[str, str]) -> lis
     ]
 
 
-def _rows(matrix: Matrix) -> dict[int, list[tuple[int, _Entry]]]:
-    """Per component of the result: components of the input and entries."""
-    rows: dict[int, list[tuple[int, _Entry]]] = defaultdict(list)
-    for (k, a), entry in matrix.items():
-        rows[k].append((a, entry))
-    return rows
+def _times(entry: Entry, vector: str, forms: str = "m") -> str:
+    return f"{entry.sign}{forms}[{entry.form}] * {vector}"
 
 
-def _forward(block: list[tuple[PathLayout, Matrix]]) -> list[str]:
+def _forward(block: Block) -> list[str]:
     body = _loads(block, {"x": "x"})
     for path, matrix in block:
         body.append(f"{{ const V wp = c.load(w + {path.weight_start});")
-        for k, row in _rows(matrix).items():
+        for k, row in rows_of(matrix).items():
             at = path.result_start + k * path.result_stride
-            body.append(f"c.add(out + {at}, wp * ({sum_of(e.times(f'x{a}') for a, e in row)}));")
+            body.append(f"c.add(out + {at}, wp * ({sum_of(_times(e, f'x{a}') for a, e in row)}));")
         body.append("}")
     return _over_channels(block, body)
 
 
-def _backward(block: list[tuple[PathLayout, Matrix]]) -> list[str]:
+def _backward(block: Block) -> list[str]:
     first, _ = block[0]
     components = range(first.coupling.shape[2])
     body = _loads(block, {"x": "x"})
     body += [f"V gx{a} = {{}};" for a in components]
     for path, matrix in block:
         body.append(f"{{ const V wp = c.load(w + {path.weight_start}); V gwp = {{}};")
-        for k, row in _rows(matrix).items():
+        for k, row in rows_of(matrix).items():
             at = path.result_start + k * path.result_stride
             body.append(f"{{ const V gk = c.load(g + {at}), wg = wp * gk;")
-            body.append(f"gwp += gk * ({sum_of(e.times(f'x{a}') for a, e in row)});")
+            body.append(f"gwp += gk * ({sum_of(_times(e, f'x{a}') for a, e in row)});")
             for a, entry in row:
                 sign = "-" if entry.negative else "+"
                 body.append(f"gx{a} {sign}= m[{entry.form}] * wg; gm[{entry.form}] {sign}= wg * x{a};")
@@ -174,7 +125,7 @@ def _backward(block: list[tuple[PathLayout, Matrix]]) -> list[str]:
     return _over_channels(block, body)
 
 
-def _second(block: list[tuple[PathLayout, Matrix]]) -> list[str]:
+def _second(block: Block) -> list[str]:
     first, _ = block[0]
     components = range(first.coupling.shape[2])
     body = _loads(block, {"x": "x", "q": "hx"})
@@ -182,11 +133,11 @@ def _second(block: list[tuple[PathLayout, Matrix]]) -> list[str]:
     for path, matrix in block:
         at_w = path.weight_start
         body.append(f"{{ const V wp = c.load(w + {at_w}), hp = c.load(hw + {at_w}); V dwp = {{}};")
-        for k, row in _rows(matrix).items():
+        for k, row in rows_of(matrix).items():
             at = path.result_start + k * path.result_stride
             body.append(f"{{ const V gk = c.load(g + {at}), wg = wp * gk, hg = hp * gk;")
-            body.append(f"const V t = {sum_of(e.times(f'x{a}') for a, e in row)};")
-            both = [term for a, e in row for term in (e.times(f"q{a}"), e.times(f"x{a}", "hm"))]
+            body.append(f"const V t = {sum_of(_times(e, f'x{a}') for a, e in row)};")
+            both = [term for a, e in row for term in (_times(e, f"q{a}"), _times(e, f"x{a}", "hm"))]
             body.append(f"const V s = {sum_of(both)};")
             body.append(f"c.add(dg + {at}, wp * s + hp * t); dwp += gk * s;")
             for a, entry in row:
