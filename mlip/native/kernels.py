@@ -47,17 +47,27 @@ def generated(source: str, real: str) -> NativeLibrary:
         source: What `mlip.nn.kernels` generated.
         real: `float` or `double`.
     """
+    return NativeLibrary(
+        name="vitreous_kernel",
+        title="a kernel",
+        sources=(write_source(source, ".cpp"),),
+        headers=tuple(sorted(KERNEL_SOURCES.glob("*.h"))),
+        flags=(*FAST, f"-I{KERNEL_SOURCES}", f"-DReal={real}"),
+    )
+
+
+def write_source(source: str, suffix: str) -> Path:
+    """Write generated source into the cache unless it is there; the file, named by what it holds.
+
+    Args:
+        source: The text.
+        suffix: Of the file, with its dot.
+    """
     folder = cache_folder() / "native" / "generated"
     folder.mkdir(parents=True, exist_ok=True)
-    file = folder / f"kernel-{hashlib.sha256(source.encode()).hexdigest()[:16]}.cpp"
+    file = folder / f"kernel-{hashlib.sha256(source.encode()).hexdigest()[:16]}{suffix}"
     if not file.exists():
         with NamedTemporaryFile("w", dir=folder, delete=False) as unfinished:  # others may write it, too
             unfinished.write(source)
         Path(unfinished.name).replace(file)
-    return NativeLibrary(
-        name="vitreous_kernel",
-        title="a kernel",
-        sources=(file,),
-        headers=tuple(sorted(KERNEL_SOURCES.glob("*.h"))),
-        flags=(*FAST, f"-I{KERNEL_SOURCES}", f"-DReal={real}"),
-    )
+    return file
