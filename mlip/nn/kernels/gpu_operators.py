@@ -1,0 +1,180 @@
+"""The interaction as torch operators on a GPU: generated Triton kernels, differentiable twice.
+
+`triton_op` shows torch.export and AOTInductor the kernels behind the operators, so that they go into a `.pt2`.
+With TRITON_INTERPRET=1 in the environment before triton is imported, all runs on the CPU, slowly.
+"""
+
+import hashlib
+import importlib.util
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import torch
+from torch import Tensor
+from torch.autograd.function import FunctionCtx
+from torch.library import triton_op, wrap_triton
+
+from mlip.native.kernels import write_source
+from mlip.nn.kernels.generate_triton import count_parts, generate_triton
+from mlip.nn.tensor_product import PathLayout
+
+
+@dataclass(frozen=True)
+class _Layer:
+    """The kernels of an interaction, the width of its result and its programs per node."""
+
+    kernels: ModuleType
+    result: int
+    parts: int
+
+
+_LAYERS: dict[str, _Layer] = {}
+
+
+def load_interaction(paths: Sequence[PathLayout], features: int, result: int) -> str:
+    """Generate and import the kernels of an interaction; the name by which the operators find them.
+
+    Args:
+        paths: All paths; those of one input irrep in a row.
+        features: Width of a row of features.
+        result: Width of a row of the result.
+    """
+    source = generate_triton(paths, features, result)
+    name = f"interaction_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
+    if name not in _LAYERS:
+        _LAYERS[name] = _Layer(_import(name, write_source(source, ".py")), result, count_parts(paths))
+    return name
+
+
+def _import(name: str, file: Path) -> ModuleType:
+    """Import a module from its file, which Triton reads the kernels from."""
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise ImportError(f"cannot import {file}")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@triton_op("vitreous_triton::interaction", mutates_args=())
+def interaction(
+    x: Tensor,
+    y: Tensor,
+    w: Tensor,
+    centre: Tensor,
+    neighbor: Tensor,
+    start: Tensor,
+    incoming: Tensor,
+    incoming_start: Tensor,
+    kernel: str,
+) -> Tensor:
+    """Messages (N, result) summed at each centre.
+
+    Args:
+        x: (N, features) features.
+        y: (E, S) harmonics.
+        w: (E, weights) radial weights.
+        centre: (E,) sorted.
+        neighbor: (E,)
+        start: (N + 1,) first edge of each centre.
+        incoming: (E,) edges in the order of their neighbours.
+        incoming_start: (N + 1,) first of them of each neighbour.
+        kernel: Name of the kernels, from `load_interaction`.
+    """
+    layer = _LAYERS[kernel]
+    x, y, w = x.contiguous(), y.contiguous(), w.contiguous()
+    out = x.new_empty(x.shape[0], layer.result)
+    wrap_triton(layer.kernels.forward)[x.shape[0], layer.parts](x, y, w, neighbor, out, start)
+    return out
+
+
+@triton_op("vitreous_triton::interaction_backward", mutates_args=())
+def interaction_backward(
+    g: Tensor,
+    x: Tensor,
+    y: Tensor,
+    w: Tensor,
+    centre: Tensor,
+    neighbor: Tensor,
+    start: Tensor,
+    incoming: Tensor,
+    incoming_start: Tensor,
+    kernel: str,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Gradients of <g, interaction> by x, y and w."""
+    layer = _LAYERS[kernel]
+    g, x, y, w = g.contiguous(), x.contiguous(), y.contiguous(), w.contiguous()
+    grid = (x.shape[0], layer.parts)
+    gx, gw = torch.zeros_like(x), torch.empty_like(w)
+    gy = y.new_empty(y.shape[0], layer.parts, y.shape[1])
+    wrap_triton(layer.kernels.backward_edges)[grid](g, x, y, w, neighbor, gy, gw, start)
+    wrap_triton(layer.kernels.backward_nodes)[grid](g, y, w, centre, incoming, gx, incoming_start)
+    return gx, gy.sum(dim=1), gw
+
+
+@triton_op("vitreous_triton::interaction_second", mutates_args=())
+def interaction_second(
+    hx: Tensor,
+    hy: Tensor,
+    hw: Tensor,
+    g: Tensor,
+    x: Tensor,
+    y: Tensor,
+    w: Tensor,
+    centre: Tensor,
+    neighbor: Tensor,
+    start: Tensor,
+    incoming: Tensor,
+    incoming_start: Tensor,
+    kernel: str,
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    """Gradients of <hx, gx> + <hy, gy> + <hw, gw> by g, x, y and w."""
+    layer = _LAYERS[kernel]
+    g, x, y, w = g.contiguous(), x.contiguous(), y.contiguous(), w.contiguous()
+    hx, hy, hw = hx.contiguous(), hy.contiguous(), hw.contiguous()
+    grid = (x.shape[0], layer.parts)
+    dg, dx, dw = torch.empty_like(g), torch.zeros_like(x), torch.empty_like(w)
+    dy = y.new_empty(y.shape[0], layer.parts, y.shape[1])
+    wrap_triton(layer.kernels.second_edges)[grid](g, x, y, w, hx, hy, hw, neighbor, dg, dy, dw, start)
+    wrap_triton(layer.kernels.second_nodes)[grid](g, y, w, hy, hw, centre, incoming, dx, incoming_start)
+    return dg, dx, dy.sum(dim=1), dw
+
+
+@interaction.register_fake
+def _(x: Tensor, y: Tensor, w: Tensor, *rest: Tensor | str) -> Tensor:
+    return x.new_empty(x.shape[0], _LAYERS[str(rest[-1])].result)
+
+
+@interaction_backward.register_fake
+def _(g: Tensor, x: Tensor, y: Tensor, w: Tensor, *rest: Tensor | str) -> tuple[Tensor, Tensor, Tensor]:
+    return _like(x), _like(y), _like(w)
+
+
+@interaction_second.register_fake
+def _(
+    hx: Tensor, hy: Tensor, hw: Tensor, g: Tensor, x: Tensor, y: Tensor, w: Tensor, *rest: Tensor | str
+) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+    return _like(g), _like(x), _like(y), _like(w)
+
+
+def _like(tensor: Tensor) -> Tensor:
+    return tensor.new_empty(tensor.shape)
+
+
+def _save(ctx: FunctionCtx, inputs: tuple[Tensor | str, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+    ctx.save_for_backward(*inputs[:-1])
+    ctx.kernel = inputs[-1]
+
+
+def _first(ctx: FunctionCtx, g: Tensor) -> tuple[Tensor | None, ...]:
+    return *interaction_backward(g, *ctx.saved_tensors, ctx.kernel), *[None] * 6
+
+
+def _second(ctx: FunctionCtx, hx: Tensor, hy: Tensor, hw: Tensor) -> tuple[Tensor | None, ...]:
+    return *interaction_second(hx, hy, hw, *ctx.saved_tensors, ctx.kernel), *[None] * 6
+
+
+interaction.register_autograd(_first, setup_context=_save)
+interaction_backward.register_autograd(_second, setup_context=_save)
