@@ -115,7 +115,8 @@ def run_eval(config: DictConfig, run: Run) -> None:
     device = select_device(config.device)
     cutoffs = potential.normalization.edge_cutoffs
     dataset = GraphDataset(frames, potential.config.r_max, potential.species, cutoffs)
-    results = evaluate_frames(potential.force_field(device), dataset, config.batch_size, device)
+    force_field = potential.force_field(device, config.kernel)
+    results = evaluate_frames(force_field, dataset, config.batch_size, device)
     errors = compute_errors(results)
     (run.path / "errors.json").write_text(json.dumps(errors, indent=2))
     fitted = potential.uncertainty

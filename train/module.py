@@ -41,6 +41,10 @@ class ForceFieldModule(LightningModule):
         self._log_terms("train", loss, terms, graph)
         return loss
 
+    def backward(self, loss: Tensor) -> None:
+        """Gradients of the parameters alone: those of the edge vectors, second derivatives, nobody reads."""
+        loss.backward(inputs=[each for each in self.parameters() if each.requires_grad])
+
     def validation_step(self, graph: LabelledGraph, _: int) -> None:
         """Log the loss terms of one batch; forces need gradients here, too."""
         with torch.enable_grad():

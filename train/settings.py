@@ -11,6 +11,7 @@ from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import DTYPES, Potential
 from mlip.errors import ConfigError
 from mlip.models.config import ModelConfig
+from mlip.nn.kernels.choose import resolve_kernel
 from mlip.settings import build_group, build_settings
 from train.data import DataConfig
 from train.finetune import FinetuneConfig, require_same_architecture
@@ -58,7 +59,8 @@ class TrainerConfig:
 class Settings:
     """What `conf/train.yaml` says, checked before any data is read.
 
-    `init` is the potential to start from, or None; its architecture goes before that of the config.
+    `init` is the potential to start from, or None; its architecture goes before that of the config. `kernel`
+    is the back end that `auto` stands for on the device.
     """
 
     init_file: str
@@ -72,6 +74,7 @@ class Settings:
     logger: Any
     dtype: str
     device: torch.device
+    kernel: str
     seed: int
 
     @classmethod
@@ -84,6 +87,7 @@ class Settings:
         if config.dtype not in DTYPES:
             raise ConfigError(f"found dtype={config.dtype}; expected {' or '.join(DTYPES)}")
         data: dict[str, Any] = OmegaConf.to_container(config.data)  # type: ignore[assignment]
+        device = select_device(config.device)
         init, finetune = _finetuning(config)
         return cls(
             init_file=str(config.init),
@@ -96,7 +100,8 @@ class Settings:
             trainer=build_group(config, "trainer"),
             logger=build_group(config, "logger") if config.logger else False,
             dtype=config.dtype,
-            device=select_device(config.device),
+            device=device,
+            kernel=resolve_kernel(config.kernel, device),
             seed=config.seed,
         )
 

@@ -19,6 +19,7 @@ from mlip.inputs import as_names
 from mlip.models.build import config_to_dict
 from mlip.models.normalization import resolve_normalization
 from mlip.nn.derivatives import ForceField
+from mlip.nn.kernels.choose import use_kernel
 from mlip.nn.short_range import cutoffs_below_data
 from mlip.runs import Run
 from train.adapters import merge_adapters
@@ -59,6 +60,7 @@ def run_train(config: DictConfig, run: Run) -> None:
         choose_trained(force_field.model, init, untrained, settings.finetune)
     if untrained.pair_cutoffs is not None:
         log_pair_cutoffs(untrained.pair_cutoffs, untrained.statistics)
+    force_field = use_kernel(force_field, settings.kernel)
     _fit(settings, run, force_field, data)
     merge_adapters(force_field)
     _finish(settings, run, untrained, force_field, data)
@@ -249,5 +251,6 @@ main = application(
         "optimizer.lr",
         "logger",
         "device",
+        "kernel",
     ),
 )

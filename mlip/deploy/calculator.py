@@ -50,6 +50,8 @@ class MLIPCalculator(Calculator):
         path: The file.
         device: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:N`.
         dtype: `float32` or `float64` for a `.mlip` file; a deployed file has its own.
+        kernel: The back end that computes: `auto` takes the fastest that works here.
+        radial: `exact`, or `table` for radial functions of a `.mlip` file interpolated in a table.
 
     Attributes:
         species: Chemical symbols the potential knows.
@@ -60,15 +62,24 @@ class MLIPCalculator(Calculator):
     Raises:
         DataError: There is no such file.
         PotentialError: The file cannot be used.
-        ConfigError: The device does not exist.
+        ConfigError: The device or the back end does not exist or does not work here.
     """
 
     implemented_properties = ["energy", "free_energy", "energies", "forces", "stress"]
 
-    def __init__(self, path: str | Path, device: str = "auto", dtype: str | None = None) -> None:
+    def __init__(
+        self,
+        path: str | Path,
+        device: str = "auto",
+        dtype: str | None = None,
+        kernel: str = "auto",
+        radial: str = "exact",
+    ) -> None:
         super().__init__()
         self.path = resolve_input(path)
         self.device = select_device(device)
+        self.kernel = kernel
+        self.radial = radial
         self.species: tuple[str, ...]
         self.r_max: float
         self.dtype: str
@@ -110,7 +121,7 @@ class MLIPCalculator(Calculator):
         self.dtype = potential.dtype
         self.trained_on_stress = potential.trained_on_stress
         self._edge_cutoffs = potential.normalization.edge_cutoffs
-        force_field = potential.force_field(self.device)
+        force_field = potential.force_field(self.device, self.kernel, self.radial)
         fitted = None if potential.uncertainty is None else potential.uncertainty.to(self.device)
 
         def evaluate(graph: Graph) -> Evaluation:

@@ -25,6 +25,7 @@ from mlip.models.config import ModelConfig
 from mlip.models.normalization import Normalization
 from mlip.models.uncertainty import Uncertainty
 from mlip.nn.derivatives import ForceField
+from mlip.nn.kernels.choose import resolve_kernel, use_kernel
 
 FORMAT = 2
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -65,11 +66,19 @@ class Potential:
     card: str = ""
     uncertainty: Uncertainty | None = None
 
-    def force_field(self, device: str | torch.device = "cpu") -> ForceField:
+    def force_field(
+        self, device: str | torch.device = "cpu", kernel: str = "reference", radial: str = "exact"
+    ) -> ForceField:
         """The model with its weights, in evaluation mode; parameters take no gradients.
+
+        Args:
+            device: Where it will run.
+            kernel: The back end that computes it, one of `mlip.nn.kernels.choose.KERNELS`.
+            radial: `exact` or `table`; see `mlip.nn.kernels.choose.use_kernel`.
 
         Raises:
             PotentialError: The weights do not fit the architecture.
+            ConfigError: The back end does not work here.
         """
         model = self.untrained_force_field()
         try:
@@ -79,7 +88,8 @@ class Potential:
                 f"found weights that do not fit the architecture ({str(error).splitlines()[-1].strip()}); "
                 "the file was altered: train or export it again"
             ) from None
-        return model.to(device).eval().requires_grad_(False)
+        chosen = resolve_kernel(kernel, torch.device(device))
+        return use_kernel(model.eval().requires_grad_(False), chosen, radial).to(device)
 
     def untrained_force_field(self) -> ForceField:
         """The model with random weights, as training starts from it."""

@@ -1,4 +1,4 @@
-"""Which back end computes a model, and the exchange of its modules for those of the back end."""
+"""Which back end computes a force field, and the exchange of its modules for those of the back end."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,9 @@ from torch import nn
 
 from mlip.errors import ConfigError
 from mlip.native.builder import find_compiler
-from mlip.nn.kernels import cpp
+from mlip.nn.derivatives import ForceField
+from mlip.nn.contraction import EnvironmentProduct
+from mlip.nn.kernels import cpp, cpp_allegro
 from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.radial import BesselBasis
 from mlip.nn.spherical import SphericalHarmonics
@@ -18,6 +20,7 @@ from mlip.nn.tensor_product import EdgeTensorProduct
 logger = logging.getLogger(__name__)
 
 KERNELS = ("auto", "reference", "cpp")
+RADIALS = ("exact", "table")
 
 
 def resolve_kernel(kernel: str, device: torch.device) -> str:
@@ -44,18 +47,31 @@ def resolve_kernel(kernel: str, device: torch.device) -> str:
     return "cpp"
 
 
-def use_kernel(model: nn.Module, kernel: str) -> None:
-    """Exchange a model's modules, in place, for those of a back end; weights and numbers stay the same.
+def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> ForceField:
+    """Exchange a force field's modules for those of a back end; weights keep their names.
 
     Args:
-        model: With reference modules.
+        force_field: With reference modules; it is changed.
         kernel: `reference` or `cpp`, as `resolve_kernel` gave.
+        radial: `exact`, or `table` for inference: radial functions interpolated in a table.
+
+    Returns:
+        What to compute with: the same numbers, but for the rounding and, with `table`, the interpolation.
 
     Raises:
-        ConfigError: A kernel cannot be compiled.
+        ConfigError: There is no such `radial`, or a kernel cannot be compiled.
     """
-    if kernel == "reference":
-        return
+    if radial not in RADIALS:
+        raise ConfigError(f"found radial={radial}; expected {' or '.join(RADIALS)}")
+    if radial == "table":
+        raise ConfigError("radial=table is not there yet; leave radial out")
+    if kernel == "cpp":
+        _compile(force_field.model)
+    return force_field
+
+
+def _compile(model: nn.Module) -> None:
+    """Exchange modules for compiled ones, in place."""
     symmetric = all(getattr(module, "symmetric", True) for module in model.modules())
     named = [(name, module) for name, module in model.named_modules() if type(module) in COMPILED]
     with ThreadPoolExecutor() as pool:  # compilers run side by side
@@ -66,6 +82,7 @@ def use_kernel(model: nn.Module, kernel: str) -> None:
 
 COMPILED: dict[type[nn.Module], Callable[..., nn.Module]] = {
     EdgeTensorProduct: lambda module, _: cpp.CompiledTensorProduct(module),
+    EnvironmentProduct: lambda module, _: cpp_allegro.CompiledEnvironmentProduct(module),
     SphericalHarmonics: lambda module, _: cpp.CompiledHarmonics(module),
     BesselBasis: lambda module, _: module if module.frequencies.requires_grad else cpp.CompiledRadial(module),
     SeparateEdges: lambda module, symmetric: cpp.SharedEdges(symmetric and module.may_share),
