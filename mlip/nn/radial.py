@@ -86,6 +86,9 @@ class BesselBasis(nn.Module):
             inverse_cutoffs: (R,) 1/A, or (1,) for all.
         """
         lengths = torch.linalg.vector_norm(edge_vec.index_select(0, edge), dim=1)
-        x = (lengths * inverse_cutoffs).unsqueeze(-1)
+        return self.at((lengths * inverse_cutoffs).unsqueeze(-1))
+
+    def at(self, x: Tensor) -> Tensor:
+        """The basis (R, num_bessels) at relative lengths (R, 1), float64."""
         bessel = (torch.sinc(x * self.frequencies) * self.frequencies).to(self.dtype)
         return bessel * (polynomial_cutoff(x, self.cutoff_p) * self.prefactor).to(self.dtype)

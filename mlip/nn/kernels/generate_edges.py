@@ -78,6 +78,16 @@ def generate_radial(num_bessels: int, cutoff_p: int, prefactor: float, name: str
     return _edge_function(lines, num_bessels, name)
 
 
+def generate_lengths(name: str) -> str:
+    """The source of relative lengths.
+
+    Args:
+        name: Of the exported symbol, a `vitreous::EdgeFunctionKernel<Real>`.
+    """
+    length = "square_root(vec[0] * vec[0] + vec[1] * vec[1] + vec[2] * vec[2])"
+    return _edge_function([f"f[0] = scale * {length};"], 1, name)
+
+
 def _edge_function(body: Iterable[str], width: int, name: str) -> str:
     lines = [
         '#include "edge_function_loops.h"',

@@ -29,7 +29,7 @@ def generate_interaction(paths: Sequence[PathLayout], features: int, result: int
         "struct Layer {",
         f"static constexpr int features = {features}, harmonics = {harmonics}, result = {result};",
         f"static constexpr int weights = {sum(p.mul for p in paths)}, entries = {len(forms)};",
-        *function("void set_entries(const T* y, T* m)", _set_entries(forms)),
+        *function("void set_entries(const T* y, T* m)", set_entries(forms)),
         *function("void entries_backward(const T* gm, T* gy)", _entries_backward(forms, harmonics)),
         *function(
             "void forward(const T* x, const T* m, const T* w, T* out)",
@@ -60,7 +60,8 @@ def function(head: str, body: Iterable[str]) -> list[str]:
     return [f"static inline {head} {{", *body, "}"]
 
 
-def _set_entries(forms: dict[Form, int]) -> list[str]:
+def set_entries(forms: dict[Form, int]) -> list[str]:
+    """Statements that compute the forms m from harmonics y."""
     return [
         f"m[{index}] = {sum_of(f'T({value!r}) * y[{b}]' for b, value in form)};"
         for form, index in forms.items()
@@ -75,7 +76,8 @@ def _entries_backward(forms: dict[Form, int], harmonics: int) -> list[str]:
     return [f"gy[{b}] = {sum_of(terms[b]) if terms[b] else 'T(0)'};" for b in range(harmonics)]
 
 
-def _over_channels(block: Block, body: Iterable[str]) -> list[str]:
+def over_channels(block: Block, body: Iterable[str]) -> list[str]:
+    """Repeat statements for all channels of the block's input irrep, vector `c` by vector."""
     return [f"over_channels<T, {block[0][0].mul}>([&](auto c) {{", *body, "});"]
 
 
@@ -89,7 +91,8 @@ def _loads(block: Block, names: dict[str, str]) -> list[str]:
     ]
 
 
-def _times(entry: Entry, vector: str, forms: str = "m") -> str:
+def times(entry: Entry, vector: str, forms: str = "m") -> str:
+    """An entry of a coupling matrix times a vector of channels."""
     return f"{entry.sign}{forms}[{entry.form}] * {vector}"
 
 
@@ -99,9 +102,9 @@ def _forward(block: Block) -> list[str]:
         body.append(f"{{ const V wp = c.load(w + {path.weight_start});")
         for k, row in rows_of(matrix).items():
             at = path.result_start + k * path.result_stride
-            body.append(f"c.add(out + {at}, wp * ({sum_of(_times(e, f'x{a}') for a, e in row)}));")
+            body.append(f"c.add(out + {at}, wp * ({sum_of(times(e, f'x{a}') for a, e in row)}));")
         body.append("}")
-    return _over_channels(block, body)
+    return over_channels(block, body)
 
 
 def _backward(block: Block) -> list[str]:
@@ -114,7 +117,7 @@ def _backward(block: Block) -> list[str]:
         for k, row in rows_of(matrix).items():
             at = path.result_start + k * path.result_stride
             body.append(f"{{ const V gk = c.load(g + {at}), wg = wp * gk;")
-            body.append(f"gwp += gk * ({sum_of(_times(e, f'x{a}') for a, e in row)});")
+            body.append(f"gwp += gk * ({sum_of(times(e, f'x{a}') for a, e in row)});")
             for a, entry in row:
                 sign = "-" if entry.negative else "+"
                 body.append(f"gx{a} {sign}= m[{entry.form}] * wg; gm[{entry.form}] {sign}= wg * x{a};")
@@ -122,7 +125,7 @@ def _backward(block: Block) -> list[str]:
         body.append(f"if (add) c.add(gw + {path.weight_start}, gwp);")
         body.append(f"else c.store(gw + {path.weight_start}, gwp); }}")
     body += [f"c.add(gx + {first.feature_start + a * first.mul}, gx{a});" for a in components]
-    return _over_channels(block, body)
+    return over_channels(block, body)
 
 
 def _second(block: Block) -> list[str]:
@@ -136,8 +139,8 @@ def _second(block: Block) -> list[str]:
         for k, row in rows_of(matrix).items():
             at = path.result_start + k * path.result_stride
             body.append(f"{{ const V gk = c.load(g + {at}), wg = wp * gk, hg = hp * gk;")
-            body.append(f"const V t = {sum_of(_times(e, f'x{a}') for a, e in row)};")
-            both = [term for a, e in row for term in (_times(e, f"q{a}"), _times(e, f"x{a}", "hm"))]
+            body.append(f"const V t = {sum_of(times(e, f'x{a}') for a, e in row)};")
+            both = [term for a, e in row for term in (times(e, f"q{a}"), times(e, f"x{a}", "hm"))]
             body.append(f"const V s = {sum_of(both)};")
             body.append(f"c.add(dg + {at}, wp * s + hp * t); dwp += gk * s;")
             for a, entry in row:
@@ -148,4 +151,4 @@ def _second(block: Block) -> list[str]:
         body.append(f"if (add) c.add(dw + {at_w}, dwp);")
         body.append(f"else c.store(dw + {at_w}, dwp); }}")
     body += [f"c.add(dx + {first.feature_start + a * first.mul}, dx{a});" for a in components]
-    return _over_channels(block, body)
+    return over_channels(block, body)
