@@ -1,7 +1,9 @@
 """Which back end computes a force field, and the exchange of its modules for those of the back end."""
 
+import importlib.util
 import logging
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 
 import torch
@@ -19,7 +21,7 @@ from mlip.nn.tensor_product import EdgeTensorProduct
 
 logger = logging.getLogger(__name__)
 
-KERNELS = ("auto", "reference", "cpp")
+KERNELS = ("auto", "reference", "cpp", "triton")
 RADIALS = ("exact", "table")
 
 
@@ -37,8 +39,12 @@ def resolve_kernel(kernel: str, device: torch.device) -> str:
         raise ConfigError(f"found kernel={kernel}; expected one of {', '.join(KERNELS)}")
     if kernel == "cpp" and device.type != "cpu":
         raise ConfigError(f"found kernel=cpp on {device}; expected device=cpu, or kernel=auto")
+    if kernel == "triton":
+        _require_triton(device)
     if kernel != "auto":
         return kernel
+    if device.type == "cuda" and _has_triton():
+        return "triton"
     if device.type != "cpu":
         return "reference"
     if find_compiler() is None:
@@ -47,12 +53,24 @@ def resolve_kernel(kernel: str, device: torch.device) -> str:
     return "cpp"
 
 
+def _has_triton() -> bool:
+    return importlib.util.find_spec("triton") is not None
+
+
+def _require_triton(device: torch.device) -> None:
+    """Refuse kernel=triton where it does not work; in Triton's interpreter, for tests, it works on the CPU."""
+    if not _has_triton():
+        raise ConfigError("found no triton for kernel=triton; expected a CUDA build of torch, or pip install triton")
+    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        raise ConfigError(f"found kernel=triton on {device}; expected device=cuda, or kernel=auto")
+
+
 def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> ForceField:
     """Exchange a force field's modules for those of a back end; weights keep their names.
 
     Args:
         force_field: With reference modules; it is changed.
-        kernel: `reference` or `cpp`, as `resolve_kernel` gave.
+        kernel: `reference`, `cpp` or `triton`, as `resolve_kernel` gave.
         radial: `exact`, or `table` for inference: radial functions interpolated in a table.
 
     Returns:
@@ -66,17 +84,21 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
     if radial == "table":
         raise ConfigError("radial=table is not there yet; leave radial out")
     if kernel == "cpp":
-        _compile(force_field.model)
+        _exchange(force_field.model, COMPILED)
+    if kernel == "triton":
+        from mlip.nn.kernels.gpu import TRITON  # its import needs triton
+
+        _exchange(force_field.model, TRITON)
     return force_field
 
 
-def _compile(model: nn.Module) -> None:
-    """Exchange modules for compiled ones, in place."""
+def _exchange(model: nn.Module, replacements: Mapping[type[nn.Module], Callable[..., nn.Module]]) -> None:
+    """Exchange modules for those of a back end, in place."""
     symmetric = all(getattr(module, "symmetric", True) for module in model.modules())
-    named = [(name, module) for name, module in model.named_modules() if type(module) in COMPILED]
+    named = [(name, module) for name, module in model.named_modules() if type(module) in replacements]
     with ThreadPoolExecutor() as pool:  # compilers run side by side
-        compiled = list(pool.map(lambda pair: COMPILED[type(pair[1])](pair[1], symmetric), named))
-    for (name, _), module in zip(named, compiled, strict=True):
+        made = list(pool.map(lambda pair: replacements[type(pair[1])](pair[1], symmetric), named))
+    for (name, _), module in zip(named, made, strict=True):
         model.set_submodule(name, module)
 
 

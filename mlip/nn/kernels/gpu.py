@@ -4,11 +4,13 @@ Nothing here waits for the device or has shapes that depend on what it holds: a 
 graph.
 """
 
+from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
+from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.kernels.gpu_operators import interaction, load_interaction
 from mlip.nn.tensor_product import EdgeTensorProduct
 
@@ -74,3 +76,9 @@ class TritonTensorProduct(nn.Module):
             edges.incoming_start,
             self.kernel,
         )
+
+
+TRITON: dict[type[nn.Module], Callable[..., nn.Module]] = {
+    EdgeTensorProduct: lambda module, _: TritonTensorProduct(module),
+    SeparateEdges: lambda module, _: SortedEdges(),
+}
