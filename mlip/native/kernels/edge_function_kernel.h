@@ -17,7 +17,8 @@ struct EdgeRows {
 
 template <class T>
 struct EdgeFunctionKernel {
-  std::int64_t width;  // numbers per row
+  std::int64_t number_bytes;  // of T
+  std::int64_t width;         // numbers per row
   void (*values)(const EdgeRows&, T* f);
   // gvec of the rows' edges = sum over the row of g df/dvec.
   void (*gradient)(const EdgeRows&, const T* g, double* gvec);

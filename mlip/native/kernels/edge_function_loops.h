@@ -67,7 +67,7 @@ struct EdgeFunctionLoops {
     });
   }
 
-  static constexpr EdgeFunctionKernel<T> kernel = {width, values, gradient, change, second};
+  static constexpr EdgeFunctionKernel<T> kernel = {sizeof(T), width, values, gradient, change, second};
 
  private:
   // Rows `first`, `first` + 1, ... side by side; lanes beyond the last repeat it.

@@ -19,6 +19,7 @@ enum class Visit { first, second };
 // out = sum over edges of weights * (features x harmonics); see mlip/nn/kernels/reference.py.
 template <class T>
 struct InteractionKernel {
+  std::int64_t number_bytes;                          // of T
   std::int64_t features, harmonics, weights, result;  // widths of the rows
   void (*forward)(std::int64_t begin, std::int64_t end, const Edges&, const T* x, const T* y, const T* w, T* out);
   // Gradients of <g, out>: adds to gx, the rows of neighbours; sets gy; sets or, second, adds to gw.

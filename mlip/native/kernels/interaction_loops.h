@@ -71,7 +71,7 @@ struct InteractionLoops {
   }
 
   static constexpr InteractionKernel<T> kernel = {
-      Layer::features, Layer::harmonics, Layer::weights, Layer::result, forward, backward, second};
+      sizeof(T), Layer::features, Layer::harmonics, Layer::weights, Layer::result, forward, backward, second};
 
  private:
   static bool is_first(const Edges& edges, std::int64_t e) { return edges.weight_row[e] >= 0; }

@@ -14,62 +14,87 @@ namespace {
 
 constexpr int64_t edge_grain = 512;  // edges per thread at least: a function takes tens of nanoseconds
 
-// Runs `run` over ranges of rows: (E, 3) vectors, of which `edge` picks some, none given means all.
-template <class Run>
-void over_rows(const Tensor& vec, const c10::optional<Tensor>& edge, const Tensor& scale, Run run) {
-  const int64_t rows = edge ? edge->size(0) : vec.size(0);
-  TORCH_CHECK(scale.numel() == 1 || scale.numel() == rows, "found ", scale.numel(), " scales of ", rows, " rows");
-  const auto* picked = edge ? edge->const_data_ptr<int64_t>() : nullptr;
-  at::parallel_for(0, rows, edge_grain, [&](int64_t begin, int64_t end) {
-    run(EdgeRows{begin, end, vec.const_data_ptr<double>(), picked, scale.const_data_ptr<double>(), scale.numel()});
-  });
+using Optional = c10::optional<Tensor>;
+
+// Rows of (E, 3) vectors, of which `edge` picks some, each once; none given means all.
+struct Rows {
+  Tensor vec;
+  Optional edge;
+  Tensor scale;
+
+  Rows(const Tensor& vec_, const Optional& edge_, const Tensor& scale_)
+      : vec(vec_.contiguous()), edge(edge_ ? Optional(edge_->contiguous()) : edge_), scale(scale_.contiguous()) {
+    require("edge vectors", vec, {vec.size(0), 3}, at::kDouble);
+    if (edge) require("edges of the rows", *edge, {edge->numel()}, at::kLong);
+    require("scales", scale, {scale.numel() == 1 ? 1 : count()}, at::kDouble);
+  }
+
+  int64_t count() const { return edge ? edge->numel() : vec.size(0); }
+
+  template <class Run>
+  void over(Run run) const {
+    const auto* picked = edge ? edge->const_data_ptr<int64_t>() : nullptr;
+    at::parallel_for(0, count(), edge_grain, [&](int64_t begin, int64_t end) {
+      run(EdgeRows{begin, end, vec.const_data_ptr<double>(), picked, scale.const_data_ptr<double>(), scale.numel()});
+    });
+  }
+};
+
+template <class T>
+const EdgeFunctionKernel<T>& kernel_for(const std::string& name) {
+  const auto& kernel = find_kernel<EdgeFunctionKernel<T>>(name);
+  TORCH_CHECK(kernel.number_bytes == sizeof(T), "found numbers of ", sizeof(T), " bytes; expected ",
+              kernel.number_bytes, " for the kernel ", name);
+  return kernel;
 }
 
-Tensor edge_function_cpu(const Tensor& vec_, const c10::optional<Tensor>& edge, const Tensor& scale,
-                         const std::string& name, at::ScalarType dtype) {
-  const auto vec = vec_.contiguous();
+Tensor edge_function_cpu(const Tensor& vec, const Optional& edge, const Tensor& scale, const std::string& name,
+                         at::ScalarType dtype) {
+  const Rows rows(vec, edge, scale);
   Tensor out;
   AT_DISPATCH_FLOATING_TYPES(dtype, "edge_function", [&] {
-    const auto& kernel = find_kernel<EdgeFunctionKernel<scalar_t>>(name);
-    out = at::empty({edge ? edge->size(0) : vec.size(0), kernel.width}, vec.options().dtype(dtype));
+    const auto& kernel = kernel_for<scalar_t>(name);
+    out = at::empty({rows.count(), kernel.width}, vec.options().dtype(dtype));
     auto* out_p = out.data_ptr<scalar_t>();
-    over_rows(vec, edge, scale, [&](const EdgeRows& rows) { kernel.values(rows, out_p); });
+    rows.over([&](const EdgeRows& range) { kernel.values(range, out_p); });
   });
   return out;
 }
 
-Tensor edge_function_backward_cpu(const Tensor& g_, const Tensor& vec_, const c10::optional<Tensor>& edge,
-                                  const Tensor& scale, const std::string& name) {
-  const auto g = g_.contiguous(), vec = vec_.contiguous();
-  auto out = edge ? at::zeros_like(vec) : at::empty_like(vec);
+Tensor edge_function_backward_cpu(const Tensor& g_, const Tensor& vec, const Optional& edge, const Tensor& scale,
+                                  const std::string& name) {
+  const auto g = g_.contiguous();
+  const Rows rows(vec, edge, scale);
+  auto out = edge ? at::zeros_like(rows.vec) : at::empty_like(rows.vec);
   AT_DISPATCH_FLOATING_TYPES(g.scalar_type(), "edge_function_backward", [&] {
-    const auto& kernel = find_kernel<EdgeFunctionKernel<scalar_t>>(name);
+    const auto& kernel = kernel_for<scalar_t>(name);
+    require("gradients", g, {rows.count(), kernel.width}, g.scalar_type());
     auto* out_p = out.data_ptr<double>();
-    over_rows(vec, edge, scale,
-              [&](const EdgeRows& rows) { kernel.gradient(rows, g.const_data_ptr<scalar_t>(), out_p); });
+    rows.over([&](const EdgeRows& range) { kernel.gradient(range, g.const_data_ptr<scalar_t>(), out_p); });
   });
   return out;
 }
 
 // Derivatives of <h, edge_function_backward(g)> by g and, where `by_vec`, by the vectors.
-std::tuple<Tensor, Tensor> edge_function_second_cpu(const Tensor& h_, const Tensor& g_, const Tensor& vec_,
-                                                    const c10::optional<Tensor>& edge, const Tensor& scale,
+std::tuple<Tensor, Tensor> edge_function_second_cpu(const Tensor& h_, const Tensor& g_, const Tensor& vec,
+                                                    const Optional& edge, const Tensor& scale,
                                                     const std::string& name, bool by_vec) {
-  const auto h = h_.contiguous(), g = g_.contiguous(), vec = vec_.contiguous();
-  auto dg = at::empty_like(g), dvec = by_vec ? at::zeros_like(vec) : at::empty({0}, vec.options());
+  const auto h = h_.contiguous(), g = g_.contiguous();
+  const Rows rows(vec, edge, scale);
+  require("changes of the vectors", h, vec.sizes(), at::kDouble);
+  auto dg = at::empty_like(g), dvec = by_vec ? at::zeros_like(rows.vec) : at::empty({0}, vec.options());
   AT_DISPATCH_FLOATING_TYPES(g.scalar_type(), "edge_function_second", [&] {
-    const auto& kernel = find_kernel<EdgeFunctionKernel<scalar_t>>(name);
+    const auto& kernel = kernel_for<scalar_t>(name);
+    require("gradients", g, {rows.count(), kernel.width}, g.scalar_type());
     auto* dg_p = dg.data_ptr<scalar_t>();
     auto* dvec_p = dvec.data_ptr<double>();
-    over_rows(vec, edge, scale, [&](const EdgeRows& rows) {
-      kernel.change(rows, h.const_data_ptr<double>(), dg_p);
-      if (by_vec) kernel.second(rows, h.const_data_ptr<double>(), g.const_data_ptr<scalar_t>(), dvec_p);
+    rows.over([&](const EdgeRows& range) {
+      kernel.change(range, h.const_data_ptr<double>(), dg_p);
+      if (by_vec) kernel.second(range, h.const_data_ptr<double>(), g.const_data_ptr<scalar_t>(), dvec_p);
     });
   });
   return {dg, dvec};
 }
-
-using Optional = c10::optional<Tensor>;
 
 struct EdgeFunctionBackward : torch::autograd::Function<EdgeFunctionBackward> {
   static Tensor forward(AutogradContext* context, const Tensor& g, const Tensor& vec, const Optional& edge,
@@ -85,11 +110,13 @@ struct EdgeFunctionBackward : torch::autograd::Function<EdgeFunctionBackward> {
     const auto saved = context->get_saved_variables();
     const auto edge = saved[2].defined() ? Optional(saved[2]) : Optional();
     const bool by_vec = context->needs_input_grad(1);
-    at::AutoDispatchBelowADInplaceOrView below;  // the third derivative is not there
     static const auto op = find_operator<decltype(edge_function_second_cpu)>("vitreous::edge_function_second");
-    auto [dg, dvec] =
-        op.call(h[0], saved[0], saved[1], edge, saved[3], context->saved_data["name"].toStringRef(), by_vec);
-    return {dg, by_vec ? dvec : Tensor(), Tensor(), Tensor(), Tensor()};
+    const auto d = last_derivative({h[0], saved[0], saved[1]}, [&]() -> variable_list {
+      auto [dg, dvec] =
+          op.call(h[0], saved[0], saved[1], edge, saved[3], context->saved_data["name"].toStringRef(), by_vec);
+      return {dg, dvec};
+    });
+    return {d[0], by_vec ? d[1] : Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 

@@ -13,19 +13,32 @@
 namespace vitreous {
 namespace {
 
+// As `index_edges` gives them: what their numbers point to is not looked up again.
 struct EdgeTensors {
   Tensor start, neighbor, weight_row;
 
+  EdgeTensors contiguous() const { return {start.contiguous(), neighbor.contiguous(), weight_row.contiguous()}; }
+  int64_t count() const { return neighbor.numel(); }
   Edges pointers() const {
     return {start.const_data_ptr<int64_t>(), neighbor.const_data_ptr<int64_t>(), weight_row.const_data_ptr<int64_t>()};
   }
 };
 
+// The kernel of that name, once the tensors are such that it may take their pointers.
 template <class T>
-void require_widths(const InteractionKernel<T>& kernel, const Tensor& x, const Tensor& y, const Tensor& w) {
-  TORCH_CHECK(x.size(1) == kernel.features && y.size(1) == kernel.harmonics && w.size(1) == kernel.weights,
-              "found rows of ", x.size(1), ", ", y.size(1), ", ", w.size(1), " numbers; the kernel takes ",
-              kernel.features, ", ", kernel.harmonics, ", ", kernel.weights);
+const InteractionKernel<T>& kernel_for(const std::string& name, const Tensor& x, const Tensor& y, const Tensor& w,
+                                       const EdgeTensors& edges) {
+  const auto& kernel = find_kernel<InteractionKernel<T>>(name);
+  const auto type = c10::CppTypeToScalarType<T>::value;
+  TORCH_CHECK(kernel.number_bytes == sizeof(T), "found numbers of ", sizeof(T), " bytes; expected ",
+              kernel.number_bytes, " for the kernel ", name);
+  require("features", x, {x.size(0), kernel.features}, type);
+  require("harmonics", y, {edges.count(), kernel.harmonics}, type);
+  require("weights", w, {w.size(0), kernel.weights}, type);
+  require("starts", edges.start, {x.size(0) + 1}, at::kLong);
+  require("neighbors", edges.neighbor, {edges.count()}, at::kLong);
+  require("rows of weights", edges.weight_row, {edges.count()}, at::kLong);
+  return kernel;
 }
 
 // Rows of neighbours belong to no centre: each thread adds to rows of its own, which are summed afterwards.
@@ -56,11 +69,10 @@ void over_centres(int64_t num_atoms, Run run) {
 Tensor interaction_cpu(const Tensor& x_, const Tensor& y_, const Tensor& w_, const Tensor& start, const Tensor& neighbor,
                        const Tensor& weight_row, const std::string& name) {
   const auto x = x_.contiguous(), y = y_.contiguous(), w = w_.contiguous();
-  const EdgeTensors edges{start, neighbor.contiguous(), weight_row};
+  const auto edges = EdgeTensors{start, neighbor, weight_row}.contiguous();
   Tensor out;
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "interaction", [&] {
-    const auto& kernel = find_kernel<InteractionKernel<scalar_t>>(name);
-    require_widths(kernel, x, y, w);
+    const auto& kernel = kernel_for<scalar_t>(name, x, y, w, edges);
     out = at::empty({x.size(0), kernel.result}, x.options());
     const auto pointers = edges.pointers();
     auto* out_p = out.data_ptr<scalar_t>();
@@ -77,12 +89,12 @@ std::tuple<Tensor, Tensor, Tensor> interaction_backward_cpu(const Tensor& g_, co
                                                             const Tensor& neighbor, const Tensor& weight_row,
                                                             const std::string& name) {
   const auto g = g_.contiguous(), x = x_.contiguous(), y = y_.contiguous(), w = w_.contiguous();
-  const EdgeTensors edges{start, neighbor.contiguous(), weight_row};
+  const auto edges = EdgeTensors{start, neighbor, weight_row}.contiguous();
   ThreadRows gx(x);
   auto gy = at::empty_like(y), gw = at::empty_like(w);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "interaction_backward", [&] {
-    const auto& kernel = find_kernel<InteractionKernel<scalar_t>>(name);
-    require_widths(kernel, x, y, w);
+    const auto& kernel = kernel_for<scalar_t>(name, x, y, w, edges);
+    require("gradients", g, {x.size(0), kernel.result}, x.scalar_type());
     const auto pointers = edges.pointers();
     auto *gy_p = gy.data_ptr<scalar_t>(), *gw_p = gw.data_ptr<scalar_t>();
     for (const auto visit : {Visit::first, Visit::second}) {
@@ -100,12 +112,15 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> interaction_second_cpu(
     const Tensor& w_, const Tensor& start, const Tensor& neighbor, const Tensor& weight_row, const std::string& name) {
   const auto hx = hx_.contiguous(), hy = hy_.contiguous(), hw = hw_.contiguous();
   const auto g = g_.contiguous(), x = x_.contiguous(), y = y_.contiguous(), w = w_.contiguous();
-  const EdgeTensors edges{start, neighbor.contiguous(), weight_row};
+  const auto edges = EdgeTensors{start, neighbor, weight_row}.contiguous();
   ThreadRows dx(x);
   auto dy = at::empty_like(y), dw = at::empty_like(w), dg = at::zeros_like(g);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "interaction_second", [&] {
-    const auto& kernel = find_kernel<InteractionKernel<scalar_t>>(name);
-    require_widths(kernel, x, y, w);
+    const auto& kernel = kernel_for<scalar_t>(name, x, y, w, edges);
+    require("gradients", g, {x.size(0), kernel.result}, x.scalar_type());
+    require("changes of the features", hx, x.sizes(), x.scalar_type());
+    require("changes of the harmonics", hy, y.sizes(), x.scalar_type());
+    require("changes of the weights", hw, w.sizes(), x.scalar_type());
     const auto pointers = edges.pointers();
     auto *dy_p = dy.data_ptr<scalar_t>(), *dw_p = dw.data_ptr<scalar_t>(), *dg_p = dg.data_ptr<scalar_t>();
     for (const auto visit : {Visit::first, Visit::second}) {
@@ -142,8 +157,6 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> call_second(const Tensor& hx, const T
   return op.call(hx, hy, hw, g, x, y, w, e.start, e.neighbor, e.weight_row, name);
 }
 
-Tensor or_zeros(const Tensor& h, const Tensor& like) { return h.defined() ? h : at::zeros_like(like); }
-
 struct InteractionBackward : torch::autograd::Function<InteractionBackward> {
   static variable_list forward(AutogradContext* context, const Tensor& g, const Tensor& x, const Tensor& y,
                                const Tensor& w, const Tensor& start, const Tensor& neighbor, const Tensor& weight_row,
@@ -158,10 +171,13 @@ struct InteractionBackward : torch::autograd::Function<InteractionBackward> {
   static variable_list backward(AutogradContext* context, variable_list h) {
     const auto saved = context->get_saved_variables();
     const auto &g = saved[0], &x = saved[1], &y = saved[2], &w = saved[3];
-    at::AutoDispatchBelowADInplaceOrView below;  // the third derivative is not there
-    auto [dx, dy, dw, dg] = call_second(or_zeros(h[0], x), or_zeros(h[1], y), or_zeros(h[2], w), g, x, y, w,
-                                        {saved[4], saved[5], saved[6]}, context->saved_data["name"].toStringRef());
-    return {dg, dx, dy, dw, Tensor(), Tensor(), Tensor(), Tensor()};
+    const EdgeTensors edges{saved[4], saved[5], saved[6]};
+    const auto d = last_derivative({g, x, y, w, h[0], h[1], h[2]}, [&]() -> variable_list {
+      auto [dx, dy, dw, dg] =
+          call_second(h[0], h[1], h[2], g, x, y, w, edges, context->saved_data["name"].toStringRef());
+      return {dg, dx, dy, dw};
+    });
+    return {d[0], d[1], d[2], d[3], Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
