@@ -13,9 +13,9 @@ from torch import Tensor, nn
 from mlip.errors import ConfigError
 from mlip.models.config import ModelConfig
 from mlip.models.normalization import Normalization
-from mlip.nn.contraction import EnvironmentProduct, sum_environment, weighted_harmonics
+from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding
-from mlip.nn.kernels.edges import SeparateEdges
+from mlip.nn.kernels.edges import Edges, SeparateEdges
 from mlip.nn.mlp import ScalarMLP
 from mlip.nn.radial import InverseCutoffs
 from mlip.nn.scale_shift import ScaleShift
@@ -176,28 +176,27 @@ class Allegro(nn.Module):
             edge_index: (2, E) centre and neighbour.
         """
         edges = self.edges(edge_index, edge_vec, species.shape[0])
-        centre = edge_index[0]
         harmonics = self.harmonics(edge_vec)
         neighbor_scale = self.neighbor_scale.index_select(0, species)
 
         # What the two atoms of an edge say alone: scalars, and harmonics weighted by them.
         inverse_cutoffs = self.inverse_cutoffs(species, edges)
         two_body = self.scalar_embed_mlp(self.edge_embedding(edge_vec, edges, inverse_cutoffs, species))
-        tensors = torch.cat(weighted_harmonics(harmonics, self.tensor_embed(two_body), self.channels), dim=1)
+        tensors = self.tensor_embed(two_body)  # weights of the harmonics
         latent = self.projection(two_body)
 
         # Each layer reads all scalars so far and adds its own.
         scalars = [latent.narrow(1, 0, self.num_scalars)]
         for layer in self.layers:
             weights = latent.narrow(1, self.num_scalars, latent.shape[1] - self.num_scalars)
-            tensors, latent = layer(scalars, tensors, weights, harmonics, neighbor_scale, centre)
+            tensors, latent = layer(scalars, tensors, weights, harmonics, neighbor_scale, edges)
             scalars.append(latent.narrow(1, 0, self.num_scalars))
 
         # Energies of edges, summed at their centre. The last map is linear: it acts as well after the sum.
         activations = self.readout.penultimate(torch.cat(scalars, dim=1))
         descriptors = torch.zeros(
             species.shape[0], activations.shape[1], dtype=activations.dtype, device=activations.device
-        ).index_add(0, centre, activations)
+        ).index_add(0, edge_index[0], activations)
         # 1 / sqrt(2): the derivative by a position takes the edge ij as well as ji.
         descriptors = descriptors * (0.5**0.5 * neighbor_scale).unsqueeze(1)
         return self.scale_shift(self.readout.output(descriptors).squeeze(-1), species), descriptors
@@ -217,7 +216,13 @@ class AllegroLayer(nn.Module):
         self.channels = config.num_tensor_features
         irreps_in, irreps_out = config.tensor_irreps[index : index + 2]
         self.tensor_product = EnvironmentProduct(
-            irreps_in, config.harmonics, irreps_out, self.channels, config.tp_path_channel_coupling, dtype
+            irreps_in,
+            config.harmonics,
+            irreps_out,
+            self.channels,
+            config.tp_path_channel_coupling,
+            dtype,
+            of_harmonics=index == 0,
         )
         last = index == config.num_layers - 1
         num_weights = 0 if last else len(config.harmonics) * self.channels
@@ -233,23 +238,21 @@ class AllegroLayer(nn.Module):
         weights: Tensor,
         harmonics: Tensor,
         neighbor_scale: Tensor,
-        centre: Tensor,
+        edges: Edges,
     ) -> tuple[Tensor, Tensor]:
-        """Next tensors (E, D', U), and scalars with weights of the next environment (E, S + (l_max + 1) U).
+        """Next tensors (E, D' U), and scalars with weights of the next environment (E, S + (l_max + 1) U).
 
         Args:
             scalars: (E, S) of every layer before.
-            tensors: (E, D, U), irreps as `config.tensor_irreps` says, scalars first.
+            tensors: (E, D U), irreps as `config.tensor_irreps` says, scalars first; in the first layer weights
+                (E, (l_max + 1) U) of the harmonics.
             weights: (E, (l_max + 1) U) of the harmonics in the environment.
             harmonics: (E, (l_max + 1)^2).
             neighbor_scale: (N,) one over the root of the mean number of neighbours.
-            centre: (E,) atom that an edge belongs to.
+            edges: The edges.
         """
-        num_atoms = neighbor_scale.shape[0]
-        environment = sum_environment(harmonics, weights, self.channels, centre, num_atoms)
-        environment = environment * neighbor_scale.view(num_atoms, 1, 1)
-        tensors = self.tensor_product(tensors, environment, centre)
-        invariants = tensors.select(1, 0)  # 0e comes first
+        tensors = self.tensor_product(tensors, weights, harmonics, neighbor_scale, edges)
+        invariants = tensors.narrow(1, 0, self.channels)  # 0e comes first
         return tensors, self.latent_mlp(torch.cat(scalars + [invariants], dim=1))  # noqa: RUF005 (TorchScript)
 
 

@@ -7,6 +7,8 @@ import torch
 from e3nn import o3
 from torch import Tensor, nn
 
+from mlip.nn.kernels.edges import Edges
+
 
 def weighted_harmonics(harmonics: Tensor, weights: Tensor, channels: int) -> list[Tensor]:
     """Give every edge channels of its harmonics, each degree with weights of its own.
@@ -61,11 +63,12 @@ class EnvironmentProduct(nn.Module):
 
     Args:
         irreps_in: Irreps of the features, multiplicity 1 each.
-        irreps_environment: Irreps of the environment, multiplicity 1 each.
+        irreps_environment: Irreps of harmonics and environment, multiplicity 1 each.
         irreps_out: Irreps of the result, multiplicity 1 each.
         channels: Number U of channels.
         path_channel_coupling: Whether each channel has weights of its own.
         dtype: Of weights and features.
+        of_harmonics: Whether the features are harmonics too, and given as their weights.
 
     Source: Musaelian et al. 2023 (10.1038/s41467-023-36329-y); nequip-allegro 0.8 `Contracter`.
     """
@@ -80,9 +83,10 @@ class EnvironmentProduct(nn.Module):
         channels: int,
         path_channel_coupling: bool,
         dtype: torch.dtype,
+        of_harmonics: bool = False,
     ) -> None:
         super().__init__()
-        self.channels = channels
+        self.channels, self.of_harmonics = channels, of_harmonics
         self.dim_in, self.dim_out = irreps_in.dim, irreps_out.dim
         coupling = _coupling(irreps_in, irreps_environment, irreps_out)
         self.register_buffer("coupling", coupling.to(dtype), persistent=False)
@@ -90,7 +94,32 @@ class EnvironmentProduct(nn.Module):
         shape = (len(coupling), channels if path_channel_coupling else 1)
         self.weights = nn.Parameter(torch.empty(shape, dtype=dtype).uniform_(-bound, bound))
 
-    def forward(self, features: Tensor, environment: Tensor, centre: Tensor) -> Tensor:
+    def forward(
+        self, features: Tensor, weights: Tensor, harmonics: Tensor, neighbor_scale: Tensor, edges: Edges
+    ) -> Tensor:
+        """Sum the environments, and multiply the features by them.
+
+        Args:
+            features: (E, D_in * U), or their weights (E, (l_max + 1) * U) where they are harmonics.
+            weights: (E, (l_max + 1) * U) of the harmonics in the environment.
+            harmonics: (E, (l_max + 1)^2).
+            neighbor_scale: (N,) factor of each environment.
+            edges: Sorted by their centre or not.
+
+        Returns:
+            (E, D_out * U).
+        """
+        num_edges, num_atoms = harmonics.shape[0], neighbor_scale.shape[0]
+        centre = edges.index[0]
+        environment = sum_environment(harmonics, weights, self.channels, centre, num_atoms)
+        environment = environment * neighbor_scale.view(num_atoms, 1, 1)
+        if self.of_harmonics:
+            tensors = torch.cat(weighted_harmonics(harmonics, features, self.channels), dim=1)
+        else:
+            tensors = features.view(num_edges, self.dim_in, self.channels)
+        return self.product(tensors, environment, centre).view(num_edges, self.dim_out * self.channels)
+
+    def product(self, features: Tensor, environment: Tensor, centre: Tensor) -> Tensor:
         """Map features (E, D_in, U), environment (N, D_env, U) and centre (E,) to (E, D_out, U)."""
         matrices = self.centre_matrices(environment)
         # Row by row: an edge never holds the whole matrix of its centre.

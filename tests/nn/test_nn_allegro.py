@@ -71,7 +71,7 @@ def test_product_with_the_environment_is_its_definition(irreps_in, irreps_out, c
     torch.manual_seed(0)
     module = EnvironmentProduct(*irreps, CHANNELS, coupled, F64)
     features, environment = random(7, irreps[0].dim, CHANNELS), random(4, 9, CHANNELS, seed=1)
-    ours = module(features, environment, EDGES[0])
+    ours = module.product(features, environment, EDGES[0])
     torch.testing.assert_close(
         ours, naive_product(module, irreps, features, environment, EDGES[0], coupled), rtol=1e-12, atol=1e-13
     )
@@ -81,7 +81,7 @@ def test_product_without_edges_is_empty():
     irreps = o3.Irreps("0e+1o")
     module = EnvironmentProduct(irreps, irreps, irreps, CHANNELS, True, F64)
     empty = torch.zeros(0, dtype=torch.int64)
-    assert module(random(0, 4, CHANNELS), random(2, 4, CHANNELS), empty).shape == (0, 4, CHANNELS)
+    assert module.product(random(0, 4, CHANNELS), random(2, 4, CHANNELS), empty).shape == (0, 4, CHANNELS)
 
 
 def test_product_has_right_first_and_second_derivatives():
