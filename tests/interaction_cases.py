@@ -33,9 +33,10 @@ def random_irreps(seed: int) -> Irreps:
 
     l_max = choose([0, 1, 2])
     parity = choose([True, False])
-    kinds = [(l, p) for l in range(l_max + 1) for p in ("eo" if parity else "eo"[l % 2])]
-    features = "+".join(f"{choose([1, 3, 5, 16, 17, 33])}x{l}{p}" for l, p in kinds if choose([True, True, False]))
-    return Irreps(features or "3x0e", choose([0, 1, 2]), "+".join(f"1x{l}{p}" for l, p in kinds))
+    kinds = [f"{degree}{p}" for degree in range(l_max + 1) for p in ("eo" if parity else "eo"[degree % 2])]
+    taken = [kind for kind in kinds if choose([True, True, False])] or ["0e"]
+    features = "+".join(f"{choose([1, 3, 5, 16, 17, 33])}x{kind}" for kind in taken)
+    return Irreps(features, choose([0, 1, 2]), "+".join(f"1x{kind}" for kind in kinds))
 
 
 def pair_graph(
@@ -65,16 +66,19 @@ def pair_graph(
     return torch.stack([centre[order], neighbor[order]]), torch.cat([vec, -vec])[order]
 
 
+NO_EDGES = (torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.float64))
+# Number of atoms, edge_index, edge_vec.
 GRAPHS = {
-    "molecule": pair_graph(1, 7, 15),
-    "atoms without neighbours": pair_graph(2, 9, 12, lonely=4),
-    "images of itself": pair_graph(3, 1, 4),
-    "many edges of one pair": pair_graph(4, 2, 12),
-    "one way only": pair_graph(5, 6, 14, directed=True),
-    "no edges": (torch.zeros(2, 0, dtype=torch.int64), torch.zeros(0, 3, dtype=torch.float64)),
+    "molecule": (7, *pair_graph(1, 7, 15)),
+    "atoms without neighbours": (9, *pair_graph(2, 9, 12, lonely=4)),
+    "images of itself": (1, *pair_graph(3, 1, 4)),
+    "many edges of one pair": (2, *pair_graph(4, 2, 12)),
+    "one way only": (6, *pair_graph(5, 6, 14, directed=True)),
+    "no edges": (3, *NO_EDGES),
+    "no atoms": (0, *NO_EDGES),
 }
-NUM_ATOMS = {"molecule": 7, "atoms without neighbours": 9, "images of itself": 1, "many edges of one pair": 2}
-NUM_ATOMS |= {"one way only": 6, "no edges": 3}
+# Thousands of edges: several vectors, many chunks of centres.
+LARGE = (150, *pair_graph(6, 150, 3000, lonely=20))
 
 
 def separate_rows(edges: Edges) -> Edges:
