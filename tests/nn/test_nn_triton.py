@@ -1,0 +1,107 @@
+"""Triton kernels in Triton's interpreter: numpy in the place of the GPU, in a process of its own.
+
+Triton decides when it is imported whether it interprets, so `test_kernels_in_the_interpreter` runs the others.
+"""
+
+import importlib.util
+import os
+import subprocess
+import sys
+
+import pytest
+import torch
+from interaction_cases import GRAPHS, Irreps
+from structures import SPECIES, random_structure
+
+from mlip.data.graph import build_graph
+from mlip.errors import ConfigError
+from mlip.nn.kernels.choose import resolve_kernel
+
+pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no triton")
+INTERPRETER = os.environ.get("TRITON_INTERPRET") == "1"
+interpreted = pytest.mark.skipif(not INTERPRETER, reason="run by test_kernels_in_the_interpreter")
+
+IRREPS = {
+    "first layer": Irreps("5x0e", 2, "0e+1o+2e"),
+    "middle layer, channels per l": Irreps("4x0e+3x1o+7x2e", 2, "0e+1o+2e"),
+    "last layer": Irreps("4x0e+4x1o", 1, "0e"),
+    "both parities": Irreps("2x0e+1x0o+3x1e+2x1o", 1, "0e+0o+1e+1o"),
+    "more channels than a tile": Irreps("65x0e", 1, "0e+1o"),
+    "features that no path takes": Irreps("2x0e+2x1o+2x2e", 1, "0e"),
+}
+
+
+@pytest.mark.skipif(INTERPRETER, reason="this is it")
+def test_kernels_in_the_interpreter():
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
+    environment = os.environ | {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
+    result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+    assert result.returncode == 0, result.stdout[-4000:]
+    assert " passed" in result.stdout
+
+
+@interpreted
+@pytest.mark.parametrize("irreps", IRREPS.values(), ids=IRREPS.keys())
+def test_interaction_is_that_of_the_reference(irreps):
+    from triton_checks import check_interaction
+
+    edge_index = GRAPHS["molecule"][1][:, :7]  # of two or three centres
+    check_interaction(irreps, edge_index, 7, torch.float64, "cpu")
+
+
+@interpreted
+@pytest.mark.parametrize("graph", GRAPHS.values(), ids=GRAPHS.keys())
+def test_interaction_on_graphs(graph):
+    from triton_checks import check_interaction
+
+    num_atoms, edge_index, _ = graph
+    check_interaction(Irreps("2x0e", 1, "0e+1o"), edge_index, num_atoms, torch.float64, "cpu")
+
+
+@interpreted
+def test_more_edges_of_a_node_than_a_tile():
+    from triton_checks import check_interaction
+
+    neighbor = torch.arange(70) % 2
+    edge_index = torch.stack([torch.ones(70, dtype=torch.int64), neighbor])
+    check_interaction(Irreps("1x0e+1x1o", 1, "0e+1o"), edge_index, 2, torch.float64, "cpu")
+
+
+@interpreted
+def test_float32_is_the_same_every_time():
+    from triton_checks import check_interaction, derivatives
+
+    irreps = IRREPS["middle layer, channels per l"]
+    again = check_interaction(irreps, GRAPHS["many edges of one pair"][1], 2, torch.float32, "cpu")
+    first, second = derivatives(*again), derivatives(*again)
+    assert all(map(torch.equal, first, second))
+
+
+@interpreted
+@pytest.mark.parametrize("l_max", [0, 2])
+def test_forces_and_gradients_of_parameters(small_force_field, l_max):
+    from triton_checks import check_force_field
+
+    force_field = small_force_field(l_max=l_max, num_features=2)
+    graph = build_graph(random_structure("small_cell"), 2.6, SPECIES)
+    check_force_field(force_field, graph.inputs, torch.float64)
+
+
+@interpreted
+def test_unsorted_edges_are_refused():
+    from mlip.nn.kernels.gpu import SortedEdges
+
+    edge_index = torch.tensor([[1, 0], [0, 1]])
+    with pytest.raises(RuntimeError, match="sorted by their centre"):
+        SortedEdges()(edge_index, torch.zeros(2, 3), 2)
+
+
+@interpreted
+def test_the_interpreter_counts_as_a_device():
+    assert resolve_kernel("triton", torch.device("cpu")) == "triton"
+
+
+@pytest.mark.skipif(INTERPRETER, reason="needs no interpreter")
+def test_no_triton_on_a_cpu():
+    with pytest.raises(ConfigError, match="found kernel=triton on cpu"):
+        resolve_kernel("triton", torch.device("cpu"))
