@@ -1,8 +1,8 @@
 """Radial functions in a table: for inference, what a perceptron makes of an edge's length as cubic pieces.
 
-Every radial perceptron of a model that sees nothing but x = r / cutoff is a set of curves of x. They are evaluated
-once, in float64, at equidistant knots; in between runs the cubic polynomial that has their values and slopes at
-both ends, so that energies are smooth to the first derivative and forces are exactly theirs.
+A perceptron that sees nothing but x = r / cutoff is a set of curves of x. They are evaluated once, in float64,
+at equidistant knots; in between runs the cubic polynomial that has their values and slopes at both ends, so that
+energies are smooth to the first derivative and forces are exactly theirs.
 """
 
 import copy
@@ -55,7 +55,7 @@ class RadialTable(nn.Module):
 
 
 def tabulate(model: nn.Module) -> None:
-    """Exchange radial basis and radial perceptrons of a model, in place, for tables; it can be trained no more.
+    """Exchange radial basis and perceptrons of a model, in place, for tables; it can be trained no more.
 
     Args:
         model: With reference modules.
@@ -66,8 +66,8 @@ def tabulate(model: nn.Module) -> None:
     layers = [module for module in model.modules() if type(getattr(module, "radial_mlp", None)) is ScalarMLP]
     if not layers:
         raise ConfigError(
-            f"found radial=table for {type(model).__name__}; expected NequIP, whose radial functions see lengths "
-            "alone; leave radial out"
+            f"found radial=table for {type(model).__name__}; expected NequIP, whose radial functions see "
+            "lengths alone; leave radial out"
         )
     basis = model.get_submodule("radial_basis")
     for layer in layers:

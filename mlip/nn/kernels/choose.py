@@ -13,9 +13,10 @@ from mlip.errors import ConfigError
 from mlip.native.builder import find_compiler
 from mlip.nn.derivatives import ForceField
 from mlip.nn.contraction import EnvironmentProduct
-from mlip.nn.kernels import cpp, cpp_allegro
+from mlip.nn.kernels import cpp, cpp_allegro, cpp_tabulated
 from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.radial import BesselBasis
+from mlip.nn.radial_table import RelativeLengths, tabulate
 from mlip.nn.spherical import SphericalHarmonics
 from mlip.nn.tensor_product import EdgeTensorProduct
 
@@ -77,13 +78,14 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
         What to compute with: the same numbers, but for the rounding and, with `table`, the interpolation.
 
     Raises:
-        ConfigError: There is no such `radial`, or a kernel cannot be compiled.
+        ConfigError: There is no such `radial`, the model cannot have a table, or a kernel cannot be compiled.
     """
     if radial not in RADIALS:
         raise ConfigError(f"found radial={radial}; expected {' or '.join(RADIALS)}")
     if radial == "table":
-        raise ConfigError("radial=table is not there yet; leave radial out")
+        tabulate(force_field.model)
     if kernel == "cpp":
+        cpp_tabulated.fuse_tables(force_field.model)
         _exchange(force_field.model, COMPILED)
     if kernel == "triton":
         from mlip.nn.kernels.gpu import TRITON  # its import needs triton
@@ -107,5 +109,6 @@ COMPILED: dict[type[nn.Module], Callable[..., nn.Module]] = {
     EnvironmentProduct: lambda module, _: cpp_allegro.CompiledEnvironmentProduct(module),
     SphericalHarmonics: lambda module, _: cpp.CompiledHarmonics(module),
     BesselBasis: lambda module, _: module if module.frequencies.requires_grad else cpp.CompiledRadial(module),
+    RelativeLengths: lambda *_: cpp_tabulated.CompiledLengths(),
     SeparateEdges: lambda module, symmetric: cpp.SharedEdges(symmetric and module.may_share),
 }

@@ -1,4 +1,4 @@
-"""C++ of an interaction whose weights stand in a table: interpolated where they are multiplied, never stored."""
+"""C++ of an interaction whose weights stand in a table: interpolated where they are used, never stored."""
 
 from collections import defaultdict
 from collections.abc import Sequence
@@ -101,7 +101,7 @@ def _forward(part: Block) -> list[str]:
 
 
 def _backward(blocks: list[Block], forms: list[Form], harmonics: int) -> list[str]:
-    """Gradients of one edge: with u = M^T g, gx = w u, gw = x u; those of M's forms go to the harmonics at once."""
+    """Gradients of one edge: with u = M^T g, gx = w u and gw = x u; those of forms go to the harmonics."""
     lines = ["const auto m = edges.entries_of(k);"]
     lines += [f"V gy{b} = {{}};" for b in range(harmonics)] + ["V gt = {};"]
     for block in blocks:
