@@ -1,4 +1,4 @@
-"""Compiled harmonics, radial functions and index of edges: against the reference, naive versions; bad input."""
+"""Compiled harmonics, radial functions, index of edges against reference and naive versions; bad input."""
 
 from functools import partial
 
