@@ -1,8 +1,8 @@
 """Radial functions in a table: for inference, what a perceptron makes of an edge's length as cubic pieces.
 
-A perceptron that sees nothing but x = r / cutoff is a set of curves of x. They are evaluated once, in float64,
-at equidistant knots; in between runs the cubic polynomial that has their values and slopes at both ends, so that
-energies are smooth to the first derivative and forces are exactly theirs.
+A perceptron that sees nothing but x = r / cutoff is a set of curves of x. They are evaluated once, in
+float64, at equidistant knots; in between runs the cubic polynomial that has their values and slopes at both
+ends, so that energies are smooth to the first derivative and forces are exactly theirs.
 """
 
 import copy
