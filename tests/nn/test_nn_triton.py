@@ -1,6 +1,6 @@
 """Triton kernels in Triton's interpreter: numpy in the place of the GPU, in a process of its own.
 
-Triton decides when it is imported whether it interprets, so `test_kernels_in_the_interpreter` runs the others.
+Triton decides when it is imported whether it interprets: `test_kernels_in_the_interpreter` runs the others.
 """
 
 import importlib.util
@@ -10,12 +10,14 @@ import sys
 
 import pytest
 import torch
+from e3nn import o3
 from interaction_cases import GRAPHS, Irreps
 from structures import SPECIES, random_structure
 
 from mlip.data.graph import build_graph
 from mlip.errors import ConfigError
 from mlip.nn.kernels.choose import resolve_kernel
+from mlip.nn.linear import SelfConnection
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no triton")
 INTERPRETER = os.environ.get("TRITON_INTERPRET") == "1"
@@ -85,6 +87,26 @@ def test_forces_and_gradients_of_parameters(small_force_field, l_max):
     force_field = small_force_field(l_max=l_max, num_features=2)
     graph = build_graph(random_structure("small_cell"), 2.6, SPECIES)
     check_force_field(force_field, graph.inputs, torch.float64)
+
+
+def test_self_connection_is_that_of_the_reference():
+    from mlip.nn.kernels.gpu import MaskedSelfConnection
+
+    torch.manual_seed(0)
+    irreps_in, irreps_out = o3.Irreps("3x0e+2x1o+4x2e"), o3.Irreps("6x0e+3x1o+2x2e+1x3o")
+    reference = SelfConnection(irreps_in, 5, irreps_out, torch.float64)
+    features = torch.randn(11, irreps_in.dim, dtype=torch.float64, requires_grad=True)
+    embedding = torch.randn(3, 5, dtype=torch.float64, requires_grad=True)
+    species = torch.arange(11) % 2 * 2  # none of the second
+    results = []
+    for module in (reference, MaskedSelfConnection(reference)):
+        inputs = [features, embedding, module.weight]
+        out = module(features, embedding, species)
+        first = torch.autograd.grad(out.pow(3).sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum((gradient**2).sum() for gradient in first), inputs)
+        results.append([out, *first, *second])
+    for result, expected in zip(*results, strict=True):
+        torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
 
 
 @interpreted

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.kernels.gpu_operators import interaction, load_interaction
+from mlip.nn.linear import SelfConnection
 from mlip.nn.tensor_product import EdgeTensorProduct
 
 
@@ -78,7 +79,40 @@ class TritonTensorProduct(nn.Module):
         )
 
 
+class MaskedSelfConnection(nn.Module):
+    """What `SelfConnection` computes, by one product with the matrices of all species.
+
+    An atom's features stand in the columns of its species, zeros in the others. To look the atoms of a species up
+    would wait for the device, whose answer sets the shapes.
+    """
+
+    def __init__(self, reference: SelfConnection) -> None:
+        super().__init__()
+        self.weight = reference.weight  # as in the file of weights
+        self.blocks = reference.blocks
+        self.num_attributes = reference.num_attributes
+
+    def forward(self, features: Tensor, embedding: Tensor, species: Tensor) -> Tensor:
+        """Map (N, irreps_in.dim) to (N, irreps_out.dim); arguments as those of `SelfConnection`."""
+        num_atoms, num_species = features.shape[0], embedding.shape[0]
+        every = torch.arange(num_species, device=species.device)
+        is_species = (species.unsqueeze(1) == every).to(features.dtype).view(num_atoms, 1, num_species, 1)
+        outputs = []
+        for at_feature, mul_in, mul_out, dim, at_weight in self.blocks:
+            if mul_in == 0:
+                outputs.append(features.new_zeros(num_atoms, dim * mul_out))
+                continue
+            flat = self.weight.narrow(0, at_weight, mul_in * self.num_attributes * mul_out)
+            weight = flat.view(mul_in, self.num_attributes, mul_out) * (mul_in * self.num_attributes) ** -0.5
+            matrices = torch.einsum("ta,iao->tio", embedding, weight).reshape(num_species * mul_in, mul_out)
+            block = features.narrow(1, at_feature, dim * mul_in).reshape(num_atoms, dim, 1, mul_in)
+            in_columns = (block * is_species).view(num_atoms * dim, num_species * mul_in)
+            outputs.append((in_columns @ matrices).view(num_atoms, dim * mul_out))
+        return torch.cat(outputs, dim=1)
+
+
 TRITON: dict[type[nn.Module], Callable[..., nn.Module]] = {
     EdgeTensorProduct: lambda module, _: TritonTensorProduct(module),
+    SelfConnection: lambda module, _: MaskedSelfConnection(module),
     SeparateEdges: lambda module, _: SortedEdges(),
 }
