@@ -82,8 +82,8 @@ class TritonTensorProduct(nn.Module):
 class MaskedSelfConnection(nn.Module):
     """What `SelfConnection` computes, by one product with the matrices of all species.
 
-    An atom's features stand in the columns of its species, zeros in the others. To look the atoms of a species up
-    would wait for the device, whose answer sets the shapes.
+    An atom's features stand in the columns of its species, zeros in the others. To look up the atoms of a
+    species would wait for the device, whose answer sets the shapes.
     """
 
     def __init__(self, reference: SelfConnection) -> None:
