@@ -133,3 +133,5 @@ _ALLEGRO_OPTIONS = {
 
 NEQUIP = {name: _COMMON | _NEQUIP | options for name, options in _NEQUIP_OPTIONS.items()}
 ALLEGRO = {name: _COMMON | _ALLEGRO | options for name, options in _ALLEGRO_OPTIONS.items()}
+# Their kernels take far longer to compile than those of the others.
+DEAR = {"channels per l", "l_max 3", "l_max 4"}

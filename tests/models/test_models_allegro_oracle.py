@@ -1,10 +1,12 @@
 """Our Allegro against nequip-allegro's own, with the same weights: energies, forces, virials to rounding."""
 
+from functools import lru_cache
 from types import SimpleNamespace
 
 import pytest
 import torch
-from architectures import ALLEGRO, R_MAX
+from architectures import ALLEGRO, DEAR, R_MAX
+from backends import on_every_backend
 from nequip_oracle import TOLERANCES, assert_same_numbers, evaluate, nequip_state, weights_of
 from structures import SPECIES, random_structure
 
@@ -13,35 +15,38 @@ from mlip.interop.allegro_weights import allegro_weights
 from mlip.models.allegro import AllegroConfig
 from mlip.models.build import build_force_field
 from mlip.models.normalization import resolve_normalization
+from mlip.nn.kernels.choose import use_kernel
 
 allegro_model = pytest.importorskip("allegro.model")
 
 
-@pytest.fixture(scope="module", params=ALLEGRO, ids=list(ALLEGRO))
-def settings(request):
-    return ALLEGRO[request.param]
-
-
-@pytest.fixture(scope="module", params=TOLERANCES, ids=str)
-def dtype(request):
+@pytest.fixture(scope="module", params=on_every_backend(ALLEGRO, DEAR, TOLERANCES))
+def case(request):
     return request.param
 
 
 @pytest.fixture(scope="module")
-def pair(settings, dtype):
-    """nequip-allegro's model with random weights and ours with the same ones."""
-    return build_pair(settings, settings, dtype)
+def pair(case):
+    """nequip-allegro's model with random weights and ours with the same ones, on a back end."""
+    name, dtype, backend = case
+    theirs = build_theirs_of(name, dtype)
+    return theirs, use_kernel(build_ours(theirs, ALLEGRO[name], dtype), backend)
 
 
-def build_pair(settings, their_settings, dtype):
-    theirs = build_theirs(their_settings, dtype).eval()
+@lru_cache(maxsize=1)
+def build_theirs_of(name, dtype):
+    return build_theirs(ALLEGRO[name], dtype)
+
+
+def build_ours(theirs, settings, dtype):
+    """Ours with the weights of theirs."""
     config = AllegroConfig(**settings)
     statistics = SimpleNamespace(species=SPECIES)  # the settings leave nothing to them
     normalization = resolve_normalization(config, statistics)
     cutoffs = normalization.edge_cutoffs if config.pair_potential else None  # as nequip's end
     ours = build_force_field(config, SPECIES, normalization, dtype, cutoffs).eval()
     ours.load_state_dict(allegro_weights(weights_of(theirs), config))
-    return theirs, ours
+    return ours
 
 
 def build_theirs(settings, dtype):
@@ -62,7 +67,7 @@ def build_theirs(settings, dtype):
             type_names=list(SPECIES),
             radial_chemical_embed=embedding,
             **numbers,
-        )
+        ).eval()
 
 
 def compare(pair, dtype, kind):
@@ -72,8 +77,8 @@ def compare(pair, dtype, kind):
 
 
 @pytest.mark.parametrize("kind", ["triclinic", "small_cell", "slab", "molecule", "atom"])
-def test_the_same_weights_give_the_same_numbers(pair, dtype, kind):
-    mine = compare(pair, dtype, kind)
+def test_the_same_weights_give_the_same_numbers(pair, case, kind):
+    mine = compare(pair, case[1], kind)
     assert (mine.forces.abs().max() > 1e-3) == (kind != "atom")
     assert (mine.virial.abs().max() > 1e-3) == (kind != "atom")
 
@@ -82,8 +87,9 @@ def test_the_same_weights_give_the_same_numbers(pair, dtype, kind):
 def test_nonlinearity_named_none_keeps_its_gain(perceptron):
     """YAML's None is a string: nequip then puts the gain of a nonlinearity after an identity."""
     linear = ALLEGRO["parity"] | {f"{perceptron}_nonlinearity": None, f"{perceptron}_hidden_layers_depth": 2}
-    theirs = linear | {f"{perceptron}_nonlinearity": "None"}
-    compare(build_pair(linear, theirs, torch.float64), torch.float64, "triclinic")
+    named = linear | {f"{perceptron}_nonlinearity": "None"}
+    theirs = build_theirs(named, torch.float64)
+    compare((theirs, build_ours(theirs, linear, torch.float64)), torch.float64, "triclinic")
 
 
 def test_weights_of_another_architecture_are_refused():
