@@ -28,7 +28,7 @@ class IndexedEdges(NamedTuple):
         incoming_start: (N + 1,) first of them of each neighbour.
     """
 
-    index: Tensor
+    index: Tensor  # type: ignore[assignment]  # hides the method of tuples
     start: Tensor
     weight_row: Tensor
     row_edge: Tensor

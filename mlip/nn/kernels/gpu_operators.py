@@ -1,6 +1,6 @@
 """The interaction as torch operators on a GPU: generated Triton kernels, differentiable twice.
 
-`triton_op` shows torch.export and AOTInductor the kernels behind the operators, so that they go into a `.pt2`.
+`triton_op` shows AOTInductor the kernels behind the operators, so that they go into a `.pt2`.
 With TRITON_INTERPRET=1 in the environment before triton is imported, all runs on the CPU, slowly.
 """
 
@@ -10,14 +10,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import torch
 from torch import Tensor
-from torch.autograd.function import FunctionCtx
 from torch.library import triton_op, wrap_triton
 
 from mlip.native.kernels import write_source
-from mlip.nn.kernels.generate_triton import count_parts, generate_triton
+from mlip.nn.kernels.generate_triton import generate_triton
+from mlip.nn.kernels.triton_frame import count_parts
 from mlip.nn.tensor_product import PathLayout
 
 
@@ -163,16 +164,16 @@ def _like(tensor: Tensor) -> Tensor:
     return tensor.new_empty(tensor.shape)
 
 
-def _save(ctx: FunctionCtx, inputs: tuple[Tensor | str, ...], output: Tensor | tuple[Tensor, ...]) -> None:
+def _save(ctx: Any, inputs: tuple[Tensor | str, ...], output: object) -> None:
     ctx.save_for_backward(*inputs[:-1])
     ctx.kernel = inputs[-1]
 
 
-def _first(ctx: FunctionCtx, g: Tensor) -> tuple[Tensor | None, ...]:
+def _first(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
     return *interaction_backward(g, *ctx.saved_tensors, ctx.kernel), *[None] * 6
 
 
-def _second(ctx: FunctionCtx, hx: Tensor, hy: Tensor, hw: Tensor) -> tuple[Tensor | None, ...]:
+def _second(ctx: Any, hx: Tensor, hy: Tensor, hw: Tensor) -> tuple[Tensor | None, ...]:
     return *interaction_second(hx, hy, hw, *ctx.saved_tensors, ctx.kernel), *[None] * 6
 
 
