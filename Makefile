@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
-.PHONY: install demo test test-fast test-all lint format clean
+.PHONY: install demo test test-fast test-all bench lint format clean
 
 install: $(STAMP)
 
@@ -36,6 +36,10 @@ test-fast: $(STAMP)
 
 test-all: $(STAMP)
 	{ echo "$$(date -u +%F), commit $$(git rev-parse --short HEAD)"; $(PYTEST) -q; } | tee tests/last_full_run.txt
+
+# Speed against nequip; `nice $(BIN)/python benchmarks/speed.py --prepare` compiles nequip's models before.
+bench: $(STAMP)
+	$(BIN)/python benchmarks/speed.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
