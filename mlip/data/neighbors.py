@@ -31,8 +31,8 @@ def neighbor_list(
         r_max: Cutoff radius, A.
 
     Returns:
-        `edge_index`, int64 of shape (2, E): centre i and neighbor j, sorted by i; and `edge_shift`, int64 of
-        shape (E, 3): lattice translations of j, zero along open directions. The order is reproducible.
+        `edge_index`, int64 of shape (2, E): centre i and neighbor j; and `edge_shift`, int64 of shape (E, 3):
+        lattice translations of j, zero along open directions. Sorted by i, then j, then translation.
 
     Raises:
         DataError: A periodic direction has no extent, positions are not finite, or the structure is so long
@@ -45,9 +45,31 @@ def neighbor_list(
     box = complete_cell(cell, periodic)
     _check_finite(points)
     _check_extent(points, box, periodic, r_max)
-    search = NeighborList(cutoff=float(r_max), full_list=True, sorted=True)
+    search = NeighborList(cutoff=float(r_max), full_list=True, sorted=False)
     centers, neighbors, shifts = search.compute(points, box, periodic, "ijS")
-    return np.stack([centers, neighbors]).astype(np.int64), shifts.astype(np.int64)
+    edge_index = np.stack([centers, neighbors]).astype(np.int64)
+    order = edge_order(edge_index, shifts, len(points))
+    return edge_index[:, order], shifts[order].astype(np.int64)
+
+
+def edge_order(
+    edge_index: NDArray[np.int64], edge_shift: NDArray[np.int32], num_atoms: int
+) -> NDArray[np.int64]:
+    """The permutation (E,) that sorts edges by centre, then neighbor, then translation.
+
+    It does not depend on how the edges were found: sums over them are the same to the last bit.
+
+    Args:
+        edge_index: Centre and neighbor, shape (2, E).
+        edge_shift: Lattice translations, shape (E, 3).
+        num_atoms: Number of atoms.
+    """
+    pair = edge_index[0] * num_atoms + edge_index[1]
+    order = np.argsort(pair, kind="stable")
+    ordered = pair[order]
+    if np.any(ordered[1:] == ordered[:-1]):  # several images of a neighbor
+        order = np.lexsort((*edge_shift.T[::-1], pair))
+    return order
 
 
 def complete_cell(cell: ArrayLike, pbc: ArrayLike) -> NDArray[np.float64]:

@@ -19,6 +19,8 @@ def oracle(positions, cell, pbc, r_max):
 def ours(positions, cell, pbc, r_max):
     edge_index, edge_shift = neighbor_list(positions, cell, pbc, r_max)
     edges = as_set(*edge_index, edge_shift)
+    rows = np.vstack([edge_index, edge_shift.T]).T.tolist()
+    assert rows == sorted(rows), "edges do not stand in their order"
     assert len(edges) == edge_index.shape[1], "a pair is listed twice"
     return edges
 
