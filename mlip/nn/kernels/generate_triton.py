@@ -1,7 +1,7 @@
 """Triton source of one interaction on a GPU: its couplings unrolled over tiles of edges and channels."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from mlip.nn.kernels.couplings import Block, sum_of
 from mlip.nn.kernels.triton_frame import Body, Kernel, Layer, generate_kernels
@@ -45,22 +45,29 @@ def _store_weights(block: Block, name: str, terms: dict[int, list[str]]) -> list
     ]
 
 
-def _forward(layer: Layer, block: Block) -> Body:
+def forward(layer: Layer, block: Block, weights: list[str]) -> Body:
+    """Sum messages, with weights that the given lines set."""
     body = Body([f"out{k} = zero" for k, _, _, _ in results(block)])
-    body.each += (
-        load_forms(layer, block, "y", "m") + load_features(block, "x") + _load_weights(layer, block, "w")
-    )
+    body.each += load_forms(layer, block, "y", "m") + load_features(block, "x") + weights
     for k, p, _, row in results(block):
         body.each.append(f"out{k} += w{p} * ({sum_of(combine(row, 'm', 'x'))})")
     body.after += store_sums((f"out{k}", "out", place) for k, _, place, _ in results(block))
     return body
 
 
-def _backward_edges(layer: Layer, block: Block) -> Body:
+def backward_edges(
+    layer: Layer, block: Block, weights: list[str], store: Callable[[dict[int, list[str]]], list[str]]
+) -> Body:
+    """Gradients of harmonics and weights.
+
+    Args:
+        layer: The layer.
+        block: An input irrep's paths.
+        weights: Lines that set the weights.
+        store: From each path's terms of the gradient of its weights to the lines that store it.
+    """
     body = Body(load_gradients(block, "at_node", "present"))
-    body.each += (
-        load_forms(layer, block, "y", "m") + load_features(block, "x") + _load_weights(layer, block, "w")
-    )
+    body.each += load_forms(layer, block, "y", "m") + load_features(block, "x") + weights
     gradients: dict[int, list[str]] = defaultdict(list)
     by_weight: dict[int, list[str]] = defaultdict(list)
     for k, p, _, row in results(block):
@@ -68,13 +75,14 @@ def _backward_edges(layer: Layer, block: Block) -> Body:
         by_weight[p].append(f"g{k} * ({sum_of(combine(row, 'm', 'x'))})")
         for a, entry in row:
             gradients[entry.form].append(f"{entry.sign}wg{k} * x{a}")
-    body.each += _store_weights(block, "gw", by_weight) + store_harmonics(layer, block, "gy", gradients)
+    body.each += store(by_weight) + store_harmonics(layer, block, "gy", gradients)
     return body
 
 
-def _backward_nodes(layer: Layer, block: Block) -> Body:
+def backward_nodes(layer: Layer, block: Block, weights: list[str]) -> Body:
+    """Gradients of features, gathered from the edges that arrive, with weights that the given lines set."""
     body = Body([f"gx{a} = zero" for a in components(block)])
-    body.each += load_forms(layer, block, "y", "m") + _load_weights(layer, block, "w")
+    body.each += load_forms(layer, block, "y", "m") + weights
     body.each += load_gradients(block, "at_g", "here")
     for k, p, _, row in results(block):
         body.each.append(f"wg{k} = w{p} * g{k}")
@@ -123,9 +131,26 @@ def _second_nodes(layer: Layer, block: Block) -> Body:
 
 
 KERNELS = (
-    Kernel("forward", ("x", "y", "w", "neighbor", "out"), False, _forward),
-    Kernel("backward_edges", ("g", "x", "y", "w", "neighbor", "gy", "gw"), False, _backward_edges),
-    Kernel("backward_nodes", ("g", "y", "w", "centre", "incoming", "gx"), True, _backward_nodes),
+    Kernel(
+        "forward",
+        ("x", "y", "w", "neighbor", "out"),
+        False,
+        lambda layer, block: forward(layer, block, _load_weights(layer, block, "w")),
+    ),
+    Kernel(
+        "backward_edges",
+        ("g", "x", "y", "w", "neighbor", "gy", "gw"),
+        False,
+        lambda layer, block: backward_edges(
+            layer, block, _load_weights(layer, block, "w"), lambda terms: _store_weights(block, "gw", terms)
+        ),
+    ),
+    Kernel(
+        "backward_nodes",
+        ("g", "y", "w", "centre", "incoming", "gx"),
+        True,
+        lambda layer, block: backward_nodes(layer, block, _load_weights(layer, block, "w")),
+    ),
     Kernel(
         "second_edges",
         ("g", "x", "y", "w", "hx", "hy", "hw", "neighbor", "dg", "dy", "dw"),

@@ -11,7 +11,10 @@ import torch
 from torch import Tensor, nn
 
 from mlip.nn.kernels.edges import SeparateEdges
-from mlip.nn.kernels.gpu_operators import interaction, load_interaction
+from mlip.nn.kernels.generate_triton import generate_triton
+from mlip.nn.kernels.gpu_operators import interaction
+from mlip.nn.kernels.triton_frame import count_parts
+from mlip.nn.kernels.triton_layers import load_layer
 from mlip.nn.linear import SelfConnection
 from mlip.nn.tensor_product import EdgeTensorProduct
 
@@ -62,7 +65,9 @@ class TritonTensorProduct(nn.Module):
 
     def __init__(self, reference: EdgeTensorProduct) -> None:
         super().__init__()
-        self.kernel = load_interaction(reference.layouts, reference.irreps_in.dim, reference.irreps_out.dim)
+        width = reference.irreps_out.dim
+        source = generate_triton(reference.layouts, reference.irreps_in.dim, width)
+        self.kernel = load_layer(source, width, count_parts(reference.layouts))
 
     def forward(self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: IndexedEdges) -> Tensor:
         """Messages summed at each centre; arguments as those of `EdgeTensorProduct`."""

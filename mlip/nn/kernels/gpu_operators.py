@@ -4,59 +4,13 @@
 With TRITON_INTERPRET=1 in the environment before triton is imported, all runs on the CPU, slowly.
 """
 
-import hashlib
-import importlib.util
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.library import triton_op, wrap_triton
 
-from mlip.native.kernels import write_source
-from mlip.nn.kernels.generate_triton import generate_triton
-from mlip.nn.kernels.triton_frame import count_parts
-from mlip.nn.tensor_product import PathLayout
-
-
-@dataclass(frozen=True)
-class _Layer:
-    """The kernels of an interaction, the width of its result and its programs per node."""
-
-    kernels: ModuleType
-    result: int
-    parts: int
-
-
-_LAYERS: dict[str, _Layer] = {}
-
-
-def load_interaction(paths: Sequence[PathLayout], features: int, result: int) -> str:
-    """Generate and import the kernels of an interaction; the name by which the operators find them.
-
-    Args:
-        paths: All paths; those of one input irrep in a row.
-        features: Width of a row of features.
-        result: Width of a row of the result.
-    """
-    source = generate_triton(paths, features, result)
-    name = f"interaction_{hashlib.sha256(source.encode()).hexdigest()[:16]}"
-    if name not in _LAYERS:
-        _LAYERS[name] = _Layer(_import(name, write_source(source, ".py")), result, count_parts(paths))
-    return name
-
-
-def _import(name: str, file: Path) -> ModuleType:
-    """Import a module from its file, which Triton reads the kernels from."""
-    spec = importlib.util.spec_from_file_location(name, file)
-    if spec is None or spec.loader is None:
-        raise ImportError(f"cannot import {file}")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from mlip.nn.kernels.triton_layers import find_layer
 
 
 @triton_op("vitreous_triton::interaction", mutates_args=())
@@ -82,9 +36,9 @@ def interaction(
         start: (N + 1,) first edge of each centre.
         incoming: (E,) edges in the order of their neighbours.
         incoming_start: (N + 1,) first of them of each neighbour.
-        kernel: Name of the kernels, from `load_interaction`.
+        kernel: Name of the kernels, from `load_layer`.
     """
-    layer = _LAYERS[kernel]
+    layer = find_layer(kernel)
     x, y, w = x.contiguous(), y.contiguous(), w.contiguous()
     out = x.new_empty(x.shape[0], layer.result)
     wrap_triton(layer.kernels.forward)[x.shape[0], layer.parts](x, y, w, neighbor, out, start)
@@ -105,7 +59,7 @@ def interaction_backward(
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Gradients of <g, interaction> by x, y and w."""
-    layer = _LAYERS[kernel]
+    layer = find_layer(kernel)
     g, x, y, w = g.contiguous(), x.contiguous(), y.contiguous(), w.contiguous()
     grid = (x.shape[0], layer.parts)
     gx, gw = torch.zeros_like(x), torch.empty_like(w)
@@ -132,7 +86,7 @@ def interaction_second(
     kernel: str,
 ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
     """Gradients of <hx, gx> + <hy, gy> + <hw, gw> by g, x, y and w."""
-    layer = _LAYERS[kernel]
+    layer = find_layer(kernel)
     g, x, y, w = g.contiguous(), x.contiguous(), y.contiguous(), w.contiguous()
     hx, hy, hw = hx.contiguous(), hy.contiguous(), hw.contiguous()
     grid = (x.shape[0], layer.parts)
@@ -145,7 +99,7 @@ def interaction_second(
 
 @interaction.register_fake
 def _(x: Tensor, y: Tensor, w: Tensor, *rest: Tensor | str) -> Tensor:
-    return x.new_empty(x.shape[0], _LAYERS[str(rest[-1])].result)
+    return x.new_empty(x.shape[0], find_layer(str(rest[-1])).result)
 
 
 @interaction_backward.register_fake
