@@ -16,7 +16,7 @@ from mlip.models.normalization import Normalization
 from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding
 from mlip.nn.kernels.edges import Edges, SeparateEdges
-from mlip.nn.mlp import ScalarMLP
+from mlip.nn.mlp import Dense, ScalarMLP
 from mlip.nn.radial import InverseCutoffs
 from mlip.nn.scale_shift import ScaleShift
 from mlip.nn.spherical import SphericalHarmonics
@@ -144,7 +144,7 @@ class Allegro(nn.Module):
     def __init__(self, config: AllegroConfig, normalization: Normalization, dtype: torch.dtype) -> None:
         super().__init__()
         self.num_scalars, self.channels = config.num_scalar_features, config.num_tensor_features
-        num_weights = len(config.harmonics) * self.channels
+        self.num_weights = num_weights = len(config.harmonics) * self.channels
         num_species = len(normalization.energy_shifts)
         self.edges = SeparateEdges(may_share=False)
         self.harmonics = SphericalHarmonics(config.l_max, dtype)
@@ -155,6 +155,7 @@ class Allegro(nn.Module):
         )
         self.tensor_embed = ScalarMLP([self.num_scalars, num_weights], dtype)
         self.projection = ScalarMLP([self.num_scalars, self.num_scalars + num_weights], dtype)
+        self.dense = Dense(None, dtype)
         self.layers = nn.ModuleList(AllegroLayer(config, k, dtype) for k in range(config.num_layers))
         read_out = self.num_scalars * (config.num_layers + 1)
         self.readout = _perceptron(config, "readout_mlp", read_out, 1, dtype)
@@ -181,22 +182,33 @@ class Allegro(nn.Module):
 
         # What the two atoms of an edge say alone: scalars, and harmonics weighted by them.
         inverse_cutoffs = self.inverse_cutoffs(species, edges)
-        two_body = self.scalar_embed_mlp(self.edge_embedding(edge_vec, edges, inverse_cutoffs, species))
-        tensors = self.tensor_embed(two_body)  # weights of the harmonics
-        latent = self.projection(two_body)
+        embedding = self.edge_embedding(edge_vec, edges, inverse_cutoffs, species)
+        hidden, to_two_body, _ = self.scalar_embed_mlp.latents([embedding], [], self.num_scalars)
+        projection = to_two_body @ self.projection.matrices()[0]
+        to_weights = projection.narrow(1, self.num_scalars, self.num_weights)
+        read = self.dense(
+            [hidden],
+            torch.cat([to_two_body @ self.tensor_embed.matrices()[0], to_weights], dim=1),
+            [self.num_weights, self.num_weights],
+            False,
+        )
+        tensors, weights = read[0], read[1]
 
-        # Each layer reads all scalars so far and adds its own.
-        scalars = [latent.narrow(1, 0, self.num_scalars)]
+        # Each layer reads all scalars so far and adds its own. Scalars are linear in the activations before
+        # them, and what reads them starts with a linear map: one matrix for both reads the activations.
+        activations, to_scalars = [hidden], [projection.narrow(1, 0, self.num_scalars)]
         for layer in self.layers:
-            weights = latent.narrow(1, self.num_scalars, latent.shape[1] - self.num_scalars)
-            tensors, latent = layer(scalars, tensors, weights, harmonics, neighbor_scale, edges)
-            scalars.append(latent.narrow(1, 0, self.num_scalars))
+            tensors, hidden, to_next, weights = layer(
+                activations, to_scalars, tensors, weights, harmonics, neighbor_scale, edges
+            )
+            activations.append(hidden)
+            to_scalars.append(to_next)
 
         # Energies of edges, summed at their centre. The last map is linear: it acts as well after the sum.
-        activations = self.readout.penultimate(torch.cat(scalars, dim=1))
+        read_out = self.readout.penultimate_of(activations, to_scalars)
         descriptors = torch.zeros(
-            species.shape[0], activations.shape[1], dtype=activations.dtype, device=activations.device
-        ).index_add(0, edge_index[0], activations)
+            species.shape[0], read_out.shape[1], dtype=read_out.dtype, device=read_out.device
+        ).index_add(0, edge_index[0], read_out)
         # 1 / sqrt(2): the derivative by a position takes the edge ij as well as ji.
         descriptors = descriptors * (0.5**0.5 * neighbor_scale).unsqueeze(1)
         return self.scale_shift(self.readout.output(descriptors).squeeze(-1), species), descriptors
@@ -226,34 +238,42 @@ class AllegroLayer(nn.Module):
         )
         last = index == config.num_layers - 1
         num_weights = 0 if last else len(config.harmonics) * self.channels
-        num_scalars = config.num_scalar_features
+        self.num_scalars = num_scalars = config.num_scalar_features
         self.latent_mlp = _perceptron(
             config, "allegro_mlp", num_scalars * (index + 1) + self.channels, num_scalars + num_weights, dtype
         )
 
     def forward(
         self,
-        scalars: list[Tensor],
+        activations: list[Tensor],
+        to_scalars: list[Tensor],
         tensors: Tensor,
         weights: Tensor,
         harmonics: Tensor,
         neighbor_scale: Tensor,
         edges: Edges,
-    ) -> tuple[Tensor, Tensor]:
-        """Next tensors (E, D' U), and scalars with weights of the next environment (E, S + (l_max + 1) U).
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Update tensors and scalars.
 
         Args:
-            scalars: (E, S) of every layer before.
-            tensors: (E, D U), irreps as `config.tensor_irreps` says, scalars first; in the first layer weights
-                (E, (l_max + 1) U) of the harmonics.
+            activations: (E, H_k) of every layer before, and of what came before the first.
+            to_scalars: (H_k, S) what makes scalars of them.
+            tensors: (E, D U), irreps as `config.tensor_irreps` says, scalars first; in the first layer
+                weights (E, (l_max + 1) U) of the harmonics.
             weights: (E, (l_max + 1) U) of the harmonics in the environment.
             harmonics: (E, (l_max + 1)^2).
             neighbor_scale: (N,) one over the root of the mean number of neighbours.
             edges: The edges.
+
+        Returns:
+            Next tensors (E, D' U), one more of activations and to_scalars, and weights of the next
+            environment (E, (l_max + 1) U), without columns after the last layer.
         """
         tensors = self.tensor_product(tensors, weights, harmonics, neighbor_scale, edges)
         invariants = tensors.narrow(1, 0, self.channels)  # 0e comes first
-        return tensors, self.latent_mlp(torch.cat(scalars + [invariants], dim=1))  # noqa: RUF005 (TorchScript)
+        features = activations + [invariants]  # noqa: RUF005 (TorchScript)
+        hidden, to_next, weights = self.latent_mlp.latents(features, to_scalars, self.num_scalars)
+        return tensors, hidden, to_next, weights
 
 
 def _perceptron(config: AllegroConfig, name: str, dim_in: int, dim_out: int, dtype: torch.dtype) -> ScalarMLP:

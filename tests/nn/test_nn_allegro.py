@@ -8,6 +8,7 @@ from e3nn import o3
 
 from mlip.nn.contraction import EnvironmentProduct, sum_environment, weighted_harmonics
 from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding
+from mlip.nn.kernels.edges import Edges
 
 F64 = torch.float64
 CHANNELS = 3
@@ -86,15 +87,20 @@ def test_product_without_edges_is_empty():
 
 def test_product_has_right_first_and_second_derivatives():
     irreps = o3.Irreps("0e+1o")
-    module = EnvironmentProduct(irreps, irreps, irreps, 2, True, F64)
+    every = torch.arange(7)
+    edges = Edges(EDGES, every, every, every)
+    for of_harmonics in (True, False):
+        module = EnvironmentProduct(irreps, irreps, irreps, 2, True, F64, of_harmonics)
 
-    def call(features, environment, weights):
-        return torch.func.functional_call(module, {"weights": weights}, (features, environment, EDGES[0]))
+        def call(features, environment_weights, harmonics, weights, module=module):
+            arguments = (features, environment_weights, harmonics, random(4, seed=3), edges)
+            return torch.func.functional_call(module, {"weights": weights}, arguments)
 
-    inputs = (random(7, 4, 2), random(4, 4, 2, seed=1), random(*module.weights.shape, seed=2))
-    inputs = tuple(tensor.requires_grad_() for tensor in inputs)
-    assert torch.autograd.gradcheck(call, inputs)
-    assert torch.autograd.gradgradcheck(call, inputs)
+        features = random(7, 4 if of_harmonics else 8)
+        inputs = (features, random(7, 4, seed=1), random(7, 4, seed=2), random(*module.weights.shape, seed=4))
+        inputs = tuple(tensor.requires_grad_() for tensor in inputs)
+        assert torch.autograd.gradcheck(call, inputs)
+        assert torch.autograd.gradgradcheck(call, inputs)
 
 
 def test_bessel_embedding_is_its_formula():

@@ -13,10 +13,11 @@ from mlip.errors import ConfigError
 from mlip.native.builder import find_compiler
 from mlip.nn.derivatives import ForceField
 from mlip.nn.contraction import EnvironmentProduct
-from mlip.nn.kernels import cpp, cpp_allegro, cpp_tabulated
+from mlip.nn.kernels import cpp, cpp_allegro, cpp_dense, cpp_tabulated
 from mlip.nn.kernels.edges import SeparateEdges
+from mlip.nn.mlp import Dense
 from mlip.nn.radial import BesselBasis
-from mlip.nn.radial_table import RelativeLengths, tabulate
+from mlip.nn.radial_table import RelativeLengths, fuse_tables, tabulate
 from mlip.nn.spherical import SphericalHarmonics
 from mlip.nn.tensor_product import EdgeTensorProduct
 
@@ -85,11 +86,13 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
     if radial == "table":
         tabulate(force_field.model)
     if kernel == "cpp":
-        cpp_tabulated.fuse_tables(force_field.model)
+        fuse_tables(force_field.model, cpp_tabulated.TabulatedTensorProduct)
         _exchange(force_field.model, COMPILED)
     if kernel == "triton":
-        from mlip.nn.kernels.gpu import TRITON  # its import needs triton
+        from mlip.nn.kernels.gpu import TRITON  # these imports need triton
+        from mlip.nn.kernels.gpu_tabulated import TritonTabulatedProduct
 
+        fuse_tables(force_field.model, TritonTabulatedProduct)
         _exchange(force_field.model, TRITON)
     return force_field
 
@@ -107,6 +110,7 @@ def _exchange(model: nn.Module, replacements: Mapping[type[nn.Module], Callable[
 COMPILED: dict[type[nn.Module], Callable[..., nn.Module]] = {
     EdgeTensorProduct: lambda module, _: cpp.CompiledTensorProduct(module),
     EnvironmentProduct: lambda module, _: cpp_allegro.CompiledEnvironmentProduct(module),
+    Dense: lambda module, _: cpp_dense.CompiledDense(module),
     SphericalHarmonics: lambda module, _: cpp.CompiledHarmonics(module),
     BesselBasis: lambda module, _: module if module.frequencies.requires_grad else cpp.CompiledRadial(module),
     RelativeLengths: lambda *_: cpp_tabulated.CompiledLengths(),

@@ -1,0 +1,43 @@
+// What a compiled dense layer offers: functions over a range of rows, for the threads of the caller.
+#pragma once
+
+#include <cstdint>
+
+namespace vitreous {
+
+// Columns of one matrix that lie in several places.
+template <class T>
+struct DensePart {
+  T* rows;
+  std::int64_t row_stride, width;
+};
+template <class T>
+struct DenseParts {
+  const DensePart<T>* part;
+  int count;
+};
+
+// z = x W, y = z or, `activated`, silu(z). W is (K, N), contiguous.
+template <class T>
+struct DenseLayer {
+  std::int64_t inputs, outputs;  // K, N
+  bool activated;
+  const T* w;
+  const T* z;  // (E, N), of activated layers
+};
+
+template <class T>
+struct DenseKernel {
+  std::int64_t number_bytes;  // of T
+  // `z` is written where the layer is activated.
+  void (*forward)(std::int64_t begin, std::int64_t end, const DenseLayer<T>&, DenseParts<const T> x, DenseParts<T> y,
+                  T* z);
+  // Gradients of <g, y>: sets gx, and adds to gw unless that is null.
+  void (*backward)(std::int64_t begin, std::int64_t end, const DenseLayer<T>&, DenseParts<const T> x,
+                   DenseParts<const T> g, DenseParts<T> gx, T* gw);
+  // Gradients of <hx, gx> + <hw, gw>, hw null where it is zero: sets dg and dx, adds to dw.
+  void (*second)(std::int64_t begin, std::int64_t end, const DenseLayer<T>&, DenseParts<const T> x,
+                 DenseParts<const T> g, DenseParts<const T> hx, const T* hw, DenseParts<T> dg, DenseParts<T> dx, T* dw);
+};
+
+}  // namespace vitreous
