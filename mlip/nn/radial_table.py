@@ -6,13 +6,17 @@ ends, so that energies are smooth to the first derivative and forces are exactly
 """
 
 import copy
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
 
 from mlip.errors import ConfigError
+from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.mlp import ScalarMLP
 from mlip.nn.radial import BesselBasis
+from mlip.nn.tensor_product import EdgeTensorProduct
 
 PIECES = 512  # between x = 0 and 1; errors fall with the fourth power, but 1024 leave the processor's cache
 
@@ -53,6 +57,11 @@ class RadialTable(nn.Module):
             weights = self.coefficients[:, power].index_select(0, piece) + t * weights
         return weights
 
+    def by_path(self, product: EdgeTensorProduct) -> Tensor:
+        """Coefficients (pieces + 1, 4 W) as fused products read them: path after path, (4, mul) each."""
+        of_paths = self.coefficients.split([path.mul for path in product.layouts], dim=2)
+        return torch.cat([coefficients.flatten(1) for coefficients in of_paths], dim=1)
+
 
 def tabulate(model: nn.Module) -> None:
     """Exchange radial basis and perceptrons of a model, in place, for tables; it can be trained no more.
@@ -73,6 +82,30 @@ def tabulate(model: nn.Module) -> None:
     for layer in layers:
         layer.radial_mlp = tabulate_radial(basis, layer.radial_mlp)
     model.set_submodule("radial_basis", RelativeLengths())
+
+
+def fuse_tables(model: nn.Module, fuse: Callable[[EdgeTensorProduct, RadialTable], nn.Module]) -> None:
+    """Let a model's products, in place, look up weights by themselves wherever they come from a table.
+
+    Args:
+        model: With reference modules.
+        fuse: From a product and the table of its weights to a module that does the work of both.
+
+    Raises:
+        ConfigError: A kernel cannot be compiled.
+    """
+    layers = [
+        module for module in model.modules() if type(getattr(module, "radial_mlp", None)) is RadialTable
+    ]
+    if not layers:
+        return
+    with ThreadPoolExecutor() as pool:  # compilers run side by side
+        products = list(pool.map(lambda layer: fuse(layer.tensor_product, layer.radial_mlp), layers))
+    for layer, product in zip(layers, products, strict=True):
+        layer.tensor_product, layer.radial_mlp = product, nn.Identity()  # lengths pass through
+    for module in model.modules():
+        if type(module) is SeparateEdges:
+            module.may_share = False  # there are no weights to share
 
 
 def tabulate_radial(basis: BesselBasis, perceptron: ScalarMLP, pieces: int = PIECES) -> RadialTable:

@@ -3,42 +3,15 @@
 For inference: differentiable once.
 """
 
-from concurrent.futures import ThreadPoolExecutor
-
 import torch
 from torch import Tensor, nn
 
 from mlip.nn.kernels.cpp import load_kernel
-from mlip.nn.kernels.edges import Edges, SeparateEdges
+from mlip.nn.kernels.edges import Edges
 from mlip.nn.kernels.generate_edges import generate_lengths
 from mlip.nn.kernels.generate_tabulated import generate_tabulated
 from mlip.nn.radial_table import RadialTable
 from mlip.nn.tensor_product import EdgeTensorProduct
-
-
-def fuse_tables(model: nn.Module) -> None:
-    """Let a model's products, in place, look up weights by themselves wherever they come from a table.
-
-    Args:
-        model: With reference modules.
-
-    Raises:
-        ConfigError: There is no compiler, or it failed.
-    """
-    layers = [
-        module for module in model.modules() if type(getattr(module, "radial_mlp", None)) is RadialTable
-    ]
-    if not layers:
-        return
-    with ThreadPoolExecutor() as pool:  # compilers run side by side
-        products = list(
-            pool.map(lambda layer: TabulatedTensorProduct(layer.tensor_product, layer.radial_mlp), layers)
-        )
-    for layer, product in zip(layers, products, strict=True):
-        layer.tensor_product, layer.radial_mlp = product, nn.Identity()  # lengths pass through
-    for module in model.modules():
-        if type(module) is SeparateEdges:
-            module.may_share = False  # there are no weights to share
 
 
 class CompiledLengths(nn.Module):
@@ -79,9 +52,7 @@ class TabulatedTensorProduct(nn.Module):
             ),
             reference.coupling.dtype,
         )
-        of_paths = radial.coefficients.split([path.mul for path in reference.layouts], dim=2)
-        table = torch.cat([coefficients.flatten(1) for coefficients in of_paths], dim=1)
-        self.register_buffer("table", table, persistent=False)
+        self.register_buffer("table", radial.by_path(reference), persistent=False)
 
     def forward(self, features: Tensor, harmonics: Tensor, lengths: Tensor, edges: Edges) -> Tensor:
         """Messages summed at each centre; arguments as those of `EdgeTensorProduct`, with lengths (E, 1)."""
