@@ -21,7 +21,7 @@ class Graph:
     Attributes:
         positions: Cartesian positions, float64 (N, 3), A.
         species: Index into the species of the potential, int64 (N,).
-        edge_index: Centre i and neighbor j of each pair, int64 (2, E), sorted by centre.
+        edge_index: Centre i and neighbor j of each pair, int64 (2, E), sorted by centre, then neighbor.
         edge_shift: Lattice translations of j, float64 (E, 3), whole numbers. The vector of a pair is
             `positions[j] - positions[i] + edge_shift @ cell`.
         cell: Lattice vectors as rows, float64 (B, 3, 3), A; zero for a structure without periodic directions.
@@ -110,20 +110,38 @@ def build_graph(
     Raises:
         DataError: An element is not among `species`, or the structure has no neighbor list.
     """
-    types = species_index(atoms, species)
+    graph = graph_of_atoms(atoms, species)
     edge_index, edge_shift = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, r_max)
     if edge_cutoffs is not None and np.min(edge_cutoffs) < r_max:
         centre, neighbor = edge_index
         vectors = atoms.positions[neighbor] - atoms.positions[centre] + edge_shift @ atoms.cell.array
+        types = graph.species.numpy()
         cutoffs = np.asarray(edge_cutoffs)[types[centre], types[neighbor]]
         near = np.linalg.norm(vectors, axis=1) < cutoffs
         edge_index, edge_shift = edge_index[:, near], edge_shift[near]
+    return replace(
+        graph,
+        edge_index=torch.from_numpy(edge_index),
+        edge_shift=torch.from_numpy(edge_shift.astype(np.float64)),
+    )
+
+
+def graph_of_atoms(atoms: Atoms, species: Sequence[str]) -> Graph:
+    """The atoms of a structure as a graph on the CPU that has no edges yet.
+
+    Args:
+        atoms: Any structure.
+        species: Chemical symbols of the potential, sorted by atomic number.
+
+    Raises:
+        DataError: An element is not among `species`.
+    """
     cell = atoms.cell.array if np.any(atoms.pbc) else np.zeros((3, 3))
     return Graph(
         positions=torch.tensor(atoms.positions, dtype=torch.float64),
-        species=torch.from_numpy(types),
-        edge_index=torch.from_numpy(edge_index),
-        edge_shift=torch.from_numpy(edge_shift.astype(np.float64)),
+        species=torch.from_numpy(species_index(atoms, species)),
+        edge_index=torch.empty(2, 0, dtype=torch.int64),
+        edge_shift=torch.empty(0, 3, dtype=torch.float64),
         cell=torch.tensor(cell, dtype=torch.float64).reshape(1, 3, 3),
         batch=torch.zeros(len(atoms), dtype=torch.int64),
         num_structures=1,

@@ -1,0 +1,184 @@
+"""Verlet lists: edges found with a skin, and searched again only when an atom may have crossed it.
+
+Source: Verlet 1967 (10.1103/PhysRev.159.98).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from typing import Self
+
+import numpy as np
+import torch
+from ase import Atoms
+from torch import Tensor
+
+from mlip.data.cell_list import batched_neighbor_list
+from mlip.data.graph import Graph, graph_of_atoms
+from mlip.data.neighbors import complete_cell, neighbor_list
+
+# A. A wider skin lasts longer, but each step looks at all candidates: (1 + skin / r_max)^3 times the edges.
+SKIN = 1.0
+
+
+@dataclass(frozen=True)
+class VerletList:
+    """Candidates: the edges shorter than a cutoff plus a margin, of structures as they stood when it was built.
+
+    Only `build` waits for a GPU, and `edges` for their number. The candidates are edges of the right kind by
+    themselves, always as many: what is longer than its cutoff adds exactly zero to a model.
+
+    Attributes:
+        graph: The structures as they stood, with the candidates.
+        pbc: (B, 3) bool.
+        box: (B, 3, 3) their cells, A, with vectors for open directions, too.
+        cutoffs: (E,) cutoff of each candidate in A, or (1,) for all.
+        r_max: The longest of them, A.
+        margin: What was added to it, A: the skin, or zero for one use.
+        skin: How far two atoms may come closer to each other before the list is stale, A.
+    """
+
+    graph: Graph
+    pbc: Tensor
+    box: Tensor
+    cutoffs: Tensor
+    r_max: float
+    margin: float
+    skin: float
+
+    @classmethod
+    def build(
+        cls, graph: Graph, pbc: Tensor, r_max: float, edge_cutoffs: Tensor | None, margin: float, skin: float
+    ) -> Self:
+        """Search the candidates.
+
+        Args:
+            graph: The structures, on any device; its edges are not looked at.
+            pbc: (B, 3) bool, which directions are periodic.
+            r_max: Cutoff radius, A.
+            edge_cutoffs: (T, T) shorter cutoffs of pairs of species, centre and neighbor, A; None has none.
+            margin: As among the attributes.
+            skin: As among the attributes.
+
+        Raises:
+            DataError: A structure has no neighbor list.
+        """
+        cells = zip(graph.cell.cpu().numpy(), pbc.cpu().numpy(), strict=True)
+        box = graph.cell.new_tensor(np.stack([complete_cell(*each) for each in cells]))
+        edge_index, edge_shift = _search(graph, pbc, r_max + margin)
+        cutoffs = graph.cell.new_tensor([r_max])
+        if edge_cutoffs is not None:
+            centre, neighbor = graph.species[edge_index]
+            cutoffs = edge_cutoffs.to(graph.cell)[centre, neighbor]
+        graph = replace(graph, edge_index=edge_index, edge_shift=edge_shift)
+        return cls(graph, pbc, box, cutoffs, r_max, margin, skin)
+
+    def is_stale(self, positions: Tensor, cell: Tensor) -> Tensor:
+        """Whether an edge may have come that is no candidate, a bool () on the device of the atoms.
+
+        Let x M be the place in the cell of old of what is at x now, and d_i = x_i^old - x_i M the way that an
+        atom went beside the cell. An edge v of now was v M + d_j - d_i: no longer than
+        |v| (1 + ||M - 1||) + |d_i| + |d_j|. A shift of all atoms counts for nothing.
+
+        Args:
+            positions: (N, 3) A, as they are now.
+            cell: (B, 3, 3) A, as they are now.
+        """
+        batch, old = self.graph.batch, self.graph.positions
+        now = cell.where(self.pbc.unsqueeze(2), self.box)
+        back = torch.linalg.inv_ex(now).inverse @ self.box
+        strain = torch.linalg.vector_norm(
+            back - torch.eye(3, dtype=cell.dtype, device=cell.device), dim=(1, 2)
+        )
+        ways = old - _rows_times(positions, back, batch)
+        number = self.graph.num_atoms.unsqueeze(1)
+        ways = ways - (torch.zeros_like(self.box[:, 0]).index_add(0, batch, ways) / number)[batch]
+        closer = 2.0 * torch.linalg.vector_norm(ways, dim=1) + (self.r_max * strain)[batch]
+        return ~(closer <= self.skin).all()  # what is no number is stale, too
+
+    def edges(self, positions: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
+        """The edges of now: `edge_index` (2, E) and `edge_shift` (E, 3), in the order of a fresh list.
+
+        Args:
+            positions: (N, 3) A, as they are now, the list not being stale.
+            cell: (B, 3, 3) A, as they are now.
+        """
+        index, shift = self.graph.edge_index, self.graph.edge_shift
+        if self.margin == 0.0 and len(self.cutoffs) == 1:
+            return index, shift
+        centre, neighbor = index[0], index[1]
+        of_edge = self.graph.batch.index_select(0, centre) if len(cell) > 1 else None
+        vectors = positions.index_select(0, neighbor) - positions.index_select(0, centre)
+        vectors += _rows_times(shift, cell, of_edge)
+        near = (vectors.square().sum(dim=1) < self.cutoffs.square()).nonzero().view(-1)
+        return index.index_select(1, near), shift.index_select(0, near)
+
+
+class MovingGraphs:
+    """Graphs of one structure after the other; those of a structure that moves on share a Verlet list.
+
+    The first has none: a skin pays only where the next structure is nearly the same one.
+
+    Args:
+        r_max: Cutoff radius, A.
+        species: Chemical symbols of the potential, sorted by atomic number.
+        edge_cutoffs: (T, T) shorter cutoffs of pairs of species, centre and neighbor, A; None has none.
+        device: Where the graphs shall be.
+        skin: Of the lists, A.
+    """
+
+    def __init__(
+        self,
+        r_max: float,
+        species: Sequence[str],
+        edge_cutoffs: Sequence[Sequence[float]] | None = None,
+        device: torch.device | str = "cpu",
+        skin: float = SKIN,
+    ) -> None:
+        self.r_max, self.species, self.skin = r_max, species, skin
+        self.device = device
+        is_shorter = edge_cutoffs is not None and np.min(edge_cutoffs) < r_max
+        self.edge_cutoffs = torch.tensor(edge_cutoffs, dtype=torch.float64) if is_shorter else None
+        self._list: VerletList | None = None
+        self._was_followed = False
+        self._system: tuple[np.ndarray, np.ndarray] | None = None
+
+    def build(self, atoms: Atoms) -> Graph:
+        """The graph that `build_graph` makes of these atoms, on the device.
+
+        Raises:
+            DataError: An element is not among `species`, or the structure has no neighbor list.
+        """
+        graph = graph_of_atoms(atoms, self.species).to(self.device)
+        follows = self._follows(atoms, graph)
+        if self._list is None or not follows or self._list.margin == 0.0:
+            margin = self.skin if follows or self._was_followed else 0.0
+            pbc = torch.tensor(atoms.pbc).view(1, 3).to(self.device)
+            self._list = VerletList.build(graph, pbc, self.r_max, self.edge_cutoffs, margin, self.skin)
+            self._system = atoms.numbers.copy(), atoms.pbc.copy()
+        self._was_followed = follows
+        edge_index, edge_shift = self._list.edges(graph.positions, graph.cell)
+        return replace(graph, edge_index=edge_index, edge_shift=edge_shift)
+
+    def _follows(self, atoms: Atoms, graph: Graph) -> bool:
+        """Whether these are the atoms of the list, little further on."""
+        if self._list is None or self._system is None:
+            return False
+        now = atoms.numbers, atoms.pbc
+        if not all(np.array_equal(a, b) for a, b in zip(self._system, now, strict=True)):
+            return False
+        return not self._list.is_stale(graph.positions, graph.cell)
+
+
+def _search(graph: Graph, pbc: Tensor, r_max: float) -> tuple[Tensor, Tensor]:
+    """Edges by the fastest search for the device: on the CPU it knows one structure at a time."""
+    if graph.positions.device.type != "cpu" or graph.num_structures > 1:
+        return batched_neighbor_list(graph.positions, graph.cell, pbc, graph.batch, r_max)
+    index, shift = neighbor_list(graph.positions.numpy(), graph.cell[0].numpy(), pbc[0].numpy(), r_max)
+    return torch.from_numpy(index), torch.from_numpy(shift).to(graph.cell)
+
+
+def _rows_times(rows: Tensor, matrices: Tensor, which: Tensor | None) -> Tensor:
+    """Each row (R, 3) times its own of the matrices (B, 3, 3); None where there is one for all."""
+    if which is None or len(matrices) == 1:
+        return rows @ matrices[0]
+    return torch.bmm(rows.unsqueeze(1), matrices.index_select(0, which)).squeeze(1)
