@@ -1,5 +1,7 @@
 """Real spherical harmonics of edge directions."""
 
+import math
+from fractions import Fraction
 from itertools import combinations_with_replacement, pairwise
 
 import torch
@@ -57,11 +59,18 @@ def _monomials(degree: int) -> list[tuple[int, ...]]:
 
 
 def _polynomial_matrix(degree: int, monomials: list[tuple[int, ...]]) -> Tensor:
-    """(number of monomials, 2 degree + 1) coefficients of e3nn's harmonics, exact to float64 rounding."""
+    """(number of monomials, 2 degree + 1) coefficients of e3nn's harmonics, the same bits each time."""
     points = torch.randn(
         8 * len(monomials), 3, dtype=torch.float64, generator=torch.Generator().manual_seed(degree)
     )
     points = points / points.norm(dim=1, keepdim=True)
     values = torch.stack([points[:, list(m)].prod(dim=1) for m in monomials], dim=1)
     harmonics = o3.spherical_harmonics(degree, points, normalize=False, normalization="component")
-    return torch.linalg.lstsq(values, harmonics).solution
+    fitted = torch.linalg.lstsq(values, harmonics).solution
+    return torch.tensor([[_exact(c) for c in row] for row in fitted.tolist()], dtype=torch.float64)
+
+
+def _exact(coefficient: float) -> float:
+    """The root of a simple fraction that a fitted coefficient is, but for rounding."""
+    root = math.sqrt(Fraction(coefficient**2).limit_denominator(256))
+    return math.copysign(root, coefficient) if root else 0.0

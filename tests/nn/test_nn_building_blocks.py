@@ -38,6 +38,12 @@ def test_spherical_harmonics_are_e3nns(l_max):
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-13)
 
 
+def test_spherical_harmonics_are_the_same_bits_each_time():
+    """Else restarts would differ, and each process might compile kernels of its own."""
+    coefficients = [SphericalHarmonics(4, F64).coefficients for _ in range(10)]
+    assert all(torch.equal(coefficients[0], again) for again in coefficients)
+
+
 def test_spherical_harmonics_have_right_second_derivatives():
     module = SphericalHarmonics(3, F64)
     vectors = torch.randn(3, 3, dtype=F64, requires_grad=True, generator=torch.Generator().manual_seed(2))
