@@ -1,7 +1,7 @@
 """A cell list in plain torch: many structures at once, on the device where their atoms are.
 
-The way of `neighbors.py` for a GPU: time and memory grow with the number of atoms, cells may differ, be skewed
-or smaller than the cutoff, and the edges come in the same order.
+The way of `neighbors.py` for a GPU: time and memory grow with the number of atoms, cells may differ, be
+skewed or smaller than the cutoff, and the edges come in the same order.
 
 Source: Allen & Tildesley, Computer Simulation of Liquids, 2017, section 5.3.2, for cell lists.
 """

@@ -47,28 +47,23 @@ def neighbor_list(
     _check_extent(points, box, periodic, r_max)
     search = NeighborList(cutoff=float(r_max), full_list=True, sorted=False)
     centers, neighbors, shifts = search.compute(points, box, periodic, "ijS")
-    edge_index = np.stack([centers, neighbors]).astype(np.int64)
-    order = edge_order(edge_index, shifts, len(points))
-    return edge_index[:, order], shifts[order].astype(np.int64)
+    centers, neighbors = centers.view(np.int64), neighbors.view(np.int64)  # size_t in C++
+    order = _edge_order(centers, neighbors, shifts, len(points))
+    return np.stack([centers[order], neighbors[order]]), shifts[order].astype(np.int64)
 
 
-def edge_order(
-    edge_index: NDArray[np.int64], edge_shift: NDArray[np.int32], num_atoms: int
+def _edge_order(
+    centers: NDArray[np.int64], neighbors: NDArray[np.int64], shifts: NDArray[np.int32], num_atoms: int
 ) -> NDArray[np.int64]:
-    """The permutation (E,) that sorts edges by centre, then neighbor, then translation.
+    """The permutation (E,) into the order that does not depend on how edges were found.
 
-    It does not depend on how the edges were found: sums over them are the same to the last bit.
-
-    Args:
-        edge_index: Centre and neighbor, shape (2, E).
-        edge_shift: Lattice translations, shape (E, 3).
-        num_atoms: Number of atoms.
+    Sums over them, and so forces, are the same to the last bit after a restart, or from a Verlet list.
     """
-    pair = edge_index[0] * num_atoms + edge_index[1]
+    pair = centers * num_atoms + neighbors
     order = np.argsort(pair, kind="stable")
     ordered = pair[order]
     if np.any(ordered[1:] == ordered[:-1]):  # several images of a neighbor
-        order = np.lexsort((*edge_shift.T[::-1], pair))
+        order = np.lexsort((*shifts.T[::-1], pair))
     return order
 
 

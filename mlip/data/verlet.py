@@ -22,13 +22,14 @@ SKIN = 1.0
 
 @dataclass(frozen=True)
 class VerletList:
-    """Candidates: the edges shorter than a cutoff plus a margin, of structures as they stood when it was built.
+    """Candidates: edges shorter than a cutoff plus a margin, of structures as they stood when it was built.
 
     Only `build` waits for a GPU, and `edges` for their number. The candidates are edges of the right kind by
     themselves, always as many: what is longer than its cutoff adds exactly zero to a model.
 
     Attributes:
         graph: The structures as they stood, with the candidates.
+        shift_axes: (3, E) their translations, axis after axis.
         pbc: (B, 3) bool.
         box: (B, 3, 3) their cells, A, with vectors for open directions, too.
         cutoffs: (E,) cutoff of each candidate in A, or (1,) for all.
@@ -38,6 +39,7 @@ class VerletList:
     """
 
     graph: Graph
+    shift_axes: Tensor
     pbc: Tensor
     box: Tensor
     cutoffs: Tensor
@@ -70,7 +72,7 @@ class VerletList:
             centre, neighbor = graph.species[edge_index]
             cutoffs = edge_cutoffs.to(graph.cell)[centre, neighbor]
         graph = replace(graph, edge_index=edge_index, edge_shift=edge_shift)
-        return cls(graph, pbc, box, cutoffs, r_max, margin, skin)
+        return cls(graph, edge_shift.T.contiguous(), pbc, box, cutoffs, r_max, margin, skin)
 
     def is_stale(self, positions: Tensor, cell: Tensor) -> Tensor:
         """Whether an edge may have come that is no candidate, a bool () on the device of the atoms.
@@ -89,7 +91,7 @@ class VerletList:
         strain = torch.linalg.vector_norm(
             back - torch.eye(3, dtype=cell.dtype, device=cell.device), dim=(1, 2)
         )
-        ways = old - _rows_times(positions, back, batch)
+        ways = old - torch.bmm(positions.unsqueeze(1), back.index_select(0, batch)).squeeze(1)
         number = self.graph.num_atoms.unsqueeze(1)
         ways = ways - (torch.zeros_like(self.box[:, 0]).index_add(0, batch, ways) / number)[batch]
         closer = 2.0 * torch.linalg.vector_norm(ways, dim=1) + (self.r_max * strain)[batch]
@@ -105,12 +107,22 @@ class VerletList:
         index, shift = self.graph.edge_index, self.graph.edge_shift
         if self.margin == 0.0 and len(self.cutoffs) == 1:
             return index, shift
-        centre, neighbor = index[0], index[1]
-        of_edge = self.graph.batch.index_select(0, centre) if len(cell) > 1 else None
-        vectors = positions.index_select(0, neighbor) - positions.index_select(0, centre)
-        vectors += _rows_times(shift, cell, of_edge)
-        near = (vectors.square().sum(dim=1) < self.cutoffs.square()).nonzero().view(-1)
-        return index.index_select(1, near), shift.index_select(0, near)
+        near = (self._squared_lengths(positions, cell) < self.cutoffs.square()).nonzero().view(-1)
+        return torch.stack([each.index_select(0, near) for each in index]), shift.index_select(0, near)
+
+    def _squared_lengths(self, positions: Tensor, cell: Tensor) -> Tensor:
+        """(E,) of the candidates, A^2. Axis after axis: three times as fast as by rows of three numbers."""
+        centre, neighbor = self.graph.edge_index
+        if len(cell) == 1:
+            translations = cell[0].T @ self.shift_axes
+        else:
+            of_edge = self.graph.batch.index_select(0, centre)
+            translations = torch.einsum("me,emk->ke", self.shift_axes, cell.index_select(0, of_edge))
+        squared = torch.zeros_like(translations[0])
+        for axis, translation in zip(positions.T.contiguous(), translations, strict=True):
+            along = axis.index_select(0, neighbor) - axis.index_select(0, centre) + translation
+            squared = torch.addcmul(squared, along, along)
+        return squared
 
 
 class MovingGraphs:
@@ -175,10 +187,3 @@ def _search(graph: Graph, pbc: Tensor, r_max: float) -> tuple[Tensor, Tensor]:
         return batched_neighbor_list(graph.positions, graph.cell, pbc, graph.batch, r_max)
     index, shift = neighbor_list(graph.positions.numpy(), graph.cell[0].numpy(), pbc[0].numpy(), r_max)
     return torch.from_numpy(index), torch.from_numpy(shift).to(graph.cell)
-
-
-def _rows_times(rows: Tensor, matrices: Tensor, which: Tensor | None) -> Tensor:
-    """Each row (R, 3) times its own of the matrices (B, 3, 3); None where there is one for all."""
-    if which is None or len(matrices) == 1:
-        return rows @ matrices[0]
-    return torch.bmm(rows.unsqueeze(1), matrices.index_select(0, which)).squeeze(1)
