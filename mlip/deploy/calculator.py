@@ -11,7 +11,8 @@ from ase.stress import full_3x3_to_voigt_6_stress
 from torch import Tensor
 
 from mlip import fields
-from mlip.data.graph import Graph, build_graph
+from mlip.data.graph import Graph
+from mlip.data.verlet import MovingGraphs
 from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import EDGE_CUTOFFS, SUFFIX, edge_cutoffs_from_text, load_torchscript
 from mlip.errors import ConfigError, PotentialError
@@ -91,6 +92,7 @@ class MLIPCalculator(Calculator):
             self._evaluate = self._open_potential(dtype)
         else:
             raise PotentialError(f"found {self.path.name}; expected a .mlip or {SUFFIX} file")
+        self._graphs = MovingGraphs(self.r_max, self.species, self._edge_cutoffs, self.device)
 
     def calculate(
         self,
@@ -100,8 +102,7 @@ class MLIPCalculator(Calculator):
     ) -> None:
         """Evaluate the structure; all results come from one pass."""
         super().calculate(atoms, properties, system_changes)
-        graph = build_graph(self.atoms, self.r_max, self.species, self._edge_cutoffs).to(self.device)
-        evaluation = self._evaluate(graph)
+        evaluation = self._evaluate(self._graphs.build(self.atoms))
         energy = float(evaluation.atomic_energies.sum())
         self.results: dict[str, Any] = {
             "energy": energy,
