@@ -14,6 +14,7 @@ from mlip.native.builder import find_compiler
 from mlip.nn.derivatives import ForceField
 from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.kernels import cpp, cpp_allegro, cpp_dense, cpp_tabulated
+from mlip.nn.kernels.compiled import CompiledForceField
 from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.mlp import Dense
 from mlip.nn.radial import BesselBasis
@@ -23,7 +24,7 @@ from mlip.nn.tensor_product import EdgeTensorProduct
 
 logger = logging.getLogger(__name__)
 
-KERNELS = ("auto", "reference", "cpp", "triton")
+KERNELS = ("auto", "reference", "compiled", "cpp", "triton")
 RADIALS = ("exact", "table")
 
 
@@ -72,7 +73,7 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
 
     Args:
         force_field: With reference modules; it is changed.
-        kernel: `reference`, `cpp` or `triton`, as `resolve_kernel` gave.
+        kernel: `reference`, `compiled`, `cpp` or `triton`, as `resolve_kernel` gave.
         radial: `exact`, or `table` for inference: radial functions interpolated in a table.
 
     Returns:
@@ -85,6 +86,8 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
         raise ConfigError(f"found radial={radial}; expected {' or '.join(RADIALS)}")
     if radial == "table":
         tabulate(force_field.model)
+    if kernel == "compiled":
+        return CompiledForceField(force_field)
     if kernel == "cpp":
         fuse_tables(force_field.model, cpp_tabulated.TabulatedTensorProduct)
         _exchange(force_field.model, COMPILED)
