@@ -8,6 +8,7 @@ from interaction_cases import Irreps
 from mlip.nn.derivatives import ForceField
 from mlip.nn.kernels.choose import use_kernel
 from mlip.nn.kernels.edges import SeparateEdges
+from mlip.nn.radial_table import RadialTable
 from mlip.nn.tensor_product import EdgeTensorProduct
 
 # Of the largest number of each result: float32 sums thousands of terms in another order.
@@ -57,11 +58,37 @@ def check_interaction(irreps: Irreps, edge_index, num_atoms, dtype, device):
     edge_vec = torch.zeros(edge_index.shape[1], 3, dtype=torch.float64, device=device)
     inputs, along = random_inputs(reference, num_atoms, edge_index.shape[1], dtype, device)
     expected = derivatives(reference, SeparateEdges(True)(edge_index, edge_vec, num_atoms), inputs, along)
-    product, edges = TritonTensorProduct(reference), SortedEdges()(edge_index, edge_vec, num_atoms)
+    columns = edge_index.t().contiguous().t()  # in memory, an edge after the other
+    product, edges = TritonTensorProduct(reference), SortedEdges()(columns, edge_vec, num_atoms)
     result = derivatives(product, edges, inputs, along)
     worst = max(map(largest_difference, result, expected))
     assert worst < TOLERANCE[dtype], f"{worst:.1e}"
     return product, edges, inputs, along
+
+
+def check_tabulated(irreps: Irreps, edge_index, num_atoms, dtype, device):
+    """Compare values and first derivatives of an interaction with tabulated weights with the reference's."""
+    from mlip.nn.kernels.gpu import SortedEdges
+    from mlip.nn.kernels.gpu_tabulated import TritonTabulatedProduct
+
+    reference = EdgeTensorProduct(*irreps.parts, dtype).to(device)
+    edge_index, num_edges = edge_index.to(device), edge_index.shape[1]
+    edge_vec = torch.zeros(num_edges, 3, dtype=torch.float64, device=device)
+    (x, y, _), _ = random_inputs(reference, num_atoms, num_edges, dtype, device)
+    coefficients = torch.randn(
+        9, 4, reference.num_weights, dtype=dtype, generator=torch.Generator().manual_seed(2)
+    )
+    coefficients[-1] = 0.0
+    table = RadialTable(coefficients).to(device)
+    # At both ends of the table, at knots and beyond it.
+    lengths = torch.linspace(0.0, 1.25, num_edges, dtype=torch.float64, device=device).view(-1, 1)
+    inputs = [x, y, lengths.requires_grad_()]
+    expected = reference(x, y, table(lengths), SeparateEdges(True)(edge_index, edge_vec, num_atoms))
+    result = TritonTabulatedProduct(reference, table)(*inputs, SortedEdges()(edge_index, edge_vec, num_atoms))
+    worst = largest_difference(result, expected)
+    gradients = [torch.autograd.grad((out**2).sum(), inputs) for out in (result, expected)]
+    worst = max(worst, *map(largest_difference, *gradients))
+    assert worst < TOLERANCE[dtype], f"{worst:.1e}"
 
 
 def check_force_field(force_field: ForceField, inputs, dtype):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from interaction_cases import GRAPHS, LARGE, Irreps
 from structures import SPECIES, random_structure
-from triton_checks import check_force_field, check_interaction, derivatives
+from triton_checks import check_force_field, check_interaction, check_tabulated, derivatives
 
 from mlip.data.graph import build_graph, collate
 from mlip.nn.kernels.choose import resolve_kernel, use_kernel
@@ -36,6 +36,12 @@ def test_interaction_is_that_of_the_reference(irreps, dtype):
 def test_interaction_on_graphs(graph):
     num_atoms, edge_index, _ = graph
     check_interaction(IRREPS["both parities"], edge_index, num_atoms, torch.float64, "cuda")
+
+
+@pytest.mark.parametrize("irreps", IRREPS.values(), ids=IRREPS.keys())
+def test_tabulated_interaction_is_that_of_the_reference(irreps):
+    num_atoms, edge_index, _ = LARGE
+    check_tabulated(irreps, edge_index, num_atoms, torch.float64, "cuda")
 
 
 def test_same_numbers_every_time():

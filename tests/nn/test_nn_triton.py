@@ -3,6 +3,7 @@
 Triton decides when it is imported whether it interprets: `test_kernels_in_the_interpreter` runs the others.
 """
 
+import copy
 import importlib.util
 import os
 import subprocess
@@ -16,7 +17,7 @@ from structures import SPECIES, random_structure
 
 from mlip.data.graph import build_graph
 from mlip.errors import ConfigError
-from mlip.nn.kernels.choose import resolve_kernel
+from mlip.nn.kernels.choose import resolve_kernel, use_kernel
 from mlip.nn.linear import SelfConnection
 
 pytestmark = pytest.mark.skipif(importlib.util.find_spec("triton") is None, reason="no triton")
@@ -107,6 +108,26 @@ def test_self_connection_is_that_of_the_reference():
         results.append([out, *first, *second])
     for result, expected in zip(*results, strict=True):
         torch.testing.assert_close(result, expected, rtol=1e-12, atol=1e-12)
+
+
+@interpreted
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+def test_tabulated_interaction_is_that_of_the_reference(dtype):
+    from triton_checks import check_tabulated
+
+    num_atoms, edge_index, _ = GRAPHS["atoms without neighbours"]
+    check_tabulated(Irreps("3x0e+2x1o", 1, "0e+1o"), edge_index, num_atoms, dtype, "cpu")
+
+
+@interpreted
+def test_forces_of_a_tabulated_model(small_force_field):
+    force_field = small_force_field(l_max=1, num_features=2)
+    inputs = build_graph(random_structure("small_cell"), 2.6, SPECIES).inputs
+    forces = [
+        use_kernel(copy.deepcopy(force_field), kernel, "table")(*inputs).forces
+        for kernel in ("reference", "triton")
+    ]
+    torch.testing.assert_close(*forces, rtol=1e-12, atol=1e-12)
 
 
 @interpreted

@@ -44,14 +44,15 @@ class SortedEdges(nn.Module):
 
     def forward(self, edge_index: Tensor, edge_vec: Tensor, num_atoms: int) -> IndexedEdges:
         """Describe the edges (2, E), sorted by centre, with vectors (E, 3)."""
-        centre, neighbor = edge_index[0].contiguous(), edge_index[1].contiguous()
+        index = edge_index.contiguous()  # kernels read each row as it stands in memory
+        centre, neighbor = index[0], index[1]
         sorted_edges = (centre.diff() >= 0).all()
         torch._assert_async(sorted_edges, "found edges that are not sorted by their centre")
         atoms = torch.arange(num_atoms + 1, device=edge_index.device)
         arriving_at, incoming = torch.sort(neighbor, stable=True)
         every = torch.arange(edge_index.shape[1], device=edge_index.device)
         return IndexedEdges(
-            index=edge_index,
+            index=index,
             start=torch.searchsorted(centre, atoms),
             weight_row=every,
             row_edge=every,
