@@ -39,14 +39,19 @@ def main() -> None:
     if options.report:
         machine |= origin_of_rows(records)
     commit = machine["commit"]
+    complete = True
     for job in () if options.report else planned(options):
         rows = read_rows(records, commit)
         if left := [atoms for atoms in job["atoms"] if key_of(job, atoms) not in map(key_of, rows)]:
             print(json.dumps(job), flush=True)
             limits = limits_of(job, rows, options)
-            run_job(job | {"atoms": left, "limits": limits, "records": str(records), "commit": commit})
+            complete &= run_job(
+                job | {"atoms": left, "limits": limits, "records": str(records), "commit": commit}
+            )
     if not options.prepare:
         write_results(read_rows(records, commit), machine, options.results, options.device)
+    if not complete:
+        raise SystemExit("some jobs failed, see above; the same command tries them again")
 
 
 def parse_options() -> argparse.Namespace:
@@ -60,7 +65,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--engines", nargs="+", choices=(*OURS, *THEIRS), help="the first is compared with")
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--seconds", type=float, default=30.0, help="of measuring, per row")
+    parser.add_argument("--seconds", type=float, default=20.0, help="of measuring, per row")
     parser.add_argument("--memory", type=float, default=24.0, help="GB that an engine may take")
     parser.add_argument("--work", type=Path, default=Path("runs/speed"), help="rows are kept here")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
@@ -101,15 +106,16 @@ def origin_of_rows(records: Path) -> dict[str, str]:
     return {name: rows[-1][name] for name in ("commit", "date")}
 
 
-def run_job(job: Job) -> None:
-    """Measure in a process of its own, in the environment that is the same for all engines."""
+def run_job(job: Job) -> bool:
+    """Measure in a process of its own, in one environment for all engines; whether it ended well."""
     threads = str(job["threads"])
     environment = {"GOMP_SPINCOUNT": "1000"} | os.environ  # as the command mlip sets it
     environment |= {name: str(value) for name, value in ALLOCATOR.items()}
     environment |= {"OMP_NUM_THREADS": threads, "MKL_NUM_THREADS": threads}
     environment["TORCHINDUCTOR_CACHE_DIR"] = str(cache_folder() / "inductor")
     worker = Path(__file__).with_name("speed_worker.py")
-    subprocess.run([sys.executable, str(worker), json.dumps(job)], env=environment, check=True)
+    command = [sys.executable, str(worker), json.dumps(job)]
+    return subprocess.run(command, env=environment, check=False).returncode == 0
 
 
 if __name__ == "__main__":

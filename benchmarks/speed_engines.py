@@ -17,7 +17,7 @@ from speed_models import build_nequip, build_ours, nequip_state
 from torch import Tensor, nn
 
 from mlip.data.graph import Graph
-from mlip.nn.kernels.choose import use_kernel
+from mlip.nn.kernels.choose import resolve_kernel, use_kernel
 
 OURS = {
     "reference": ("reference", "exact"),
@@ -78,7 +78,8 @@ def build_our_engine(engine: str, model: str, task: str, device: str) -> Engine:
     """One of our back ends."""
     training = task == "training"
     force_field = build_ours(model).train(training).requires_grad_(training)
-    force_field = use_kernel(force_field, *OURS[engine]).to(device)
+    kernel, radial = OURS[engine]
+    force_field = use_kernel(force_field, resolve_kernel(kernel, torch.device(device)), radial).to(device)
 
     def prepare(graph: Graph) -> Step:
         graph = graph.to(device)

@@ -1,6 +1,6 @@
 """Figure of `speed.py`: times of all engines, how cost grows, and the roofline."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -36,9 +36,12 @@ def save_figure_of(rows: Sequence[Row], path: Path, device: str) -> None:
         for task, panel in zip(("inference", "training"), axes[:2], strict=True):
             draw_bars(panel, table, task)
         draw_roofline(axes[2], table, rows)
-        draw_growth(axes[3], table, "num_atoms", lambda model: MODELS[model] == MODELS["4x32"], "atoms")
-        draw_growth(axes[4], table, "neighbors", lambda m: differs_in(m, "r_max"), "neighbors per atom")
-        draw_shapes(axes[5], table)
+        of_one = [line for line in table if line["threads"] == 1]
+        draw_growth(axes[3], [line for line in of_one if line["model"] == "4x32"], "num_atoms", "atoms")
+        growth = [line for line in of_one if line["job"] == "growth" and line["num_atoms"] == 128]
+        cutoffs = [line for line in growth if differs_in(line["model"], "r_max")]
+        draw_growth(axes[4], cutoffs, "neighbors", "neighbors per atom")
+        draw_shapes(axes[5], growth)
         figure.tight_layout()
         save_figure(figure, path, {name: [line[name] for line in table] for name in table[0]})
 
@@ -95,16 +98,11 @@ def differs_in(model: str, number: str) -> bool:
     return {**MODELS[model], number: None} == {**MODELS["4x32"], number: None}
 
 
-def draw_growth(
-    axes: Axes, table: Sequence[Row], by: str, belongs: Callable[[str], bool], label: str
-) -> None:
+def draw_growth(axes: Axes, lines: Sequence[Row], by: str, label: str) -> None:
     """Time per atom of one thread against a number, log-log; a line per engine and task."""
-    lines = [line for line in table if line["threads"] == 1 and belongs(line["model"])]
-    if by != "num_atoms":
-        lines = [line for line in lines if line["num_atoms"] == 128]
     for (engine, task), points in grouped(lines).items():
-        points = sorted({(line[by], line["us_per_atom"]) for line in points})
-        draw_line(axes, engine, task, *zip(*points, strict=True))
+        times = {line[by]: line["us_per_atom"] for line in points}
+        draw_line(axes, engine, task, *zip(*sorted(times.items()), strict=True))
     axes.set_xscale("log")
     axes.set_yscale("log")
     axes.set_xlabel(label)
@@ -125,12 +123,11 @@ def draw_line(axes: Axes, engine: str, task: str, x: Sequence[float], y: Sequenc
     axes.plot(x, y, style, marker=MARKERS[task], markersize=4, color=COLORS[engine])
 
 
-def draw_shapes(axes: Axes, table: Sequence[Row]) -> None:
+def draw_shapes(axes: Axes, growth: Sequence[Row]) -> None:
     """Time per atom against l_max, and against channels, of models that are 4x32 else; side by side."""
     places = {"4x32 l1": 0, "4x32": 1, "4x32 l3": 2}, {"4x16": 3.5, "4x32": 4.5, "4x64": 5.5}
-    small = [line for line in table if line["threads"] == 1 and line["num_atoms"] == 128]
     for models in places:
-        for (engine, task), lines in grouped([line for line in small if line["model"] in models]).items():
+        for (engine, task), lines in grouped([line for line in growth if line["model"] in models]).items():
             points = sorted({(models[line["model"]], line["us_per_atom"]) for line in lines})
             draw_line(axes, engine, task, *zip(*points, strict=True))
     axes.set_yscale("log")

@@ -35,7 +35,6 @@ MODELS: dict[str, dict[str, Any]] = {
     "4x32 l3": _NEQUIP | {"l_max": 3},
     "4x32 parity": _NEQUIP | {"parity": True},
     "4x32 r4": _NEQUIP | {"r_max": 4.0},
-    "4x32 r6": _NEQUIP | {"r_max": 6.0},
     "4x32 r7": _NEQUIP | {"r_max": 7.0},
     "allegro 32": _ALLEGRO | {"num_tensor_features": 32},
     "allegro 64": _ALLEGRO | {"num_tensor_features": 64},

@@ -102,7 +102,7 @@ def cells_of(rows: Sequence[Row], row: Row, engine: str, limits: Row | None) -> 
         engine,
         f"{1e6 * seconds / row['num_atoms']:.3g}",
         *(ratio_of(row, engine, baseline) for baseline in (BASELINE, "nequip")),
-        f"{timing['force_difference']:.0e}",
+        f"{timing['force_difference']:.0e}" if timing["compared_with"] != engine else "0",
         "".join(per_atom[-1:]),
         f"{speeds[0] / 1e9:.1f}",
         shares[0],
