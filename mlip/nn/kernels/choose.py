@@ -14,7 +14,7 @@ from mlip.native.builder import find_compiler
 from mlip.nn.derivatives import ForceField
 from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.kernels import cpp, cpp_allegro, cpp_dense, cpp_tabulated
-from mlip.nn.kernels.compiled import CompiledForceField
+from mlip.nn.kernels.compiled import CompiledForceField, require_inductor
 from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.mlp import Dense
 from mlip.nn.radial import BesselBasis
@@ -44,6 +44,8 @@ def resolve_kernel(kernel: str, device: torch.device) -> str:
         raise ConfigError(f"found kernel=cpp on {device}; expected device=cpu, or kernel=auto")
     if kernel == "triton":
         _require_triton(device)
+    if kernel == "compiled":
+        require_inductor(device)
     if kernel != "auto":
         return kernel
     if device.type == "cuda" and _has_triton():

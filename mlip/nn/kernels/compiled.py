@@ -11,6 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.func import functional_call
+from torch.fx import GraphModule
 from torch.fx.experimental import _config as symbolic_shapes
 
 from mlip.errors import ConfigError
@@ -33,16 +34,12 @@ class CompiledForceField(ForceField):
     Args:
         reference: Whose modules it takes; they may be trained or moved to another device afterwards, by
             either.
-
-    Raises:
-        ConfigError: What Inductor needs on the device is missing.
     """
 
     def __init__(self, reference: ForceField) -> None:
         super().__init__(reference.model, reference.pair_potential)
         self.train(reference.training)
-        _require_compiler(next(reference.parameters()).device)
-        self._programs: dict[tuple[bool, torch.device], Callable[..., tuple[Tensor, ...]]] = {}
+        self._programs: dict[tuple[Any, ...], Callable[..., tuple[Tensor, ...]]] = {}
 
     def forward(
         self,
@@ -55,19 +52,22 @@ class CompiledForceField(ForceField):
     ) -> Prediction:
         """Predict a batch; arguments and result as those of `ForceField`."""
         inputs = _with_companion(positions, species, edge_index, edge_shift, cell, batch)
-        key = self.training, positions.device
+        weights = dict(self.named_parameters())
+        key = self.training, positions.device, tuple(weights)  # adapters come and go
         if key not in self._programs:
             logger.info(
                 "compiling the model for %s, once in this process: this takes minutes",
                 "training" if self.training else "evaluation",
             )
-            self._programs[key] = torch.compile(self._trace(positions.device), dynamic=True, fullgraph=True)
+            self._programs[key] = torch.compile(
+                self._trace(weights, positions.device), dynamic=True, fullgraph=True
+            )
         # Sizes: any, though two may be equal in the first call; those of the atoms of each species, too.
         sizes = symbolic_shapes.patch(use_duck_shape=False, backed_size_oblivious=True)
         dynamic = torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True)
         with torch.set_grad_enabled(self.training), sizes, dynamic:
             energy, atomic_energies, forces, virial, descriptors = self._programs[key](
-                *inputs, *self.parameters()
+                *inputs, *weights.values()
             )
         atoms = len(species)
         return Prediction(
@@ -82,23 +82,26 @@ class CompiledForceField(ForceField):
         """Copies compile for themselves: programs are no data."""
         return self.__dict__ | {"_programs": {}}
 
-    def _trace(self, device: torch.device) -> torch.fx.GraphModule:
-        """The reference as a graph of its inputs, followed by its parameters."""
+    def _trace(self, weights: dict[str, Tensor], device: torch.device) -> GraphModule:
+        """The reference as a graph of its inputs, followed by its weights."""
         reference = ForceField(self.model, self.pair_potential)
         reference.training = self.training
-        names = [name for name, _ in reference.named_parameters()]
         inputs = sample_inputs(device)
 
         def predict(*tensors: Tensor) -> tuple[Tensor, ...]:
-            weights = dict(zip(names, tensors[len(inputs) :], strict=True))
-            prediction: Prediction = functional_call(reference, weights, tensors[: len(inputs)])
+            given = dict(zip(weights, tensors[len(inputs) :], strict=True))
+            prediction: Prediction = functional_call(reference, given, tensors[: len(inputs)])
             return tuple(prediction)
 
-        return trace(predict, [*inputs, *reference.parameters()])
+        return trace(predict, [*inputs, *weights.values()])
 
 
-def _require_compiler(device: torch.device) -> None:
-    """Refuse a device for which Inductor cannot compile here."""
+def require_inductor(device: torch.device) -> None:
+    """Refuse a device for which Inductor cannot compile here.
+
+    Raises:
+        ConfigError: There is no C++ compiler, or on CUDA no Triton.
+    """
     if find_compiler() is None:
         raise ConfigError(
             "found kernel=compiled, but no C++ compiler; expected g++ (or CXX=...): install it, "
