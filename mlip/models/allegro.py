@@ -269,8 +269,7 @@ class AllegroLayer(nn.Module):
             Next tensors (E, D' U), one more of activations and to_scalars, and weights of the next
             environment (E, (l_max + 1) U), without columns after the last layer.
         """
-        tensors = self.tensor_product(tensors, weights, harmonics, neighbor_scale, edges)
-        invariants = tensors.narrow(1, 0, self.channels)  # 0e comes first
+        tensors, invariants = self.tensor_product(tensors, weights, harmonics, neighbor_scale, edges)
         features = activations + [invariants]  # noqa: RUF005 (TorchScript)
         hidden, to_next, weights = self.latent_mlp.latents(features, to_scalars, self.num_scalars)
         return tensors, hidden, to_next, weights

@@ -96,7 +96,7 @@ class EnvironmentProduct(nn.Module):
 
     def forward(
         self, features: Tensor, weights: Tensor, harmonics: Tensor, neighbor_scale: Tensor, edges: Edges
-    ) -> Tensor:
+    ) -> tuple[Tensor, Tensor]:
         """Sum the environments, and multiply the features by them.
 
         Args:
@@ -107,7 +107,7 @@ class EnvironmentProduct(nn.Module):
             edges: Sorted by their centre or not.
 
         Returns:
-            (E, D_out * U).
+            (E, D_out * U), and its first component (E, U), where scalars stand.
         """
         num_edges, num_atoms = harmonics.shape[0], neighbor_scale.shape[0]
         centre = edges.index[0]
@@ -117,7 +117,8 @@ class EnvironmentProduct(nn.Module):
             tensors = torch.cat(weighted_harmonics(harmonics, features, self.channels), dim=1)
         else:
             tensors = features.view(num_edges, self.dim_in, self.channels)
-        return self.product(tensors, environment, centre).view(num_edges, self.dim_out * self.channels)
+        product = self.product(tensors, environment, centre)
+        return product.view(num_edges, self.dim_out * self.channels), product.select(1, 0)
 
     def product(self, features: Tensor, environment: Tensor, centre: Tensor) -> Tensor:
         """Map features (E, D_in, U), environment (N, D_env, U) and centre (E,) to (E, D_out, U)."""

@@ -69,27 +69,43 @@ class SplineEmbedding(nn.Module):
     Source: nequip-allegro 0.8 `TwoBodySplineScalarEmbed`.
     """
 
-    lower: Tensor
-
     def __init__(
         self, num_species: int, dim: int, num_splines: int, spline_span: int, dtype: torch.dtype
     ) -> None:
         super().__init__()
         self.num_species = num_species
-        self.dtype = dtype
-        self.width = (spline_span + 1) / num_splines
-        self.scale = 2.0 * math.pi / self.width
-        lower = torch.arange(-spline_span, num_splines - spline_span, dtype=torch.float64) / num_splines
-        self.register_buffer("lower", lower, persistent=False)
+        self.bumps = Bumps(num_splines, spline_span, dtype)
         bound = (3.0 / spline_span) ** 0.5  # unit variance where spline_span of them overlap
         weight = torch.empty(num_species * num_species, num_splines, dim, dtype=dtype)
         self.weight = nn.Parameter(weight.uniform_(-bound, bound))
 
     def forward(self, edge_vec: Tensor, edges: Edges, inverse_cutoffs: Tensor, species: Tensor) -> Tensor:
         """Map edge vectors (E, 3), cutoffs (E,) or (1,) in 1/A and species (N,) to scalars (E, dim)."""
+        weight = self.weight.index_select(0, pair_of(species, edges, self.num_species))
+        return torch.bmm(self.bumps(edge_vec, inverse_cutoffs).unsqueeze(1), weight).squeeze(1)
+
+
+class Bumps(nn.Module):
+    """The bumps of `SplineEmbedding`; arguments as there."""
+
+    lower: Tensor
+
+    def __init__(self, num_splines: int, spline_span: int, dtype: torch.dtype) -> None:
+        super().__init__()
+        self.dtype = dtype
+        self.width = (spline_span + 1) / num_splines
+        self.scale = 2.0 * math.pi / self.width
+        lower = torch.arange(-spline_span, num_splines - spline_span, dtype=torch.float64) / num_splines
+        self.register_buffer("lower", lower, persistent=False)
+
+    def forward(self, edge_vec: Tensor, inverse_cutoffs: Tensor) -> Tensor:
+        """Map edge vectors (E, 3) and cutoffs (E,) or (1,) in 1/A to (E, num_splines)."""
         x = torch.linalg.vector_norm(edge_vec, dim=1) * inverse_cutoffs
         position = torch.clamp(x.unsqueeze(-1) - self.lower, 0.0, self.width) * self.scale
-        bumps = (0.25 * (1.0 - torch.cos(position)).square()).to(self.dtype)
-        centre, neighbor = species.index_select(0, edges.index[0]), species.index_select(0, edges.index[1])
-        weight = self.weight.index_select(0, centre * self.num_species + neighbor)
-        return torch.bmm(bumps.unsqueeze(1), weight).squeeze(1)
+        return (0.25 * (1.0 - torch.cos(position)).square()).to(self.dtype)
+
+
+def pair_of(species: Tensor, edges: Edges, num_species: int) -> Tensor:
+    """Number (E,) of the ordered pair of species of each edge, from 0 to num_species^2 - 1."""
+    centre, neighbor = species.index_select(0, edges.index[0]), species.index_select(0, edges.index[1])
+    return centre * num_species + neighbor

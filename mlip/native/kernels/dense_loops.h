@@ -18,21 +18,21 @@ struct DenseLoops {
   static constexpr std::int64_t tile = 8 * tile_rows;
 
   static void forward(std::int64_t begin, std::int64_t end, const Layer& layer, Given x, Result y, T* z) {
-    const Weights w(layer.w, layer.inputs, layer.outputs);
     Tile xs(layer.inputs), zs(layer.outputs);
     over_tiles(begin, end, [&](std::int64_t e, std::int64_t rows) {
-      xs.read(x, e, rows);
-      zs.template multiply<false>(xs, w);
-      if (layer.activated) {
-        zs.write({z, layer.outputs, layer.outputs}, 0, e, rows);
-        zs.each([](V& at) { at = Silu<T>(at).value(); });
+      const Strided<T> a = xs.borrow(x, e, rows);
+      if (!layer.activated) {
+        zs.multiply_into(y, e, rows, a, layer.w);
+        return;
       }
+      zs.template multiply<false>(a, layer.w);
+      zs.write({z, layer.outputs, layer.outputs}, 0, e, rows);
+      zs.each([](V& at) { at = Silu<T>(at).value(); });
       zs.write(y, e, rows);
     });
   }
 
   static void backward(std::int64_t begin, std::int64_t end, const Layer& layer, Given x, Given g, Result gx, T* gw) {
-    const Weights transposed(layer.w, layer.inputs, layer.outputs, true);
     Tile xs(layer.inputs), gs(layer.outputs), gxs(layer.inputs), zs(layer.outputs);
     Sum sum(layer, gw);
     over_tiles(begin, end, [&](std::int64_t e, std::int64_t rows) {
@@ -41,8 +41,7 @@ struct DenseLoops {
         zs.read(layer.z, e, rows);
         gs.each(zs, [](V& at, V z_at) { at *= Silu<T>(z_at).first(); });
       }
-      gxs.template multiply<false>(gs, transposed);
-      gxs.write(gx, e, rows);
+      gxs.multiply_into(gx, e, rows, gs.strided(), layer.transposed);
       if (gw) xs.read(x, e, rows);
       sum.add(xs, gs);
     });
@@ -50,19 +49,17 @@ struct DenseLoops {
   }
 
   // With u = hx W + x hW and gz = g f'(z) the scalar product is <gz, u>; dz = g f''(z) u.
-  static void second(std::int64_t begin, std::int64_t end, const Layer& layer, Given x, Given g, Given hx, const T* hw,
-                     Result dg, Result dx, T* dw) {
+  static void second(std::int64_t begin, std::int64_t end, const Layer& layer, Given x, Given g, Given hx,
+                     const DenseMatrix<T>& hw, const DenseMatrix<T>& hw_transposed, Result dg, Result dx, T* dw) {
     const std::int64_t K = layer.inputs, N = layer.outputs;
-    const Weights w(layer.w, K, N), transposed(layer.w, K, N, true);
-    const Weights h(hw, K, N), h_transposed(hw, K, N, true);
     Tile xs(K), hs(K), dxs(K), gs(N), us(N), zs(N);
     Sum sum(layer, dw);
     over_tiles(begin, end, [&](std::int64_t e, std::int64_t rows) {
       xs.read(x, e, rows);
       hs.read(hx, e, rows);
       gs.read(g, e, rows);
-      us.template multiply<false>(hs, w);
-      if (hw) us.template multiply<true>(xs, h);
+      us.template multiply<false>(hs.strided(), layer.w);
+      if (hw.numbers) us.template multiply<true>(xs.strided(), hw);
       dxs.clear();
       if (layer.activated) {
         zs.read(layer.z, e, rows);
@@ -72,41 +69,24 @@ struct DenseLoops {
           u *= f.first();
           g_at *= f.first();
         });
-        dxs.template multiply<true>(zs, transposed);
+        dxs.template multiply<true>(zs.strided(), layer.transposed);
         sum.add(xs, zs);
       }
       us.write(dg, e, rows);
-      if (hw) dxs.template multiply<true>(gs, h_transposed);
+      if (hw.numbers) dxs.template multiply<true>(gs.strided(), hw_transposed);
       dxs.write(dx, e, rows);
       sum.add(hs, gs);
     });
     sum.finish();
   }
 
-  static constexpr DenseKernel<T> kernel = {sizeof(T), forward, backward, second};
+  static constexpr DenseKernel<T> kernel = {sizeof(T), lanes<T>, forward, backward, second};
 
  private:
   template <class Body>
   static void over_tiles(std::int64_t begin, std::int64_t end, Body body) {
     for (std::int64_t e = begin; e < end; e += tile) body(e, end - e < tile ? end - e : tile);
   }
-
-  // W or its transpose, rows filled up to whole vectors; nothing for null.
-  struct Weights {
-    std::int64_t depth, row;
-    std::vector<T> numbers;
-
-    Weights(const T* w, std::int64_t inputs, std::int64_t outputs, bool transposed = false)
-        : depth(transposed ? outputs : inputs), row(round_up(transposed ? inputs : outputs, lanes<T>)) {
-      if (!w) return;
-      numbers.assign(depth * row, T(0));
-      for (std::int64_t k = 0; k < inputs; ++k) {
-        for (std::int64_t n = 0; n < outputs; ++n) {
-          numbers[transposed ? n * row + k : k * row + n] = w[k * outputs + n];
-        }
-      }
-    }
-  };
 
   // Rows of numbers; rows and columns beyond those of the tensors are zeros or do not matter.
   struct Tile {
@@ -116,6 +96,7 @@ struct DenseLoops {
     explicit Tile(std::int64_t width)
         : width(width), row(round_up(round_up(width, lanes<T>), tile_rows)), numbers(tile * row + lanes<T>) {}
 
+    Strided<T> strided() const { return {numbers.data(), row, 1}; }
     void clear() { std::memset(numbers.data(), 0, numbers.size() * sizeof(T)); }
     void read(Given parts, std::int64_t e, std::int64_t rows) {
       if (rows < tile) clear();
@@ -126,6 +107,14 @@ struct DenseLoops {
         at += parts.part[p].width;
       }
     }
+    // The rows where they are, if that can be, else read.
+    Strided<T> borrow(Given parts, std::int64_t e, std::int64_t rows) {
+      if (parts.count == 1 && rows == tile) {
+        return {parts.part[0].rows + e * parts.part[0].row_stride, parts.part[0].row_stride, 1};
+      }
+      read(parts, e, rows);
+      return strided();
+    }
     void read(const T* rows_of_all, std::int64_t e, std::int64_t rows) {
       const DensePart<const T> all{rows_of_all, width, width};
       read(Given{&all, 1}, e, rows);
@@ -135,14 +124,28 @@ struct DenseLoops {
       for (int p = 0; p < parts.count; at += parts.part[p++].width) write(parts.part[p], at, e, rows);
     }
     void write(const DensePart<T>& part, std::int64_t at, std::int64_t e, std::int64_t rows) const {
-      if (part.rows) {
-        copy(numbers.data() + at, row, part.rows + e * part.row_stride, part.row_stride, part.width, rows);
-      }
+      copy(numbers.data() + at, row, part.rows + e * part.row_stride, part.row_stride, part.width, rows);
     }
     template <bool add>
-    void multiply(const Tile& a, const Weights& b) {
-      multiply_tile<add, T>(tile, b.row, b.depth, {a.numbers.data(), a.row, 1}, b.numbers.data(), b.row,
-                            numbers.data(), row);
+    void multiply(Strided<T> a, const DenseMatrix<T>& b) {
+      multiply_tile<add, T>(tile, b.row_stride, b.rows, a, b.numbers, b.row_stride, numbers.data(), row);
+    }
+    // The product right where it belongs, if whole vectors fit there, else by way of this tile.
+    void multiply_into(Result parts, std::int64_t e, std::int64_t rows, Strided<T> a, const DenseMatrix<T>& b) {
+      bool fit = rows == tile;
+      for (int p = 0; p < parts.count; ++p) fit = fit && parts.part[p].width % lanes<T> == 0;
+      if (!fit) {
+        multiply<false>(a, b);
+        write(parts, e, rows);
+        return;
+      }
+      std::int64_t at = 0;
+      for (int p = 0; p < parts.count; ++p) {
+        const DensePart<T>& part = parts.part[p];
+        multiply_tile<false, T>(tile, part.width, b.rows, a, b.numbers + at, b.row_stride,
+                                part.rows + e * part.row_stride, part.row_stride);
+        at += part.width;
+      }
     }
     template <class Body>
     void each(Body body) {

@@ -20,6 +20,14 @@ struct EnvironmentInputs {
   std::int64_t feature_stride, weight_stride;
 };
 
+// Rows of the result, and once more its scalars, component 0 (E, channels), which others read. Where there is but that
+// component, it is there alone.
+template <class T>
+struct EnvironmentResult {
+  T* all;
+  T* scalars;
+};
+
 // Of each edge its rows, contiguous; of the paths one sum over the range of centres.
 template <class T>
 struct EnvironmentGradients {
@@ -44,13 +52,15 @@ struct EnvironmentKernel {
   std::int64_t number_bytes;                                   // of T
   std::int64_t features, weights, harmonics, result;           // widths of the rows
   std::int64_t paths, channels;
-  void (*forward)(std::int64_t begin, std::int64_t end, const EnvironmentInputs<T>&, T* out);
+  void (*forward)(std::int64_t begin, std::int64_t end, const EnvironmentInputs<T>&,
+                  const EnvironmentResult<T>& out);
   // Gradients of <g, out>; adds to those of the paths.
-  void (*backward)(std::int64_t begin, std::int64_t end, const EnvironmentInputs<T>&, const T* g,
-                   const EnvironmentGradients<T>&);
+  void (*backward)(std::int64_t begin, std::int64_t end, const EnvironmentInputs<T>&,
+                   const EnvironmentResult<const T>& g, const EnvironmentGradients<T>&);
   // Gradients of the scalar product of tangents and gradients, by the inputs like `backward`, and dg.
-  void (*second)(std::int64_t begin, std::int64_t end, const EnvironmentInputs<T>&, const T* g,
-                 const EnvironmentTangents<T>&, const EnvironmentGradients<T>&, T* dg);
+  void (*second)(std::int64_t begin, std::int64_t end, const EnvironmentInputs<T>&,
+                 const EnvironmentResult<const T>& g, const EnvironmentTangents<T>&, const EnvironmentGradients<T>&,
+                 const EnvironmentResult<T>& dg);
 };
 
 }  // namespace vitreous

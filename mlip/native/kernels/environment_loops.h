@@ -15,13 +15,16 @@ struct EnvironmentLoops {
   using V = Vector<T>;
   using Inputs = EnvironmentInputs<T>;
   using Gradients = EnvironmentGradients<T>;
+  using Result = EnvironmentResult<T>;
+  using Given = EnvironmentResult<const T>;
   using Tangents = EnvironmentTangents<T>;
   static constexpr int U = Layer::channels, degrees = Layer::degrees, D = Layer::features, K = Layer::result;
   static constexpr int harmonics = degrees * degrees, weights = degrees * U;
   static constexpr int row = Layer::of_harmonics ? weights : D * U;  // of given features
+  static constexpr int all = K > 1 ? K * U : 0;                 // of the result, where not the scalars alone
   static constexpr int tile = 8;  // edges whose outer products are summed at once
 
-  static void forward(std::int64_t begin, std::int64_t end, const Inputs& in, T* out) {
+  static void forward(std::int64_t begin, std::int64_t end, const Inputs& in, const Result& out) {
     over_centres(begin, end, in, [&](auto c, std::int64_t n) {
       V environment[harmonics], matrix[K * D];
       sum_environment(c, in, n, in.harmonics, in.weights, in.weight_stride, environment);
@@ -30,12 +33,13 @@ struct EnvironmentLoops {
         V x[D], y[K];
         load_features(c, in, e, x);
         multiply<K, D>(matrix, x, y);
-        store<K>(c, out + e * K * U, y);
+        store_result(c, out, e, y);
       }
     });
   }
 
-  static void backward(std::int64_t begin, std::int64_t end, const Inputs& in, const T* g, const Gradients& to) {
+  static void backward(std::int64_t begin, std::int64_t end, const Inputs& in, const Given& g,
+                       const Gradients& to) {
     clear_harmonics(begin, end, in, to);
     over_centres(begin, end, in, [&](auto c, std::int64_t n) {
       V environment[harmonics], matrix[K * D], g_matrix[K * D] = {}, g_environment[harmonics] = {};
@@ -45,7 +49,7 @@ struct EnvironmentLoops {
         V xs[tile][D], gs[tile][K], gx[D];
         for (int t = 0; t < count; ++t) {
           load_features(c, in, e + t, xs[t]);
-          load<K>(c, g + (e + t) * K * U, gs[t]);
+          load_result(c, g, e + t, gs[t]);
           multiply_transposed<K, D>(matrix, gs[t], gx);
           features_backward<true>(c, e + t, in.features, in.feature_stride, in.harmonics, gx, to);
         }
@@ -61,8 +65,8 @@ struct EnvironmentLoops {
 
   // With a prime for the change along the tangents h, x' = h.features, the scalar product is the change of
   // <g, out>, that is <g, matrix' x + matrix x'>.
-  static void second(std::int64_t begin, std::int64_t end, const Inputs& in, const T* g, const Tangents& h,
-                     const Gradients& to, T* dg) {
+  static void second(std::int64_t begin, std::int64_t end, const Inputs& in, const Given& g, const Tangents& h,
+                     const Gradients& to, const Result& dg) {
     clear_harmonics(begin, end, in, to);
     over_centres(begin, end, in, [&](auto c, std::int64_t n) {
       V environment[harmonics], h_environment[harmonics], more[harmonics], matrix[K * D], h_matrix[K * D];
@@ -78,11 +82,11 @@ struct EnvironmentLoops {
         for (int t = 0; t < count; ++t) {
           load_features(c, in, e + t, xs[t]);
           load_features_change(c, in, h, e + t, hs[t]);
-          load<K>(c, g + (e + t) * K * U, gs[t]);
+          load_result(c, g, e + t, gs[t]);
           multiply<K, D>(h_matrix, xs[t], y);
           multiply<K, D>(matrix, hs[t], more_y);
           for (int k = 0; k < K; ++k) y[k] += more_y[k];
-          store<K>(c, dg + (e + t) * K * U, y);
+          store_result(c, dg, e + t, y);
           multiply_transposed<K, D>(h_matrix, gs[t], dx);
           features_backward<true>(c, e + t, in.features, in.feature_stride, in.harmonics, dx, to);
           if constexpr (Layer::of_harmonics) {  // x' depends on features and harmonics, too
@@ -107,7 +111,7 @@ struct EnvironmentLoops {
   }
 
   static constexpr EnvironmentKernel<T> kernel = {
-      sizeof(T), row, weights, harmonics, K * U, Layer::paths, U, forward, backward, second};
+      sizeof(T), row, weights, harmonics, all, Layer::paths, U, forward, backward, second};
 
  private:
   template <class C>
@@ -144,6 +148,20 @@ struct EnvironmentLoops {
   template <int count, class C>
   static void store(C c, T* to, const V* v) {
     for (int i = 0; i < count; ++i) c.store(to + i * U, v[i]);
+  }
+
+  template <class C>
+  static void load_result(C c, const Given& from, std::int64_t e, V* v) {
+    v[0] = c.load(from.scalars + e * U);
+    if constexpr (K > 1) {
+      for (int k = 1; k < K; ++k) v[k] = c.load(from.all + e * all + k * U);
+      v[0] += c.load(from.all + e * all);
+    }
+  }
+  template <class C>
+  static void store_result(C c, const Result& to, std::int64_t e, const V* v) {
+    c.store(to.scalars + e * U, v[0]);
+    if constexpr (K > 1) store<K>(c, to.all + e * all, v);
   }
 
   template <class C>

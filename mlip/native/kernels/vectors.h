@@ -13,9 +13,9 @@ constexpr int vector_bytes = 32;
 constexpr int vector_bytes = 16;
 #endif
 
-template <class T>
+template <class T, int bytes = vector_bytes>
 struct VectorOf {
-  typedef T type __attribute__((vector_size(vector_bytes)));
+  typedef T type __attribute__((vector_size(bytes)));
 };
 template <class T>
 using Vector = typename VectorOf<T>::type;
@@ -44,11 +44,19 @@ inline void over_channels(Body body) {
   if constexpr (whole < channels) body(Channels<T, channels - whole>{whole});
 }
 
-template <class T>
-inline T sum_of_lanes(Vector<T> v) {
-  T sum = v[0];
-  for (int lane = 1; lane < lanes<T>; ++lane) sum += v[lane];
-  return sum;
+// Halves added until 16 bytes are left: compilers make of a plain loop over lanes many times the instructions.
+template <class T, int bytes = vector_bytes>
+inline T sum_of_lanes(typename VectorOf<T, bytes>::type v) {
+  if constexpr (bytes > 16) {
+    typename VectorOf<T, bytes / 2>::type low, high;
+    std::memcpy(&low, &v, bytes / 2);
+    std::memcpy(&high, reinterpret_cast<const char*>(&v) + bytes / 2, bytes / 2);
+    return sum_of_lanes<T, bytes / 2>(low + high);
+  } else {
+    T sum = v[0];
+    for (int lane = 1; lane < bytes / int(sizeof(T)); ++lane) sum += v[lane];
+    return sum;
+  }
 }
 
 }  // namespace vitreous

@@ -1,6 +1,7 @@
 // The operators of a dense layer, its first and its second derivative.
 #include <ATen/Dispatch.h>
 #include <ATen/Parallel.h>
+#include <ATen/ops/constant_pad_nd.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
@@ -78,12 +79,21 @@ void over_blocks(int64_t rows, int64_t blocks, Run run) {
     for (int64_t b = first; b < last; ++b) run(b, b * size, std::min(rows, (b + 1) * size));
   });
 }
-constexpr int64_t row_blocks = 32;  // each repacks the weights, and has sums of its own
+constexpr int64_t row_blocks = 32;  // each has sums of its own
 
-template <class T>
-DenseLayer<T> layer_of(const Tensor& w, const Tensor& z, bool activated) {
-  return {w.size(0), w.size(1), activated, w.const_data_ptr<T>(), activated ? z.const_data_ptr<T>() : nullptr};
-}
+// A matrix as the kernel reads it.
+struct Padded {
+  Tensor numbers;
+
+  Padded(const Tensor& matrix, int64_t padding) {
+    const auto missing = (padding - matrix.size(1) % padding) % padding;
+    numbers = missing == 0 ? matrix.contiguous() : at::constant_pad_nd(matrix, {0, missing});
+  }
+  template <class T>
+  DenseMatrix<T> pointers() const {
+    return {numbers.const_data_ptr<T>(), numbers.size(0), numbers.size(1)};
+  }
+};
 
 // The outputs, as wide as `widths` says; of an activated layer, the values before its activation after them.
 Tensors dense_cpu(at::TensorList x_, const Tensor& w_, at::IntArrayRef widths, bool activated,
@@ -99,7 +109,8 @@ Tensors dense_cpu(at::TensorList x_, const Tensor& w_, at::IntArrayRef widths, b
     const auto z = at::empty({activated ? rows : 0, w.size(1)}, w.options());
     const Given<scalar_t> from(x);
     const Result<scalar_t> to(y);
-    const DenseLayer<scalar_t> layer{w.size(0), w.size(1), activated, w.const_data_ptr<scalar_t>(), nullptr};
+    const Padded padded(w, kernel.padding);
+    const DenseLayer<scalar_t> layer{w.size(0), w.size(1), activated, padded.pointers<scalar_t>(), {}, nullptr};
     auto* z_p = z.data_ptr<scalar_t>();
     over_blocks(rows, row_blocks, [&](int64_t, int64_t begin, int64_t end) {
       kernel.forward(begin, end, layer, from, to, z_p);
@@ -121,7 +132,9 @@ Tensors dense_backward_cpu(at::TensorList g_, at::TensorList x_, const Tensor& w
     const auto gw = at::zeros({by_w ? row_blocks : 0, w.size(0), w.size(1)}, w.options());
     const Given<scalar_t> from(x), gradients(g);
     const Result<scalar_t> to(gx);
-    const auto layer = layer_of<scalar_t>(w, z, activated);
+    const Padded transposed(w.t(), kernel.padding);
+    const DenseLayer<scalar_t> layer{w.size(0), w.size(1), activated, {}, transposed.pointers<scalar_t>(),
+                                     z.const_data_ptr<scalar_t>()};
     auto* gw_p = gw.data_ptr<scalar_t>();
     over_blocks(x[0].size(0), row_blocks, [&](int64_t b, int64_t begin, int64_t end) {
       kernel.backward(begin, end, layer, from, gradients, to, by_w ? gw_p + b * w.numel() : nullptr);
@@ -136,21 +149,29 @@ Tensors dense_second_cpu(at::TensorList hx_, const Optional& hw_, at::TensorList
                          const Tensor& w_, const Tensor& z_, bool activated, const std::string& name) {
   const auto hx = with_rows(hx_), g = with_rows(g_), x = with_rows(x_);
   const auto w = w_.contiguous(), z = z_.contiguous();
-  const auto hw = hw_ ? hw_->contiguous() : Tensor();
   auto dg = rows_like(g), dx = rows_like(x);
   AT_DISPATCH_FLOATING_TYPES(w.scalar_type(), "dense_second", [&] {
     const auto& kernel = kernel_for<scalar_t>(name, x, w);
     require_outputs(g, x, w);
-    if (hw_) require("changes of the weights", hw, w.sizes(), w.scalar_type());
+    if (hw_) require("changes of the weights", *hw_, w.sizes(), w.scalar_type());
     for (size_t p = 0; p < x.size(); ++p) require("changes of inputs", hx[p], x[p].sizes(), w.scalar_type());
     const auto dw = at::zeros({row_blocks, w.size(0), w.size(1)}, w.options());
     const Given<scalar_t> from(x), gradients(g), changes(hx);
     const Result<scalar_t> to_g(dg), to_x(dx);
-    const auto layer = layer_of<scalar_t>(w, z, activated);
-    const auto* hw_p = hw_ ? hw.const_data_ptr<scalar_t>() : nullptr;
+    const Padded padded(w, kernel.padding), transposed(w.t(), kernel.padding);
+    const DenseLayer<scalar_t> layer{w.size(0),
+                                     w.size(1),
+                                     activated,
+                                     padded.pointers<scalar_t>(),
+                                     transposed.pointers<scalar_t>(),
+                                     z.const_data_ptr<scalar_t>()};
+    const Padded hw(hw_ ? *hw_ : at::empty({0, 0}, w.options()), kernel.padding);
+    const Padded hw_transposed(hw.numbers.narrow(1, 0, hw_ ? w.size(1) : 0).t(), kernel.padding);
+    const auto given = hw_ ? hw.pointers<scalar_t>() : DenseMatrix<scalar_t>{};
     auto* dw_p = dw.data_ptr<scalar_t>();
     over_blocks(x[0].size(0), row_blocks, [&](int64_t b, int64_t begin, int64_t end) {
-      kernel.second(begin, end, layer, from, gradients, changes, hw_p, to_g, to_x, dw_p + b * w.numel());
+      kernel.second(begin, end, layer, from, gradients, changes, given,
+                    hw_transposed.pointers<scalar_t>(), to_g, to_x, dw_p + b * w.numel());
     });
     dg.insert(dg.end(), dx.begin(), dx.end());
     dg.push_back(dw.sum(0));

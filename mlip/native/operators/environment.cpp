@@ -67,18 +67,38 @@ struct Blocks {
   }
 };
 
-Tensor environment_cpu(const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& paths, const Tensor& scale,
+// The result, and its scalars once more.
+struct ResultTensors {
+  Tensor all, scalars;
+
+  template <class T>
+  static ResultTensors empty(const EnvironmentKernel<T>& kernel, const Tensor& x) {
+    return {at::empty({x.size(0), kernel.result}, x.options()), at::empty({x.size(0), kernel.channels}, x.options())};
+  }
+  template <class T>
+  EnvironmentResult<T> pointers() const {
+    return {all.data_ptr<T>(), scalars.data_ptr<T>()};
+  }
+  template <class T>
+  EnvironmentResult<const T> given(const EnvironmentKernel<T>& kernel, const Tensor& x) const {
+    require("gradients", all, {x.size(0), kernel.result}, x.scalar_type());
+    require("gradients of scalars", scalars, {x.size(0), kernel.channels}, x.scalar_type());
+    return {all.const_data_ptr<T>(), scalars.const_data_ptr<T>()};
+  }
+};
+
+std::tuple<Tensor, Tensor> environment_cpu(const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& paths, const Tensor& scale,
                        const Tensor& start, const std::string& name) {
   const InputTensors in(x, w, y, paths, scale, start);
-  Tensor out;
+  ResultTensors out;
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "environment", [&] {
     const auto& kernel = kernel_for<scalar_t>(name, in);
-    out = at::empty({in.num_edges(), kernel.result}, x.options());
+    out = ResultTensors::empty(kernel, in.x);
     const auto pointers = in.pointers<scalar_t>();
-    auto* out_p = out.data_ptr<scalar_t>();
-    Blocks(in.num_atoms()).run([&](int64_t, int64_t begin, int64_t end) { kernel.forward(begin, end, pointers, out_p); });
+    const auto to = out.pointers<scalar_t>();
+    Blocks(in.num_atoms()).run([&](int64_t, int64_t begin, int64_t end) { kernel.forward(begin, end, pointers, to); });
   });
-  return out;
+  return {out.all, out.scalars};
 }
 
 // Where gradients go: rows of edges, and for each block of centres a row of all paths.
@@ -101,39 +121,39 @@ struct GradientTensors {
   Tensor of_paths(const Tensor& like) const { return paths.sum(0).view(like.sizes()); }
 };
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> environment_backward_cpu(const Tensor& g_, const Tensor& x,
-                                                                    const Tensor& w, const Tensor& y,
+std::tuple<Tensor, Tensor, Tensor, Tensor> environment_backward_cpu(const Tensor& g, const Tensor& g_scalars,
+                                                                    const Tensor& x, const Tensor& w, const Tensor& y,
                                                                     const Tensor& paths, const Tensor& scale,
                                                                     const Tensor& start, const std::string& name,
                                                                     bool by_paths) {
   const InputTensors in(x, w, y, paths, scale, start);
-  const auto g = g_.contiguous();
+  const ResultTensors gradients{g.contiguous(), g_scalars.contiguous()};
   const Blocks blocks(in.num_atoms());
   const GradientTensors to(in, blocks, by_paths);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "environment_backward", [&] {
     const auto& kernel = kernel_for<scalar_t>(name, in);
-    require("gradients", g, {in.num_edges(), kernel.result}, x.scalar_type());
+    const auto given = gradients.given<scalar_t>(kernel, in.x);
     const auto pointers = in.pointers<scalar_t>();
     blocks.run([&](int64_t block, int64_t begin, int64_t end) {
-      kernel.backward(begin, end, pointers, g.const_data_ptr<scalar_t>(), to.pointers<scalar_t>(block));
+      kernel.backward(begin, end, pointers, given, to.pointers<scalar_t>(block));
     });
   });
   return {to.x, to.w, to.y, to.of_paths(paths)};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> environment_second_cpu(
-    const Tensor& hx_, const Tensor& hw_, const Tensor& hy_, const Tensor& hp_, const Tensor& g_, const Tensor& x,
-    const Tensor& w, const Tensor& y, const Tensor& paths, const Tensor& scale, const Tensor& start,
-    const std::string& name) {
+std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor, Tensor> environment_second_cpu(
+    const Tensor& hx_, const Tensor& hw_, const Tensor& hy_, const Tensor& hp_, const Tensor& g,
+    const Tensor& g_scalars, const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& paths,
+    const Tensor& scale, const Tensor& start, const std::string& name) {
   const InputTensors in(x, w, y, paths, scale, start);
   const auto hx = hx_.contiguous(), hw = hw_.contiguous(), hy = hy_.contiguous(), hp = hp_.contiguous();
-  const auto g = g_.contiguous();
+  const ResultTensors gradients{g.contiguous(), g_scalars.contiguous()};
   const Blocks blocks(in.num_atoms());
   const GradientTensors to(in, blocks, true);
-  auto dg = at::empty({in.num_edges(), g.size(1)}, g.options());
+  ResultTensors dg;
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "environment_second", [&] {
     const auto& kernel = kernel_for<scalar_t>(name, in);
-    require("gradients", g, {in.num_edges(), kernel.result}, x.scalar_type());
+    const auto given = gradients.given<scalar_t>(kernel, in.x);
     require("changes of the features", hx, in.x.sizes(), x.scalar_type());
     require("changes of the weights", hw, in.w.sizes(), x.scalar_type());
     require("changes of the harmonics", hy, in.y.sizes(), x.scalar_type());
@@ -141,84 +161,92 @@ std::tuple<Tensor, Tensor, Tensor, Tensor, Tensor> environment_second_cpu(
     const auto pointers = in.pointers<scalar_t>();
     const EnvironmentTangents<scalar_t> h{hx.const_data_ptr<scalar_t>(), hw.const_data_ptr<scalar_t>(),
                                           hy.const_data_ptr<scalar_t>(), hp.const_data_ptr<scalar_t>()};
-    auto* dg_p = dg.data_ptr<scalar_t>();
+    dg = ResultTensors::empty(kernel, in.x);
+    const auto to_g = dg.pointers<scalar_t>();
     blocks.run([&](int64_t block, int64_t begin, int64_t end) {
-      kernel.second(begin, end, pointers, g.const_data_ptr<scalar_t>(), h, to.pointers<scalar_t>(block), dg_p);
+      kernel.second(begin, end, pointers, given, h, to.pointers<scalar_t>(block), to_g);
     });
   });
-  return {to.x, to.w, to.y, to.of_paths(paths), dg};
+  return {to.x, to.w, to.y, to.of_paths(paths), dg.all, dg.scalars};
 }
 
 // ---- Derivatives
 
 struct EnvironmentBackward : torch::autograd::Function<EnvironmentBackward> {
-  static variable_list forward(AutogradContext* context, const Tensor& g, const Tensor& x, const Tensor& w,
-                               const Tensor& y, const Tensor& paths, const Tensor& scale, const Tensor& start,
-                               const std::string& name, bool by_paths) {
+  static variable_list forward(AutogradContext* context, const Tensor& g, const Tensor& g_scalars, const Tensor& x,
+                               const Tensor& w, const Tensor& y, const Tensor& paths, const Tensor& scale,
+                               const Tensor& start, const std::string& name, bool by_paths) {
     at::AutoDispatchBelowADInplaceOrView below;
-    context->save_for_backward({g, x, w, y, paths, scale, start});
+    context->save_for_backward({g, g_scalars, x, w, y, paths, scale, start});
     context->saved_data["name"] = name;
     static const auto op = find_operator<decltype(environment_backward_cpu)>("vitreous::environment_backward");
-    auto [gx, gw, gy, gp] = op.call(g, x, w, y, paths, scale, start, name, by_paths);
+    auto [gx, gw, gy, gp] = op.call(g, g_scalars, x, w, y, paths, scale, start, name, by_paths);
     return {gx, gw, gy, gp};
   }
 
   static variable_list backward(AutogradContext* context, variable_list h) {
     const auto saved = context->get_saved_variables();
-    const auto &g = saved[0], &x = saved[1], &w = saved[2], &y = saved[3], &paths = saved[4];
-    const auto d = last_derivative({g, x, w, y, paths, h[0], h[1], h[2], h[3]}, [&]() -> variable_list {
+    variable_list of(saved.begin(), saved.begin() + 6);
+    of.insert(of.end(), h.begin(), h.end());
+    auto d = last_derivative(of, [&]() -> variable_list {
       static const auto op = find_operator<decltype(environment_second_cpu)>("vitreous::environment_second");
-      auto [dx, dw, dy, dp, dg] = op.call(h[0], h[1], h[2], h[3], g, x, w, y, paths, saved[5], saved[6],
-                                          context->saved_data["name"].toStringRef());
-      return {dg, dx, dw, dy, dp};
+      auto [dx, dw, dy, dp, dg, dg_scalars] =
+          op.call(h[0], h[1], h[2], h[3], saved[0], saved[1], saved[2], saved[3], saved[4], saved[5], saved[6],
+                  saved[7], context->saved_data["name"].toStringRef());
+      return {dg, dg_scalars, dx, dw, dy, dp};
     });
-    return {d[0], d[1], d[2], d[3], d[4], Tensor(), Tensor(), Tensor(), Tensor()};
+    d.resize(10);
+    return d;
   }
 };
 
 struct Environment : torch::autograd::Function<Environment> {
-  static Tensor forward(AutogradContext* context, const Tensor& x, const Tensor& w, const Tensor& y,
-                        const Tensor& paths, const Tensor& scale, const Tensor& start, const std::string& name) {
+  static variable_list forward(AutogradContext* context, const Tensor& x, const Tensor& w, const Tensor& y,
+                               const Tensor& paths, const Tensor& scale, const Tensor& start,
+                               const std::string& name) {
     at::AutoDispatchBelowADInplaceOrView below;
     context->save_for_backward({x, w, y, paths, scale, start});
     context->saved_data["name"] = name;
     static const auto op = find_operator<decltype(environment_cpu)>("vitreous::environment");
-    return op.call(x, w, y, paths, scale, start, name);
+    auto [all, scalars] = op.call(x, w, y, paths, scale, start, name);
+    return {all, scalars};
   }
 
   static variable_list backward(AutogradContext* context, variable_list g) {
     const auto saved = context->get_saved_variables();
     const bool by_paths = context->needs_input_grad(3);
     static const auto op = find_operator<decltype(environment_backward_cpu)>("vitreous::environment_backward");
-    auto [gx, gw, gy, gp] = op.call(g[0], saved[0], saved[1], saved[2], saved[3], saved[4], saved[5],
+    auto [gx, gw, gy, gp] = op.call(g[0], g[1], saved[0], saved[1], saved[2], saved[3], saved[4], saved[5],
                                     context->saved_data["name"].toStringRef(), by_paths);
     return {gx, gw, gy, by_paths ? gp : Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
-Tensor environment_autograd(const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& paths,
-                            const Tensor& scale, const Tensor& start, const std::string& name) {
-  return Environment::apply(x, w, y, paths, scale, start, name);
+std::tuple<Tensor, Tensor> environment_autograd(const Tensor& x, const Tensor& w, const Tensor& y,
+                                                const Tensor& paths, const Tensor& scale, const Tensor& start,
+                                                const std::string& name) {
+  auto r = Environment::apply(x, w, y, paths, scale, start, name);
+  return {r[0], r[1]};
 }
 
-std::tuple<Tensor, Tensor, Tensor, Tensor> environment_backward_autograd(const Tensor& g, const Tensor& x,
-                                                                         const Tensor& w, const Tensor& y,
-                                                                         const Tensor& paths, const Tensor& scale,
-                                                                         const Tensor& start, const std::string& name,
-                                                                         bool by_paths) {
-  auto r = EnvironmentBackward::apply(g, x, w, y, paths, scale, start, name, by_paths);
+std::tuple<Tensor, Tensor, Tensor, Tensor> environment_backward_autograd(
+    const Tensor& g, const Tensor& g_scalars, const Tensor& x, const Tensor& w, const Tensor& y, const Tensor& paths,
+    const Tensor& scale, const Tensor& start, const std::string& name, bool by_paths) {
+  auto r = EnvironmentBackward::apply(g, g_scalars, x, w, y, paths, scale, start, name, by_paths);
   return {r[0], r[1], r[2], r[3]};
 }
 
 TORCH_LIBRARY_FRAGMENT(vitreous, library) {
   library.def(
-      "environment(Tensor x, Tensor w, Tensor y, Tensor paths, Tensor scale, Tensor start, str kernel) -> Tensor");
+      "environment(Tensor x, Tensor w, Tensor y, Tensor paths, Tensor scale, Tensor start, str kernel) "
+      "-> (Tensor, Tensor)");
   library.def(
-      "environment_backward(Tensor g, Tensor x, Tensor w, Tensor y, Tensor paths, Tensor scale, Tensor start, "
-      "str kernel, bool by_paths) -> (Tensor, Tensor, Tensor, Tensor)");
+      "environment_backward(Tensor g, Tensor g_scalars, Tensor x, Tensor w, Tensor y, Tensor paths, Tensor scale, "
+      "Tensor start, str kernel, bool by_paths) -> (Tensor, Tensor, Tensor, Tensor)");
   library.def(
-      "environment_second(Tensor hx, Tensor hw, Tensor hy, Tensor hp, Tensor g, Tensor x, Tensor w, Tensor y, "
-      "Tensor paths, Tensor scale, Tensor start, str kernel) -> (Tensor, Tensor, Tensor, Tensor, Tensor)");
+      "environment_second(Tensor hx, Tensor hw, Tensor hy, Tensor hp, Tensor g, Tensor g_scalars, Tensor x, Tensor w, "
+      "Tensor y, Tensor paths, Tensor scale, Tensor start, str kernel) "
+      "-> (Tensor, Tensor, Tensor, Tensor, Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(vitreous, CPU, library) {

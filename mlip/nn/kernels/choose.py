@@ -11,8 +11,9 @@ from torch import nn
 
 from mlip.errors import ConfigError
 from mlip.native.builder import find_compiler
-from mlip.nn.derivatives import ForceField
 from mlip.nn.contraction import EnvironmentProduct
+from mlip.nn.derivatives import ForceField
+from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding
 from mlip.nn.kernels import cpp, cpp_allegro, cpp_dense, cpp_tabulated
 from mlip.nn.kernels.compiled import CompiledForceField, require_inductor
 from mlip.nn.kernels.edges import SeparateEdges
@@ -115,6 +116,8 @@ def _exchange(model: nn.Module, replacements: Mapping[type[nn.Module], Callable[
 COMPILED: dict[type[nn.Module], Callable[..., nn.Module]] = {
     EdgeTensorProduct: lambda module, _: cpp.CompiledTensorProduct(module),
     EnvironmentProduct: lambda module, _: cpp_allegro.CompiledEnvironmentProduct(module),
+    BesselEmbedding: lambda module, _: cpp_allegro.compile_embedding(module),
+    SplineEmbedding: lambda module, _: cpp_allegro.CompiledSplineEmbedding(module),
     Dense: lambda module, _: cpp_dense.CompiledDense(module),
     SphericalHarmonics: lambda module, _: cpp.CompiledHarmonics(module),
     BesselBasis: lambda module, _: module if module.frequencies.requires_grad else cpp.CompiledRadial(module),
