@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
 PYTEST := OMP_NUM_THREADS=1 MKL_NUM_THREADS=1 $(BIN)/python -m pytest -n $(TEST_WORKERS) --dist loadgroup
 
-.PHONY: install demo test test-fast test-all bench lint format clean
+.PHONY: install demo test test-fast test-all sanitize bench lint format clean
 
 install: $(STAMP)
 
@@ -40,6 +40,14 @@ test-all: $(STAMP)
 # Speed against nequip; `nice $(BIN)/python benchmarks/speed.py --prepare` compiles nequip's models before.
 bench: $(STAMP)
 	$(BIN)/python benchmarks/speed.py
+
+# The compiled kernels with AddressSanitizer and UndefinedBehaviorSanitizer; Python's own leaks are not of interest.
+sanitize: export CXX := tests/native/sanitized-g++
+sanitize: export VITREOUS_CACHE := build/sanitized
+sanitize: export ASAN_OPTIONS := detect_leaks=0
+sanitize: $(STAMP)
+	OMP_NUM_THREADS=1 LD_PRELOAD="$$(g++ -print-file-name=libasan.so) $$(g++ -print-file-name=libstdc++.so)" \
+		$(BIN)/python -m pytest -q -m "not slow" $(wildcard tests/nn/test_nn_*_kernels.py) tests/nn/test_nn_kernel_threads.py
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
