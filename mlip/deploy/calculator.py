@@ -51,7 +51,8 @@ class MLIPCalculator(Calculator):
         path: The file.
         device: `auto` (CUDA if there is one), `cpu`, `cuda` or `cuda:N`.
         dtype: `float32` or `float64` for a `.mlip` file; a deployed file has its own.
-        kernel: The back end that computes: `auto` takes the fastest that works here.
+        kernel: The back end that computes: `auto` takes the fastest that works here. A deployed file knows
+            `reference` and `cpp`, the kernels it carries for CPUs.
         radial: `exact`, or `table` for radial functions of a `.mlip` file interpolated in a table.
 
     Attributes:
@@ -134,7 +135,7 @@ class MLIPCalculator(Calculator):
         return evaluate
 
     def _open_deployed(self, dtype: str | None) -> Evaluate:
-        scripted = load_torchscript(self.path, self.device)
+        scripted = load_torchscript(self.path, self.device, self.kernel)
         metadata = scripted.metadata
         if dtype not in (None, metadata["model_dtype"]):
             raise PotentialError(

@@ -3,18 +3,29 @@
 import json
 import logging
 import tempfile
+import time
+from copy import deepcopy
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 
 from omegaconf import DictConfig
 
 from mlip.app import application
 from mlip.deploy.calculator import select_device
+from mlip.deploy.kernels import ModelWithKernels, carry_kernels
 from mlip.deploy.potential import Potential
-from mlip.deploy.torchscript import EDGE_CUTOFFS, SUFFIX, edge_cutoffs_to_text, save_torchscript
+from mlip.deploy.torchscript import (
+    EDGE_CUTOFFS,
+    SUFFIX,
+    PairStyleModel,
+    edge_cutoffs_to_text,
+    save_torchscript,
+)
 from mlip.deploy.verify import verify_deployment
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import as_names, resolve_input, sha256
+from mlip.models.grade import ExtrapolationGrade
 from mlip.runs import Run
 
 logger = logging.getLogger(__name__)
@@ -31,6 +42,8 @@ def deploy_potential(
 ) -> Path:
     """Write and verify a deployed file with its manifest.
 
+    The file carries compiled kernels for CPUs beside the plain model, if there is a compiler here.
+
     Args:
         potential: A `.mlip` file.
         out: A `.nequip.pth` file, or a folder for one named after the potential.
@@ -46,6 +59,7 @@ def deploy_potential(
         PotentialError: The potential has no grade, or the deployed file does not give the potential's
             numbers; it is removed again.
     """
+    start = time.monotonic()
     source = resolve_input(potential)
     chosen = Potential.load(source).astype(dtype)
     file = out if out.name.endswith(SUFFIX) else out / f"{source.stem}{SUFFIX}"
@@ -66,11 +80,15 @@ def deploy_potential(
     }
     if chosen.config.per_edge_type_cutoff:
         metadata[EDGE_CUTOFFS] = edge_cutoffs_to_text(chosen.normalization.edge_cutoffs)
-    fitted = chosen.uncertainty.grade.to(select_device(device)) if grade and chosen.uncertainty else None
+    fitted = chosen.uncertainty.grade if grade and chosen.uncertainty else None
+    with_kernels = _with_kernels(chosen, fitted)
+    fitted = fitted.to(select_device(device)) if fitted else None
     unverified = file.with_name(f"unverified-{file.name}")
-    save_torchscript(chosen.force_field(select_device(device)), metadata, unverified, fitted)
+    save_torchscript(chosen.force_field(select_device(device)), metadata, unverified, fitted, with_kernels)
     try:
-        differences = verify_deployment(source, unverified, chosen.reference_structure, chosen.dtype, device)
+        verify = partial(verify_deployment, source, unverified, chosen.reference_structure, chosen.dtype)
+        differences = verify(device)
+        differences_cpp = verify("cpu", "cpp") if with_kernels else None
         unverified.replace(file)
     finally:
         unverified.unlink(missing_ok=True)
@@ -80,9 +98,21 @@ def deploy_potential(
         "potential": {"file": str(source), "sha256": sha256(source)},
         "metadata": metadata,
         "differences": asdict(differences),
+        "differences_cpp": asdict(differences_cpp) if differences_cpp else None,
+        "seconds": round(time.monotonic() - start, 1),
     }
     (file.parent / "manifest.json").write_text(json.dumps(manifest, indent=2))
     return file
+
+
+def _with_kernels(potential: Potential, grade: ExtrapolationGrade | None) -> ModelWithKernels | None:
+    """The model with compiled kernels for CPUs; None, and a line in the log, where they cannot be compiled."""
+    try:
+        force_field = potential.force_field("cpu", "cpp")
+        return carry_kernels(PairStyleModel(force_field, deepcopy(grade).cpu() if grade else None))
+    except ConfigError as error:
+        logger.warning("the file will run on slow kernels: %s", error)
+        return None
 
 
 def _require_writable(file: Path) -> None:
@@ -114,7 +144,7 @@ def run_deploy(config: DictConfig, run: Run) -> None:
     manifest = json.loads((file.parent / "manifest.json").read_text())
     differences = ", ".join(f"{name} {value:.1e}" for name, value in manifest["differences"].items())
     logger.info("deployed and verified %s", file)
-    logger.info("differences from the potential: %s", differences)
+    logger.info("differences from the potential: %s (in %.0f s)", differences, manifest["seconds"])
     if "lammps" in targets:
         species = manifest["metadata"]["type_names"]
         logger.info("in LAMMPS: pair_style nequip; pair_coeff * * %s %s", file, species)

@@ -1,22 +1,36 @@
-"""TorchScript files in the format of `pair_style nequip`: the only file that knows `torch.jit`."""
+"""TorchScript files in the format of `pair_style nequip`: the only file that saves and loads by `torch.jit`.
 
+The file itself is the model in plain torch, for every reader. A second TorchScript file inside of it is the
+same model with compiled kernels, for those who have our operators.
+"""
+
+import io
+import logging
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 
 import torch
 from torch import Tensor, nn
 
 from mlip import fields
-from mlip.errors import PotentialError
+from mlip.deploy.kernels import ModelWithKernels
+from mlip.errors import ConfigError, PotentialError
 from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField
+from mlip.nn.kernels.cpp import load_operators
+
+logger = logging.getLogger(__name__)
 
 SUFFIX = ".nequip.pth"
 REQUIRED_METADATA = ("r_max", "num_types", "type_names", "allow_tf32")
 EDGE_CUTOFFS = "per_edge_type_cutoff"
 OUR_METADATA = ("vitreous_format", "model_dtype", "trained_on_stress")
+WITH_KERNELS = "vitreous_cpp"
+KERNELS = ("auto", "reference", "cpp")
 
 
 class PairStyleModel(nn.Module):
@@ -57,14 +71,25 @@ class PairStyleModel(nn.Module):
 
 @dataclass(frozen=True)
 class ScriptedModel:
-    """A deployed file, loaded."""
+    """A deployed file, loaded.
+
+    Attributes:
+        module: Takes and returns what docs/lammps.md says.
+        metadata: Strings; empty where the file has none.
+        kernel: What it computes with: `reference`, or `cpp` with the target of its kernels.
+    """
 
     module: torch.jit.ScriptModule
     metadata: Mapping[str, str]
+    kernel: str
 
 
 def save_torchscript(
-    force_field: ForceField, metadata: Mapping[str, str], path: Path, grade: ExtrapolationGrade | None = None
+    force_field: ForceField,
+    metadata: Mapping[str, str],
+    path: Path,
+    grade: ExtrapolationGrade | None = None,
+    with_kernels: ModelWithKernels | None = None,
 ) -> None:
     """Script a force field and write it with its metadata.
 
@@ -73,30 +98,39 @@ def save_torchscript(
         metadata: All of `REQUIRED_METADATA`, and ours.
         path: Must end in `.nequip.pth`, as the pair style demands.
         grade: Of the same weights and on the same device, to be returned for each atom; None for no grade.
+        with_kernels: The same with compiled kernels, for CPUs; None for a file without.
     """
-    with warnings.catch_warnings():
-        # Deprecated upstream; kept because the pair style of LAMMPS reads it everywhere.
-        warnings.filterwarnings(
-            "ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning
-        )
+    files: dict[str, str | bytes] = dict(metadata)
+    temporary = Path(f"{path}.tmp")
+    with _without_deprecation():
+        if with_kernels is not None:
+            content = io.BytesIO()
+            torch.jit.save(torch.jit.script(with_kernels.eval()), content)
+            files[WITH_KERNELS] = content.getvalue()
         scripted = torch.jit.script(PairStyleModel(force_field, grade).eval())
-        temporary = Path(f"{path}.tmp")
-        scripted.save(str(temporary), _extra_files=dict(metadata))
+        scripted.save(str(temporary), _extra_files=files)
     temporary.replace(path)
 
 
-def load_torchscript(path: Path, device: str | torch.device) -> ScriptedModel:
+def load_torchscript(path: Path, device: str | torch.device, kernel: str = "reference") -> ScriptedModel:
     """Load a deployed file, ours or one that nequip exported.
 
+    Args:
+        path: The file.
+        device: Where it will run.
+        kernel: `reference` for plain torch; `cpp` for the compiled kernels that the file carries, on a CPU;
+            `auto` for these where they work.
+
     Raises:
-        PotentialError: The file is damaged or carries no metadata of the pair style.
+        PotentialError: The file is damaged or carries no metadata of the pair style, or no kernels for
+            kernel=cpp.
+        ConfigError: There is no such kernel, or it does not work here.
     """
-    found = dict.fromkeys((*REQUIRED_METADATA, *OUR_METADATA, EDGE_CUTOFFS), "")
+    if kernel not in KERNELS:
+        raise ConfigError(f"found kernel={kernel} for {path.name}; expected one of {', '.join(KERNELS)}")
+    found = dict.fromkeys((*REQUIRED_METADATA, *OUR_METADATA, EDGE_CUTOFFS, WITH_KERNELS), "")
     try:
-        with warnings.catch_warnings():
-            warnings.filterwarnings(
-                "ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning
-            )
+        with _without_deprecation():
             module = torch.jit.load(str(path), map_location=device, _extra_files=found)
     except RuntimeError as error:
         raise PotentialError(
@@ -105,13 +139,56 @@ def load_torchscript(path: Path, device: str | torch.device) -> ScriptedModel:
         ) from None
     # The profiling executor specialises on shapes that change at every step: 0.1 s lost, nothing won.
     torch._C._jit_set_profiling_mode(False)
+    content = found.pop(WITH_KERNELS)
     metadata = {k: v.decode() if isinstance(v, bytes) else v for k, v in found.items()}
     missing = [name for name in REQUIRED_METADATA if not metadata[name]]
     if missing:
         raise PotentialError(
             f"{path} lacks the metadata {', '.join(missing)}; expected a file of mlip deploy"
         )
-    return ScriptedModel(module, metadata)
+    if kernel == "cpp" or (kernel == "auto" and torch.device(device).type == "cpu" and metadata["model_dtype"]):
+        try:
+            compiled, target = _load_with_kernels(content, path.name, torch.device(device))
+            return ScriptedModel(compiled, metadata, f"cpp ({target})")
+        except (ConfigError, PotentialError) as error:
+            if kernel == "cpp":
+                raise
+            _warn_once(f"{path.name} runs on slow kernels: {error}")
+    return ScriptedModel(module, metadata, "reference")
+
+
+def _load_with_kernels(
+    content: str | bytes, name: str, device: torch.device
+) -> tuple[torch.jit.ScriptModule, str]:
+    """The model with compiled kernels out of a file's content, and the target of its kernels."""
+    if device.type != "cpu":
+        raise ConfigError(f"found kernel=cpp on {device}; expected device=cpu, or kernel=auto")
+    if not content:
+        raise PotentialError(f"found no compiled kernels in {name}; deploy it again where there is a compiler")
+    load_operators()
+    try:
+        with _without_deprecation():
+            module = torch.jit.load(io.BytesIO(content), map_location=device)  # type: ignore[arg-type]
+        return module, module.load_kernels()
+    except RuntimeError as error:
+        reasons = [line for line in str(error).splitlines() if "Error: " in line]
+        reason = reasons[-1].partition("Error: ")[2] if reasons else str(error).splitlines()[0]
+        raise PotentialError(f"cannot use the compiled kernels in {name}: {reason}") from None
+
+
+@contextmanager
+def _without_deprecation() -> Iterator[None]:
+    """TorchScript is deprecated upstream; kept because the pair style of LAMMPS reads it everywhere."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings(
+            "ignore", message=r".*torch\.jit\..* is deprecated", category=DeprecationWarning
+        )
+        yield
+
+
+@cache
+def _warn_once(message: str) -> None:
+    logger.warning(message)
 
 
 def edge_cutoffs_to_text(cutoffs: Sequence[Sequence[float]]) -> str:

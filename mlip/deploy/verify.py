@@ -39,17 +39,25 @@ class Verification:
 
 
 def verify_deployment(
-    potential: Path, deployed: Path, structure: Atoms, dtype: str, device: str
+    potential: Path, deployed: Path, structure: Atoms, dtype: str, device: str, kernel: str = "reference"
 ) -> Verification:
-    """Compare a deployed file with its potential on a structure, slightly displaced from it.
+    """Compare a deployed file with its potential in plain torch on a structure, slightly displaced from it.
+
+    Args:
+        potential: The `.mlip` file.
+        deployed: The file that was made of it.
+        structure: What it is evaluated on.
+        dtype: In which the deployed file computes.
+        device: Where both run.
+        kernel: Of the deployed file: `reference`, or `cpp` for the compiled kernels in it.
 
     Raises:
         PotentialError: A difference is above its tolerance.
     """
     atoms = structure.copy()
     atoms.rattle(0.02, seed=1)
-    theirs = _evaluate(atoms, MLIPCalculator(deployed, device))
-    ours = _evaluate(atoms, MLIPCalculator(potential, device, dtype))
+    theirs = _evaluate(atoms, MLIPCalculator(deployed, device, kernel=kernel))
+    ours = _evaluate(atoms, MLIPCalculator(potential, device, dtype, kernel="reference"))
     periodic = bool(atoms.pbc.all())
     differences = Verification(
         energy=abs(theirs.energy - ours.energy) / max(abs(ours.energy), 0.1 * len(atoms)),
@@ -62,8 +70,8 @@ def verify_deployment(
         found = getattr(differences, name)
         if not found <= limit:  # NaN fails, too
             raise PotentialError(
-                f"{deployed.name} differs from {potential.name}: {name} by {found:.2g}, allowed {limit:g}; "
-                "not deployed"
+                f"{deployed.name} (kernel={kernel}) differs from {potential.name}: {name} by {found:.2g}, "
+                f"allowed {limit:g}; not deployed"
             )
     return differences
 

@@ -12,13 +12,14 @@ OPERATOR_SOURCES = Path(__file__).parent / "operators"
 # No -ffast-math: linked in, it would change how the whole process rounds, and hide numbers that are none.
 FAST = (
     "-O3",
-    "-march=native",
     "-fno-math-errno",
     "-fno-trapping-math",
     "-fno-signed-zeros",
     "-fassociative-math",
     "-ffp-contract=fast",
 )
+# What a deployed file carries kernels for: AVX-512, AVX2 with FMA, and what every processor since 2009 has.
+X86_TARGETS = ("x86-64-v4", "x86-64-v3", "x86-64-v2")
 
 
 def operators() -> NativeLibrary:
@@ -34,25 +35,35 @@ def operators() -> NativeLibrary:
         headers=(*sorted(OPERATOR_SOURCES.glob("*.h")), *sorted(KERNEL_SOURCES.glob("*_kernel.h"))),
         include_dirs=torch_include_dirs(),
         # OpenMP, as torch's headers are compiled for; the threads are torch's.
-        flags=("-fopenmp", f"-I{KERNEL_SOURCES}"),
+        flags=("-fopenmp", f"-I{KERNEL_SOURCES}", f'-DVITREOUS_INTERFACE="{interface()}"'),
         link_flags=torch_link_flags(),
         versions=(f"torch {package_version('torch', 'pip install torch')}",),
     )
 
 
-def generated(source: str, real: str) -> NativeLibrary:
+def interface() -> str:
+    """Of the structs by which operators call kernels: kernels of a file fit the operators that have the same."""
+    digest = hashlib.sha256()
+    for header in sorted(KERNEL_SOURCES.glob("*_kernel.h")):
+        digest.update(header.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def generated(source: str, real: str, target: str) -> NativeLibrary:
     """Describe the library of one kernel, and write its source into the cache.
 
     Args:
         source: What `mlip.nn.kernels` generated.
         real: `float` or `double`.
+        target: The instructions it may use, as the operator `cpu_targets` names them.
     """
+    instructions = (f"-march={target}",) if target.startswith("x86-64") else ()
     return NativeLibrary(
         name="vitreous_kernel",
         title="a kernel",
         sources=(write_source(source, ".cpp"),),
         headers=tuple(sorted(KERNEL_SOURCES.glob("*.h"))),
-        flags=(*FAST, f"-I{KERNEL_SOURCES}", f"-DReal={real}"),
+        flags=(*FAST, *instructions, f"-I{KERNEL_SOURCES}", f"-DReal={real}"),
     )
 
 

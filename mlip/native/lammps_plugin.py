@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from mlip.native.builder import ensure_built
+from mlip.native.kernels import operators
 from mlip.native.library import NativeLibrary, library_file
 from mlip.native.packages import (
     mpi_include_dir,
@@ -29,6 +30,7 @@ def evaluator() -> NativeLibrary:
         sources=tuple(sorted(EVALUATOR_SOURCES.glob("*.cpp"))),
         headers=tuple(sorted(EVALUATOR_SOURCES.glob("*.h"))),
         include_dirs=torch_include_dirs(),
+        flags=(f'-DVITREOUS_OPERATORS="{library_file(operators())}"',),
         link_flags=torch_link_flags(),
         versions=(f"torch {package_version('torch', 'pip install torch')}",),
     )
@@ -72,10 +74,11 @@ def version_date(version: str) -> int:
 
 
 def ensure_plugin() -> Path:
-    """Build the plugin and its evaluator unless they are there, and return the plugin's path.
+    """Build the plugin, its evaluator and the operators unless they are there, and return the plugin's path.
 
     Raises:
         ConfigError: LAMMPS, torch or a compiler is missing, or the compilation failed.
     """
+    ensure_built(operators())
     ensure_built(evaluator())
     return ensure_built(lammps_plugin())

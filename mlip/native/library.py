@@ -39,16 +39,6 @@ def cache_folder() -> Path:
     return Path(os.environ.get("VITREOUS_CACHE") or Path.home() / ".cache" / "vitreous").absolute()
 
 
-def cpu_kind(flags: tuple[str, ...]) -> str:
-    """The processor that code is compiled for: the very one with `-march=native`, else its family."""
-    if "-march=native" not in flags:
-        return platform.machine()
-    information = Path("/proc/cpuinfo")
-    lines = information.read_text().splitlines() if information.exists() else []
-    instructions = next((line for line in lines if line.startswith(("flags", "Features"))), "")
-    return f"{platform.machine()} {instructions}"
-
-
 def library_folder(library: NativeLibrary) -> Path:
     """Folder of the cache that holds this library, whether it is built yet or not.
 
@@ -64,7 +54,7 @@ def library_folder(library: NativeLibrary) -> Path:
     digest = hashlib.sha256()
     paths = (*library.include_dirs, *library.sources)
     parts = (*COMMON_FLAGS, *library.flags, *library.link_flags, *library.versions, *map(str, paths))
-    digest.update("\n".join((*parts, cpu_kind(library.flags))).encode())
+    digest.update("\n".join((*parts, platform.machine())).encode())
     for source in (*library.sources, *library.headers):
         digest.update(source.read_bytes())
     return cache_folder() / "native" / f"{library.name}-{digest.hexdigest()[:16]}"

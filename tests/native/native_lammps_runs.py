@@ -123,8 +123,13 @@ def evaluate_lammps(folder: Path, atoms: Atoms, model: Path, **options: object) 
     write_input(folder, atoms, model, **options)  # type: ignore[arg-type]
     finished = run_lmp(folder)
     assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
-    energy, volume, *pressure = numbers_after("RESULT", finished.stdout)[-1]
-    lx, ly, lz, xy, xz, yz = numbers_after("CELL", finished.stdout)[-1]
+    return read_result(folder, finished.stdout)
+
+
+def read_result(folder: Path, output: str) -> Result:
+    """What the last run of an input of `write_input` gave."""
+    energy, volume, *pressure = numbers_after("RESULT", output)[-1]
+    lx, ly, lz, xy, xz, yz = numbers_after("CELL", output)[-1]
     table = np.loadtxt(folder / "final.dump", skiprows=9, ndmin=2)
     return Result(
         energy,

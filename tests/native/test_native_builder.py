@@ -10,8 +10,9 @@ import pytest
 from mlip.errors import ConfigError
 from mlip.native import lammps_plugin, packages
 from mlip.native.builder import ensure_built
+from mlip.native.kernels import X86_TARGETS, generated
 from mlip.native.lammps_plugin import version_date
-from mlip.native.library import NativeLibrary, cpu_kind, library_folder
+from mlip.native.library import NativeLibrary, library_folder
 
 CODE = 'extern "C" int answer() { return ANSWER; }\n'
 
@@ -53,9 +54,12 @@ def test_what_decides_about_the_binary_decides_about_its_folder(library, tmp_pat
     assert len(folders) == 7
 
 
-def test_the_processor_matters_to_native_code_alone(library):
-    assert cpu_kind(("-march=native",)) != cpu_kind(())
-    assert library_folder(library) != library_folder(replace(library, flags=("-DANSWER=42", "-march=native")))
+def test_kernels_are_compiled_for_a_named_target_so_that_processors_share_a_cache(library):
+    folders = {library_folder(generated(CODE, "float", target)) for target in X86_TARGETS}
+    assert len(folders) == len(X86_TARGETS)
+    for target in X86_TARGETS:
+        flags = generated(CODE, "float", target).flags
+        assert [flag for flag in flags if flag.startswith("-m")] == [f"-march={target}"]
 
 
 def test_another_compiler_builds_again(library, tmp_path):

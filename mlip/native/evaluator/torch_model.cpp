@@ -1,6 +1,7 @@
 // Loads a TorchScript file and evaluates it.
 #include "model.h"
 
+#include "kernels.h"
 #include "torch_error.h"
 
 #include <ATen/Context.h>
@@ -112,11 +113,15 @@ class TorchModel : public Model {
   c10::Device device_;
   Metadata metadata_;
   torch::jit::Module module_;
+  std::string kernels_ = "plain TorchScript";
+
+  void take_kernels(const std::string &with_kernels, const std::string &path);
 };
 
 TorchModel::TorchModel(const std::string &path, c10::Device device) : device_(device) {
   torch::jit::ExtraFilesMap entries{
-      {"r_max", ""}, {"num_types", ""}, {"type_names", ""}, {"allow_tf32", ""}, {"per_edge_type_cutoff", ""}};
+      {"r_max", ""},      {"num_types", ""},           {"type_names", ""},
+      {"allow_tf32", ""}, {"per_edge_type_cutoff", ""}, {kWithKernels, ""}};
   try {
     module_ = torch::jit::load(path, device, entries);
   } catch (const std::exception &error) {
@@ -124,6 +129,7 @@ TorchModel::TorchModel(const std::string &path, c10::Device device) : device_(de
                      one_line(error) + "); copy it again or deploy the potential again");
   }
   metadata_ = parse_metadata(entries, path);
+  take_kernels(entries[kWithKernels], path);
   module_.eval();
   // Forces are derivatives by positions only; weights that ask for gradients would cost memory and time.
   for (at::Tensor weight : module_.parameters()) weight.set_requires_grad(false);
@@ -131,10 +137,25 @@ TorchModel::TorchModel(const std::string &path, c10::Device device) : device_(de
   at::globalContext().setAllowTF32CuDNN(metadata_.allow_tf32);
 }
 
+// Runs the model on the compiled kernels in its file where that works and VITREOUS_KERNEL does not forbid it.
+void TorchModel::take_kernels(const std::string &with_kernels, const std::string &path) {
+  const KernelChoice choice = chosen_kernel();
+  if (choice == KernelChoice::reference || (choice == KernelChoice::automatic && !device_.is_cpu())) return;
+  if (!device_.is_cpu()) throw ModelError("VITREOUS_KERNEL is cpp, which runs on CPUs; set VITREOUS_DEVICE to cpu");
+  try {
+    auto found = load_with_kernels(with_kernels);
+    module_ = std::move(found.module);
+    kernels_ = "compiled kernels for " + found.target;
+  } catch (const ModelError &reason) {
+    if (choice == KernelChoice::cpp) throw ModelError(path + ": " + reason.what());
+    kernels_ += std::string(", slow: ") + reason.what();
+  }
+}
+
 std::string TorchModel::describe_device() const {
-  if (!device_.is_cpu()) return device_.str();
+  if (!device_.is_cpu()) return device_.str() + ", " + kernels_;
   const int threads = at::get_num_threads();
-  return "cpu with " + std::to_string(threads) + (threads == 1 ? " thread" : " threads");
+  return "cpu with " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") + kernels_;
 }
 
 Prediction TorchModel::evaluate(const Graph &graph) {

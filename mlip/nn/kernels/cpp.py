@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from mlip.native.builder import ensure_built
 from mlip.native.kernels import generated, operators
+from mlip.native.library import NativeLibrary
 from mlip.nn.kernels.edges import Edges
 from mlip.nn.kernels.generate_edges import generate_harmonics, generate_radial
 from mlip.nn.kernels.generate_interaction import generate_interaction
@@ -20,6 +21,9 @@ from mlip.nn.spherical import SphericalHarmonics
 from mlip.nn.tensor_product import EdgeTensorProduct
 
 REALS = {torch.float32: "float", torch.float64: "double"}
+
+# Source and numbers of the kernels that this process loaded, by name: a deployed file carries them.
+_sources: dict[str, tuple[str, str]] = {}
 
 
 class SharedEdges(nn.Module):
@@ -122,9 +126,23 @@ def load_kernel(generate: Callable[[str], str], dtype: torch.dtype) -> str:
     """
     digest = hashlib.sha256(generate("kernel").encode()).hexdigest()[:16]
     name = f"kernel_{digest}_{REALS[dtype]}"
+    _sources[name] = generate(name), REALS[dtype]
     load_operators()
-    torch.ops.vitreous.load_kernel(str(ensure_built(generated(generate(name), REALS[dtype]))), name)
+    library = generated(*_sources[name], torch.ops.vitreous.cpu_targets()[0])
+    torch.ops.vitreous.load_kernel(str(ensure_built(library)), name)
     return name
+
+
+def kernel_libraries(model: nn.Module, target: str) -> dict[str, NativeLibrary]:
+    """The libraries, by name, of the kernels that a model's modules call.
+
+    Args:
+        model: Whose modules were made in this process.
+        target: The instructions they may use; see `mlip.native.kernels.generated`.
+    """
+    values = (value for module in model.modules() for value in vars(module).values())
+    names = sorted({value for value in values if isinstance(value, str) and value in _sources})
+    return {name: generated(*_sources[name], target) for name in names}
 
 
 @cache
