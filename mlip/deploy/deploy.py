@@ -69,17 +69,7 @@ def deploy_potential(
             "fits it, or leave grade out"
         )
     _require_writable(file)
-    metadata = {
-        "r_max": repr(chosen.config.r_max),
-        "num_types": str(len(chosen.species)),
-        "type_names": " ".join(chosen.species),
-        "allow_tf32": "0",
-        "vitreous_format": "1",
-        "model_dtype": chosen.dtype,
-        "trained_on_stress": str(int(chosen.trained_on_stress)),
-    }
-    if chosen.config.per_edge_type_cutoff:
-        metadata[EDGE_CUTOFFS] = edge_cutoffs_to_text(chosen.normalization.edge_cutoffs)
+    metadata = _metadata(chosen)
     fitted = chosen.uncertainty.grade if grade and chosen.uncertainty else None
     with_kernels = _with_kernels(chosen, fitted)
     fitted = fitted.to(select_device(device)) if fitted else None
@@ -105,8 +95,23 @@ def deploy_potential(
     return file
 
 
+def _metadata(potential: Potential) -> dict[str, str]:
+    metadata = {
+        "r_max": repr(potential.config.r_max),
+        "num_types": str(len(potential.species)),
+        "type_names": " ".join(potential.species),
+        "allow_tf32": "0",
+        "vitreous_format": "1",
+        "model_dtype": potential.dtype,
+        "trained_on_stress": str(int(potential.trained_on_stress)),
+    }
+    if potential.config.per_edge_type_cutoff:
+        metadata[EDGE_CUTOFFS] = edge_cutoffs_to_text(potential.normalization.edge_cutoffs)
+    return metadata
+
+
 def _with_kernels(potential: Potential, grade: ExtrapolationGrade | None) -> ModelWithKernels | None:
-    """The model with compiled kernels for CPUs; None, and a line in the log, where they cannot be compiled."""
+    """The model with compiled kernels for CPUs; None, and a line in the log, where none can be compiled."""
     try:
         force_field = potential.force_field("cpu", "cpp")
         return carry_kernels(PairStyleModel(force_field, deepcopy(grade).cpu() if grade else None))
@@ -142,9 +147,11 @@ def run_deploy(config: DictConfig, run: Run) -> None:
     out = Path(config.out) if config.out else run.path
     file = deploy_potential(config.potential, out, config.device, config.dtype, config.grade)
     manifest = json.loads((file.parent / "manifest.json").read_text())
-    differences = ", ".join(f"{name} {value:.1e}" for name, value in manifest["differences"].items())
-    logger.info("deployed and verified %s", file)
-    logger.info("differences from the potential: %s (in %.0f s)", differences, manifest["seconds"])
+    logger.info("deployed and verified %s in %.0f s", file, manifest["seconds"])
+    for path, name in (("plain torch", "differences"), ("compiled kernels", "differences_cpp")):
+        if found := manifest[name]:
+            numbers = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
+            logger.info("differences of %s from the potential: %s", path, numbers)
     if "lammps" in targets:
         species = manifest["metadata"]["type_names"]
         logger.info("in LAMMPS: pair_style nequip; pair_coeff * * %s %s", file, species)

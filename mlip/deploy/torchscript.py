@@ -146,10 +146,10 @@ def load_torchscript(path: Path, device: str | torch.device, kernel: str = "refe
         raise PotentialError(
             f"{path} lacks the metadata {', '.join(missing)}; expected a file of mlip deploy"
         )
-    if kernel == "cpp" or (kernel == "auto" and torch.device(device).type == "cpu" and metadata["model_dtype"]):
+    where, ours = torch.device(device), bool(metadata["vitreous_format"])
+    if kernel == "cpp" or (kernel == "auto" and where.type == "cpu" and ours):
         try:
-            compiled, target = _load_with_kernels(content, path.name, torch.device(device))
-            return ScriptedModel(compiled, metadata, f"cpp ({target})")
+            return _load_with_kernels(content, metadata, path.name, where)
         except (ConfigError, PotentialError) as error:
             if kernel == "cpp":
                 raise
@@ -158,18 +158,18 @@ def load_torchscript(path: Path, device: str | torch.device, kernel: str = "refe
 
 
 def _load_with_kernels(
-    content: str | bytes, name: str, device: torch.device
-) -> tuple[torch.jit.ScriptModule, str]:
-    """The model with compiled kernels out of a file's content, and the target of its kernels."""
+    content: str | bytes, metadata: Mapping[str, str], name: str, device: torch.device
+) -> ScriptedModel:
+    """The model with compiled kernels that a file holds."""
     if device.type != "cpu":
         raise ConfigError(f"found kernel=cpp on {device}; expected device=cpu, or kernel=auto")
     if not content:
-        raise PotentialError(f"found no compiled kernels in {name}; deploy it again where there is a compiler")
+        raise PotentialError(f"found no compiled kernels in {name}; deploy again where a compiler is")
     load_operators()
     try:
         with _without_deprecation():
             module = torch.jit.load(io.BytesIO(content), map_location=device)  # type: ignore[arg-type]
-        return module, module.load_kernels()
+        return ScriptedModel(module, metadata, f"cpp ({module.load_kernels()})")
     except RuntimeError as error:
         reasons = [line for line in str(error).splitlines() if "Error: " in line]
         reason = reasons[-1].partition("Error: ")[2] if reasons else str(error).splitlines()[0]

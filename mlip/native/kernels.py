@@ -42,7 +42,7 @@ def operators() -> NativeLibrary:
 
 
 def interface() -> str:
-    """Of the structs by which operators call kernels: kernels of a file fit the operators that have the same."""
+    """Hash of how operators call kernels: those of a deployed file fit the operators of the same hash."""
     digest = hashlib.sha256()
     for header in sorted(KERNEL_SOURCES.glob("*_kernel.h")):
         digest.update(header.read_bytes())

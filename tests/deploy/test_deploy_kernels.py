@@ -1,4 +1,4 @@
-"""Compiled kernels inside deployed files: same numbers on every processor, and the plain model for everybody else."""
+"""Compiled kernels inside deployed files: same numbers on every processor; plain torch for everybody else."""
 
 import json
 import logging
@@ -96,7 +96,8 @@ FOREIGN = """
 import json, sys, torch
 graph = torch.load(sys.argv[2])
 output = torch.jit.load(sys.argv[1])(graph)
-print(json.dumps([output["forces"].tolist(), [m for m in sys.modules if m.split(".")[0] in ("mlip", "e3nn")]]))
+ours = [name for name in sys.modules if name.split(".")[0] in ("mlip", "e3nn")]
+print(json.dumps([output["forces"].tolist(), ours]))
 """
 
 
@@ -140,7 +141,9 @@ if len(sys.argv) > 2:
 """
 
 
-def test_without_a_compiler_files_run_in_plain_torch_and_that_is_said_once(potential_file, deployed, tmp_path):
+def test_without_a_compiler_files_run_in_plain_torch_and_that_is_said_once(
+    potential_file, deployed, tmp_path
+):
     nothing = {"CXX": "/nonexistent", "VITREOUS_CACHE": str(tmp_path / "cache")}
     arguments = (str(deployed), str(potential_file), str(tmp_path))
     result = run_python(NO_COMPILER, *arguments, **nothing)

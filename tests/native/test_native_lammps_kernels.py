@@ -1,4 +1,4 @@
-"""Compiled kernels of deployed files in the real lmp: same numbers as plain TorchScript, however they are run."""
+"""Compiled kernels of deployed files in the real lmp: the numbers of plain TorchScript, in every setting."""
 
 import numpy as np
 import pytest

@@ -1,4 +1,4 @@
-"""A model's kernels on the CPU as compiled C++: generated for its numbers, built at first use, torch operators.
+"""A model's kernels on the CPU as compiled C++: generated for its numbers, built at first use; torch operators.
 
 Differentiable twice.
 """
@@ -58,9 +58,7 @@ class CompiledHarmonics(nn.Module):
         super().__init__()
         self.irreps = reference.irreps
         self.dtype = reference.dtype
-        self.kernel = load_kernel(
-            lambda name: generate_harmonics(reference.matrices, name), reference.dtype
-        )
+        self.kernel = load_kernel(lambda name: generate_harmonics(reference.matrices, name), reference.dtype)
         self.register_buffer("scale", torch.ones(1, dtype=torch.float64), persistent=False)
 
     def forward(self, edge_vec: Tensor) -> Tensor:
@@ -108,7 +106,7 @@ class CompiledTensorProduct(nn.Module):
         )
 
     def forward(self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: Edges) -> Tensor:
-        """Messages summed at each centre; arguments as those of `EdgeTensorProduct`, a row of weights each."""
+        """Messages summed at each centre; arguments as those of `EdgeTensorProduct`, rows of weights shared."""
         return torch.ops.vitreous.interaction(
             features, harmonics, weights, edges.start, edges.index[1], edges.weight_row, self.kernel
         )
