@@ -1,4 +1,4 @@
-"""A model's kernels on the CPU as compiled C++: generated for its numbers, built at first use; torch operators.
+"""A model's kernels on the CPU as compiled C++: generated for its numbers, built once, as torch operators.
 
 Differentiable twice.
 """
@@ -106,7 +106,7 @@ class CompiledTensorProduct(nn.Module):
         )
 
     def forward(self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: Edges) -> Tensor:
-        """Messages summed at each centre; arguments as those of `EdgeTensorProduct`, rows of weights shared."""
+        """Messages summed at each centre; arguments as of `EdgeTensorProduct`, with shared rows of weights."""
         return torch.ops.vitreous.interaction(
             features, harmonics, weights, edges.start, edges.index[1], edges.weight_row, self.kernel
         )
