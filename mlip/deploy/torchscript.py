@@ -28,7 +28,7 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".nequip.pth"
 REQUIRED_METADATA = ("r_max", "num_types", "type_names", "allow_tf32")
 EDGE_CUTOFFS = "per_edge_type_cutoff"
-OUR_METADATA = ("vitreous_format", "model_dtype", "trained_on_stress")
+OUR_METADATA = ("vitreous_format", "model_dtype", "trained_on_stress", "radial")
 WITH_KERNELS = "vitreous_cpp"
 KERNELS = ("auto", "reference", "cpp")
 
@@ -104,12 +104,18 @@ def save_torchscript(
     temporary = Path(f"{path}.tmp")
     with _without_deprecation():
         if with_kernels is not None:
-            content = io.BytesIO()
-            torch.jit.save(torch.jit.script(with_kernels.eval()), content)
-            files[WITH_KERNELS] = content.getvalue()
+            files[WITH_KERNELS] = script_with_kernels(with_kernels)
         scripted = torch.jit.script(PairStyleModel(force_field, grade).eval())
         scripted.save(str(temporary), _extra_files=files)
     temporary.replace(path)
+
+
+def script_with_kernels(with_kernels: ModelWithKernels) -> bytes:
+    """A TorchScript file of a model and its kernels, to be carried inside of a deployed file."""
+    content = io.BytesIO()
+    with _without_deprecation():
+        torch.jit.save(torch.jit.script(with_kernels.eval()), content)
+    return content.getvalue()
 
 
 def load_torchscript(path: Path, device: str | torch.device, kernel: str = "reference") -> ScriptedModel:
@@ -149,7 +155,7 @@ def load_torchscript(path: Path, device: str | torch.device, kernel: str = "refe
     where, ours = torch.device(device), bool(metadata["vitreous_format"])
     if kernel == "cpp" or (kernel == "auto" and where.type == "cpu" and ours):
         try:
-            return _load_with_kernels(content, metadata, path.name, where)
+            return load_with_kernels(content, metadata, path.name, where)
         except (ConfigError, PotentialError) as error:
             if kernel == "cpp":
                 raise
@@ -157,10 +163,21 @@ def load_torchscript(path: Path, device: str | torch.device, kernel: str = "refe
     return ScriptedModel(module, metadata, "reference")
 
 
-def _load_with_kernels(
+def load_with_kernels(
     content: str | bytes, metadata: Mapping[str, str], name: str, device: torch.device
 ) -> ScriptedModel:
-    """The model with compiled kernels that a file holds."""
+    """The model with compiled kernels that a deployed file carries; its kernels are loaded.
+
+    Args:
+        content: What `script_with_kernels` gave; empty where the file carries none.
+        metadata: Of the file.
+        name: Of the file.
+        device: Where it will run.
+
+    Raises:
+        PotentialError: There are none, or they do not work here.
+        ConfigError: There is no compiler for the operators, or the device is no CPU.
+    """
     if device.type != "cpu":
         raise ConfigError(f"found kernel=cpp on {device}; expected device=cpu, or kernel=auto")
     if not content:
