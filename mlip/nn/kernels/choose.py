@@ -95,8 +95,8 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
         fuse_tables(force_field.model, cpp_tabulated.TabulatedTensorProduct)
         _exchange(force_field.model, COMPILED)
     if kernel == "triton":
-        from mlip.nn.kernels.gpu import TRITON  # these imports need triton
-        from mlip.nn.kernels.gpu_tabulated import TritonTabulatedProduct
+        from mlip.nn.kernels.gpu_tabulated import TritonTabulatedProduct  # these imports need triton
+        from mlip.nn.kernels.triton_modules import TRITON
 
         fuse_tables(force_field.model, TritonTabulatedProduct)
         _exchange(force_field.model, TRITON)

@@ -4,13 +4,11 @@ Nothing here waits for the device or has shapes that depend on what it holds: a 
 graph.
 """
 
-from collections.abc import Callable
 from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
 
-from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.kernels.generate_triton import generate_triton
 from mlip.nn.kernels.gpu_operators import interaction
 from mlip.nn.kernels.triton_frame import count_parts
@@ -115,10 +113,3 @@ class MaskedSelfConnection(nn.Module):
             in_columns = (block * is_species).view(num_atoms * dim, num_species * mul_in)
             outputs.append((in_columns @ matrices).view(num_atoms, dim * mul_out))
         return torch.cat(outputs, dim=1)
-
-
-TRITON: dict[type[nn.Module], Callable[..., nn.Module]] = {
-    EdgeTensorProduct: lambda module, _: TritonTensorProduct(module),
-    SelfConnection: lambda module, _: MaskedSelfConnection(module),
-    SeparateEdges: lambda module, _: SortedEdges(),
-}
