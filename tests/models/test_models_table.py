@@ -67,7 +67,8 @@ def test_forces_are_those_of_the_interpolated_energy(kernel):
             moved = atoms.copy()
             moved.positions[atom, axis] += sign * step
             energies.append(predict(force_field, moved).energy)
-        assert -(energies[0] - energies[1]) / (2.0 * step) == pytest.approx(forces[atom, axis], abs=1e-8)
+        difference = float(energies[1] - energies[0]) / (2.0 * step)
+        assert difference == pytest.approx(float(forces[atom, axis]), abs=1e-8)
 
 
 def total_energies(force_field, steps=300, step=0.02):
