@@ -3,8 +3,10 @@
 import copy
 
 import torch
+from e3nn import o3
 from interaction_cases import Irreps
 
+from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.derivatives import ForceField
 from mlip.nn.kernels.choose import use_kernel
 from mlip.nn.kernels.edges import SeparateEdges
@@ -88,6 +90,49 @@ def check_tabulated(irreps: Irreps, edge_index, num_atoms, dtype, device):
     worst = largest_difference(result, expected)
     gradients = [torch.autograd.grad((out**2).sum(), inputs) for out in (result, expected)]
     worst = max(worst, *map(largest_difference, *gradients))
+    assert worst < TOLERANCE[dtype], f"{worst:.1e}"
+
+
+def check_environment(irreps, channels, graph, dtype, device, of_harmonics=False):
+    """Compare values, first and second derivatives of Allegro's product with the reference's.
+
+    Args:
+        irreps: Of features and result.
+        channels: Channels.
+        graph: Number of atoms, edge_index, edge_vec.
+        dtype: Of all numbers.
+        device: Of all tensors.
+        of_harmonics: Whether the features are harmonics.
+    """
+    from mlip.nn.kernels.gpu import SortedEdges
+    from mlip.nn.kernels.gpu_allegro import TritonEnvironmentProduct
+
+    num_atoms, edge_index, _ = graph
+    irreps_in, irreps_out = map(o3.Irreps, irreps)
+    l_max = max(irreps_in.lmax, irreps_out.lmax)
+    harmonics = o3.Irreps.spherical_harmonics(l_max)
+    torch.manual_seed(0)
+    reference = EnvironmentProduct(irreps_in, harmonics, irreps_out, channels, True, dtype, of_harmonics).to(
+        device
+    )
+    edge_index, num_edges = edge_index.to(device), edge_index.shape[1]
+    edge_vec = torch.zeros(num_edges, 3, dtype=torch.float64, device=device)
+    width = (l_max + 1 if of_harmonics else irreps_in.dim) * channels
+    shapes = [(num_edges, width), (num_edges, (l_max + 1) * channels), (num_edges, harmonics.dim)]
+    features, weights, y = (torch.randn(shape, dtype=dtype).to(device).requires_grad_() for shape in shapes)
+    scale = torch.rand(num_atoms, dtype=dtype).to(device)
+    results = []
+    for product, find_edges in (
+        (reference, SeparateEdges(True)),
+        (TritonEnvironmentProduct(reference), SortedEdges()),
+    ):
+        edges = find_edges(edge_index, edge_vec, num_atoms)
+        tensors, scalars = product(features, weights, y, scale, edges)
+        inputs = [features, weights, y, product.weights]
+        first = torch.autograd.grad((tensors**2).sum() + (scalars**3).sum(), inputs, create_graph=True)
+        second = torch.autograd.grad(sum((gradient**2).sum() for gradient in first), inputs)
+        results.append([tensors, scalars, *first, *second])
+    worst = max(map(largest_difference, *results))
     assert worst < TOLERANCE[dtype], f"{worst:.1e}"
 
 

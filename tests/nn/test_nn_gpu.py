@@ -4,7 +4,13 @@ import pytest
 import torch
 from interaction_cases import GRAPHS, LARGE, Irreps
 from structures import SPECIES, random_structure
-from triton_checks import check_force_field, check_interaction, check_tabulated, derivatives
+from triton_checks import (
+    check_environment,
+    check_force_field,
+    check_interaction,
+    check_tabulated,
+    derivatives,
+)
 
 from mlip.data.graph import build_graph, collate
 from mlip.nn.kernels.choose import resolve_kernel, use_kernel
@@ -73,18 +79,30 @@ def test_more_bytes_of_edges_than_int32_counts():
         torch.testing.assert_close(whole[part], small)
 
 
-@pytest.mark.parametrize(
-    "settings", [{}, {"parity": True}, {"l_max": 3, "num_features": [5, 4, 3, 2]}], ids=str
-)
+@pytest.mark.parametrize("irreps", [("0e+1o+2e+3o", "0e+1o+2e+3o"), ("0e+1o+1e+2e+2o", "0e")], ids=str)
+def test_environment_product_is_that_of_the_reference(irreps):
+    check_environment(irreps, 32, LARGE, torch.float64, "cuda")
+
+
+MODELS = {
+    "nequip": {},
+    "nequip, parity": {"parity": True},
+    "nequip, channels per l": {"l_max": 3, "num_features": [5, 4, 3, 2]},
+    "allegro": {"architecture": "allegro"},
+}
+
+
+@pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS.keys())
 def test_forces_and_gradients_of_parameters(small_force_field, settings):
     graph = collate([build_graph(random_structure("triclinic", seed), 4.0, SPECIES) for seed in range(3)])
     inputs = [tensor.to("cuda") for tensor in graph.inputs]
     check_force_field(small_force_field(**settings).to("cuda"), inputs, torch.float64)
 
 
-def test_a_step_is_captured_as_a_graph(small_force_field):
+@pytest.mark.parametrize("architecture", ["nequip", "allegro"])
+def test_a_step_is_captured_as_a_graph(small_force_field, architecture):
     """Nothing waits for the device, and replayed with other positions the graph gives their forces."""
-    force_field = small_force_field().requires_grad_(False)
+    force_field = small_force_field(architecture=architecture).requires_grad_(False)
     force_field = use_kernel(force_field, resolve_kernel("auto", torch.device("cuda"))).to("cuda")
     graph = build_graph(random_structure("triclinic"), 4.0, SPECIES)
     inputs = [tensor.to("cuda") for tensor in graph.inputs]

@@ -80,12 +80,37 @@ def test_float32_is_the_same_every_time():
     assert all(map(torch.equal, first, second))
 
 
+ENVIRONMENTS = {
+    "first layer": ("0e+1o", "0e+1o", 3, True),
+    "middle layer": ("0e+1o+2e", "0e+1o+2e", 2, False),
+    "last layer, both parities": ("0e+1o+1e", "0e", 1, False),
+    "more channels than a tile": ("0e+1o", "0e", 65, False),
+}
+
+
 @interpreted
-@pytest.mark.parametrize("l_max", [0, 2])
-def test_forces_and_gradients_of_parameters(small_force_field, l_max):
+@pytest.mark.parametrize("environment", ENVIRONMENTS.values(), ids=ENVIRONMENTS.keys())
+def test_environment_product_is_that_of_the_reference(environment):
+    from triton_checks import check_environment
+
+    irreps_in, irreps_out, channels, of_harmonics = environment
+    graph = GRAPHS["many edges of one pair"] if channels < 65 else GRAPHS["images of itself"]
+    check_environment((irreps_in, irreps_out), channels, graph, torch.float64, "cpu", of_harmonics)
+
+
+MODELS = {
+    "nequip, l_max 0": {"l_max": 0, "num_features": 2},
+    "nequip": {"l_max": 2, "num_features": 2},
+    "allegro": {"architecture": "allegro", "l_max": 1, "num_tensor_features": 2, "parity": False},
+}
+
+
+@interpreted
+@pytest.mark.parametrize("settings", MODELS.values(), ids=MODELS.keys())
+def test_forces_and_gradients_of_parameters(small_force_field, settings):
     from triton_checks import check_force_field
 
-    force_field = small_force_field(l_max=l_max, num_features=2)
+    force_field = small_force_field(**settings)
     graph = build_graph(random_structure("small_cell"), 2.6, SPECIES)
     check_force_field(force_field, graph.inputs, torch.float64)
 
