@@ -13,6 +13,8 @@ from torch import Tensor
 from mlip import fields
 from mlip.data.graph import Graph
 from mlip.data.verlet import MovingGraphs
+from mlip.deploy.aotinductor import SUFFIX as PACKAGE_SUFFIX
+from mlip.deploy.aotinductor import load_aotinductor
 from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import EDGE_CUTOFFS, SUFFIX, edge_cutoffs_from_text, load_torchscript
 from mlip.errors import ConfigError, PotentialError
@@ -40,7 +42,7 @@ Evaluate = Callable[[Graph], Evaluation]
 
 
 class MLIPCalculator(Calculator):
-    """Energy, forces and stress of a `.mlip` potential or of a deployed `.nequip.pth` file.
+    """Energy, forces and stress of a `.mlip` potential or of a deployed `.nequip.pth` or `.nequip.pt2` file.
 
     `free_energy` equals `energy`; `energies` are per atom; `stress` is (1/V) dE/dstrain in eV/A^3, Voigt
     order xx yy zz yz xz xy, for structures periodic in three directions. Where the file has a grade,
@@ -87,12 +89,14 @@ class MLIPCalculator(Calculator):
         self.dtype: str
         self.trained_on_stress: bool | None
         self._edge_cutoffs: tuple[tuple[float, ...], ...] | None = None
-        if self.path.name.endswith(SUFFIX):
+        if self.path.name.endswith((SUFFIX, PACKAGE_SUFFIX)):
             self._evaluate = self._open_deployed(dtype)
         elif self.path.suffix == ".mlip":
             self._evaluate = self._open_potential(dtype)
         else:
-            raise PotentialError(f"found {self.path.name}; expected a .mlip or {SUFFIX} file")
+            raise PotentialError(
+                f"found {self.path.name}; expected a .mlip, {SUFFIX} or {PACKAGE_SUFFIX} file"
+            )
         self._graphs = MovingGraphs(self.r_max, self.species, self._edge_cutoffs, self.device)
 
     def calculate(
@@ -135,8 +139,10 @@ class MLIPCalculator(Calculator):
         return evaluate
 
     def _open_deployed(self, dtype: str | None) -> Evaluate:
-        scripted = load_torchscript(self.path, self.device, self.kernel)
-        metadata = scripted.metadata
+        packaged = self.path.name.endswith(PACKAGE_SUFFIX)
+        load = load_aotinductor if packaged else load_torchscript
+        deployed = load(self.path, self.device, self.kernel)
+        metadata = deployed.metadata
         if dtype not in (None, metadata["model_dtype"]):
             raise PotentialError(
                 f"{self.path.name} computes in {metadata['model_dtype'] or 'its own dtype'}, asked was "
@@ -150,7 +156,7 @@ class MLIPCalculator(Calculator):
 
         def evaluate(graph: Graph) -> Evaluation:
             with torch.enable_grad():
-                output = scripted.module(
+                output = deployed.module(
                     {
                         fields.POSITIONS: graph.positions,
                         fields.ATOM_TYPES: graph.species,
