@@ -33,8 +33,8 @@ def assert_stops(folder: Path, *words: str, **options: object) -> None:
 MODELS = {
     "text.nequip.pth": ("damaged or no TorchScript", "deploy the potential again"),
     "missing.nequip.pth": ("cannot open model file", "check the path"),
-    "model.pth": ("expected a name that ends in .nequip.pth",),
-    "model.nequip.pt2": ("AOTInductor", "format=torchscript"),
+    "model.pth": ("expected a name that ends in .nequip.pth or .nequip.pt2",),
+    "text.nequip.pt2": ("damaged or no AOTInductor", "deploy the potential again"),
     "model.mlip": ("mlip deploy potential=model.mlip",),
 }
 

@@ -1,16 +1,14 @@
 // Loads a TorchScript file and evaluates it.
 #include "model.h"
 
+#include "evaluation.h"
 #include "kernels.h"
+#include "package_model.h"
 #include "torch_error.h"
 
 #include <ATen/Context.h>
-#include <ATen/Parallel.h>
-#include <ATen/ops/from_blob.h>
-#include <ATen/ops/stack.h>
 #include <c10/core/GradMode.h>
 #include <cstdlib>
-#include <cstring>
 #include <fstream>
 #include <torch/csrc/jit/api/module.h>
 #include <torch/csrc/jit/runtime/graph_executor.h>
@@ -20,7 +18,7 @@
 namespace vitreous {
 namespace {
 
-using TensorDict = c10::Dict<std::string, at::Tensor>;
+constexpr const char *kPackage = ".nequip.pt2";
 
 c10::Device choose_device(int local_rank) {
   if (const char *wanted = std::getenv("VITREOUS_DEVICE"); wanted && *wanted) {
@@ -43,51 +41,14 @@ bool ends_with(const std::string &text, const std::string &ending) {
 }
 
 void check_file(const std::string &path) {
-  if (ends_with(path, ".nequip.pt2"))
-    throw ModelError(path + " is an AOTInductor file, which this pair style does not read; deploy the "
-                            "potential with format=torchscript to get a .nequip.pth file");
   if (ends_with(path, ".mlip"))
     throw ModelError(path + " is a potential, not a deployed file; run 'mlip deploy potential=" + path +
                      " target=[lammps]' and use the .nequip.pth file it writes");
-  if (!ends_with(path, ".nequip.pth"))
-    throw ModelError("model file '" + path + "' found; expected a name that ends in .nequip.pth");
+  if (!ends_with(path, ".nequip.pth") && !ends_with(path, kPackage))
+    throw ModelError("model file '" + path + "' found; expected a name that ends in .nequip.pth or " + kPackage);
   if (!std::ifstream(path).good())
     throw ModelError("cannot open model file '" + path +
                      "'; check the path, which is relative to the folder that lmp was started in");
-}
-
-at::Tensor integers(const std::vector<std::int64_t> &values) {
-  // Wrapped, not copied: the graph outlives the evaluation. Torch has no const tensors.
-  return at::from_blob(const_cast<std::int64_t *>(values.data()), {static_cast<std::int64_t>(values.size())},
-                       at::kLong);
-}
-
-at::Tensor reals(const double *values, at::IntArrayRef shape) {
-  return at::from_blob(const_cast<double *>(values), shape, at::kDouble);
-}
-
-TensorDict model_input(const Graph &graph, c10::Device device) {
-  TensorDict input;
-  input.insert("pos", reals(graph.positions.data(), {graph.num_atoms(), 3}).to(device));
-  input.insert("atom_types", integers(graph.types).to(device));
-  input.insert("edge_index", at::stack({integers(graph.centers), integers(graph.neighbors)}).to(device));
-  input.insert("edge_cell_shift", reals(graph.shifts.data(), {graph.num_edges(), 3}).to(device));
-  input.insert("cell", reals(graph.cell.data(), {1, 3, 3}).to(device));
-  return input;
-}
-
-void copy_output(const c10::impl::GenericDict &output, const char *name, double *target, std::int64_t size) {
-  const auto entry = output.find(name);
-  if (entry == output.end()) throw ModelError(std::string("the model returns no '") + name + "'");
-  const at::Tensor tensor = entry->value().toTensor().detach().to(at::kCPU, at::kDouble).contiguous();
-  if (tensor.numel() != size)
-    throw ModelError(std::string("the model returns '") + name + "' with " + std::to_string(tensor.numel()) +
-                     " numbers, expected " + std::to_string(size));
-  std::memcpy(target, tensor.const_data_ptr<double>(), size * sizeof(double));
-}
-
-std::string size_of(const Graph &graph) {
-  return std::to_string(graph.num_atoms()) + " atoms and " + std::to_string(graph.num_edges()) + " edges";
 }
 
 // While it lives, TorchScript runs without profiling, if told so, in this process.
@@ -106,7 +67,7 @@ class TorchModel : public Model {
  public:
   TorchModel(const std::string &path, c10::Device device);
   const Metadata &metadata() const override { return metadata_; }
-  std::string describe_device() const override;
+  std::string describe_device() const override { return describe(device_) + ", " + kernels_; }
   Prediction evaluate(const Graph &graph) override;
 
  private:
@@ -152,35 +113,19 @@ void TorchModel::take_kernels(const std::string &with_kernels, const std::string
   }
 }
 
-std::string TorchModel::describe_device() const {
-  if (!device_.is_cpu()) return device_.str() + ", " + kernels_;
-  const int threads = at::get_num_threads();
-  return "cpu with " + std::to_string(threads) + (threads == 1 ? " thread, " : " threads, ") + kernels_;
-}
-
 Prediction TorchModel::evaluate(const Graph &graph) {
-  const std::int64_t num_atoms = graph.num_atoms();
-  Prediction prediction;
-  prediction.energies.resize(num_atoms);
-  prediction.forces.resize(3 * num_atoms);
   // The profiling executor pays where it fuses, on GPUs; on CPUs it took 1.7 times as long (3-layer NequIP).
   const ProfilingMode mode(!device_.is_cpu());
   // Models differentiate inside; a Python caller may have switched gradients off in this thread.
   const c10::AutoGradMode gradients(true);
-  try {
-    const auto output = module_.forward({model_input(graph, device_)}).toGenericDict();
-    copy_output(output, "atomic_energy", prediction.energies.data(), num_atoms);
-    copy_output(output, "forces", prediction.forces.data(), 3 * num_atoms);
-    copy_output(output, "virial", prediction.virial.data(), 9);
-  } catch (const c10::OutOfMemoryError &) {
-    throw ModelError(device_.str() + " has too little memory for " + size_of(graph) +
-                     "; use a smaller cell, a float32 deployment or VITREOUS_DEVICE=cpu");
-  } catch (const ModelError &) {
-    throw;
-  } catch (const std::exception &error) {
-    throw ModelError("the model failed on " + size_of(graph) + ": " + one_line(error));
-  }
-  return prediction;
+  return evaluate_by(graph, device_, [this](const Tensors &tensors) {
+    c10::Dict<std::string, at::Tensor> input;
+    for (const auto &[name, tensor] : tensors) input.insert(name, tensor);
+    Tensors output;
+    for (const auto &entry : module_.forward({input}).toGenericDict())
+      output.emplace(entry.key().toStringRef(), entry.value().toTensor());
+    return output;
+  });
 }
 
 }  // namespace
@@ -188,5 +133,7 @@ Prediction TorchModel::evaluate(const Graph &graph) {
 
 extern "C" vitreous::Model *vitreous_load_model(const char *path, int local_rank) {
   vitreous::check_file(path);
+  if (vitreous::ends_with(path, vitreous::kPackage))
+    return vitreous::load_package(path, vitreous::choose_device(local_rank)).release();
   return new vitreous::TorchModel(path, vitreous::choose_device(local_rank));
 }
