@@ -187,6 +187,6 @@ def test_derivative_operators_refuse_what_does_not_fit():
             backward(bad, x, y, w, *rest)
     for bad in ((x.float(), y, w), (x, y[1:], w), (x, y, w[:, 1:])):
         with pytest.raises(RuntimeError, match="found changes of the"):
-            second(*bad, g, x, y, w, *rest)
+            second(*bad, g, x, y, w, *rest, True)
     with pytest.raises(RuntimeError, match="the kernel nothing is not loaded"):
         backward(g, x, y, w, *rest[:3], "nothing")

@@ -25,7 +25,7 @@ struct InteractionKernel {
   // Gradients of <g, out>: adds to gx, the rows of neighbours; sets gy; sets or, second, adds to gw.
   void (*backward)(std::int64_t begin, std::int64_t end, const Edges&, Visit, const T* x, const T* y, const T* w,
                    const T* g, T* gx, T* gy, T* gw);
-  // Gradients of <hx, gx> + <hy, gy> + <hw, gw>: by x, y, w like `backward`; adds to dg.
+  // Gradients of <hx, gx> + <hy, gy> + <hw, gw>: by x, y, w like `backward`, by y unless dy is null; adds to dg.
   void (*second)(std::int64_t begin, std::int64_t end, const Edges&, Visit, const T* x, const T* y, const T* w,
                  const T* g, const T* hx, const T* hy, const T* hw, T* dx, T* dy, T* dw, T* dg);
 };

@@ -109,12 +109,14 @@ std::tuple<Tensor, Tensor, Tensor> interaction_backward_cpu(const Tensor& g_, co
 
 std::tuple<Tensor, Tensor, Tensor, Tensor> interaction_second_cpu(
     const Tensor& hx_, const Tensor& hy_, const Tensor& hw_, const Tensor& g_, const Tensor& x_, const Tensor& y_,
-    const Tensor& w_, const Tensor& start, const Tensor& neighbor, const Tensor& weight_row, const std::string& name) {
+    const Tensor& w_, const Tensor& start, const Tensor& neighbor, const Tensor& weight_row, const std::string& name,
+    bool by_harmonics) {
   const auto hx = hx_.contiguous(), hy = hy_.contiguous(), hw = hw_.contiguous();
   const auto g = g_.contiguous(), x = x_.contiguous(), y = y_.contiguous(), w = w_.contiguous();
   const auto edges = EdgeTensors{start, neighbor, weight_row}.contiguous();
   ThreadRows dx(x);
-  auto dy = at::empty_like(y), dw = at::empty_like(w), dg = at::zeros_like(g);
+  auto dy = by_harmonics ? at::empty_like(y) : at::empty({0}, y.options());
+  auto dw = at::empty_like(w), dg = at::zeros_like(g);
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "interaction_second", [&] {
     const auto& kernel = kernel_for<scalar_t>(name, x, y, w, edges);
     require("gradients", g, {x.size(0), kernel.result}, x.scalar_type());
@@ -122,7 +124,8 @@ std::tuple<Tensor, Tensor, Tensor, Tensor> interaction_second_cpu(
     require("changes of the harmonics", hy, y.sizes(), x.scalar_type());
     require("changes of the weights", hw, w.sizes(), x.scalar_type());
     const auto pointers = edges.pointers();
-    auto *dy_p = dy.data_ptr<scalar_t>(), *dw_p = dw.data_ptr<scalar_t>(), *dg_p = dg.data_ptr<scalar_t>();
+    auto *dy_p = by_harmonics ? dy.data_ptr<scalar_t>() : nullptr;
+    auto *dw_p = dw.data_ptr<scalar_t>(), *dg_p = dg.data_ptr<scalar_t>();
     for (const auto visit : {Visit::first, Visit::second}) {
       over_centres(x.size(0), [&](int64_t begin, int64_t end) {
         kernel.second(begin, end, pointers, visit, x.const_data_ptr<scalar_t>(), y.const_data_ptr<scalar_t>(),
@@ -152,9 +155,9 @@ std::tuple<Tensor, Tensor, Tensor> call_backward(const Tensor& g, const Tensor& 
 std::tuple<Tensor, Tensor, Tensor, Tensor> call_second(const Tensor& hx, const Tensor& hy, const Tensor& hw,
                                                        const Tensor& g, const Tensor& x, const Tensor& y,
                                                        const Tensor& w, const EdgeTensors& e,
-                                                       const std::string& name) {
+                                                       const std::string& name, bool by_harmonics) {
   static const auto op = find_operator<decltype(interaction_second_cpu)>("vitreous::interaction_second");
-  return op.call(hx, hy, hw, g, x, y, w, e.start, e.neighbor, e.weight_row, name);
+  return op.call(hx, hy, hw, g, x, y, w, e.start, e.neighbor, e.weight_row, name, by_harmonics);
 }
 
 struct InteractionBackward : torch::autograd::Function<InteractionBackward> {
@@ -172,12 +175,13 @@ struct InteractionBackward : torch::autograd::Function<InteractionBackward> {
     const auto saved = context->get_saved_variables();
     const auto &g = saved[0], &x = saved[1], &y = saved[2], &w = saved[3];
     const EdgeTensors edges{saved[4], saved[5], saved[6]};
+    const bool by_harmonics = context->needs_input_grad(2);
     const auto d = last_derivative({g, x, y, w, h[0], h[1], h[2]}, [&]() -> variable_list {
       auto [dx, dy, dw, dg] =
-          call_second(h[0], h[1], h[2], g, x, y, w, edges, context->saved_data["name"].toStringRef());
+          call_second(h[0], h[1], h[2], g, x, y, w, edges, context->saved_data["name"].toStringRef(), by_harmonics);
       return {dg, dx, dy, dw};
     });
-    return {d[0], d[1], d[2], d[3], Tensor(), Tensor(), Tensor(), Tensor()};
+    return {d[0], d[1], by_harmonics ? d[2] : Tensor(), d[3], Tensor(), Tensor(), Tensor(), Tensor()};
   }
 };
 
@@ -221,7 +225,7 @@ TORCH_LIBRARY_FRAGMENT(vitreous, library) {
       "Tensor weight_row, str kernel) -> (Tensor, Tensor, Tensor)");
   library.def(
       "interaction_second(Tensor hx, Tensor hy, Tensor hw, Tensor g, Tensor x, Tensor y, Tensor w, Tensor start, "
-      "Tensor neighbor, Tensor weight_row, str kernel) -> (Tensor, Tensor, Tensor, Tensor)");
+      "Tensor neighbor, Tensor weight_row, str kernel, bool by_harmonics) -> (Tensor, Tensor, Tensor, Tensor)");
 }
 
 TORCH_LIBRARY_IMPL(vitreous, CPU, library) {

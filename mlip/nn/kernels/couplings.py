@@ -71,6 +71,14 @@ def rows_of(matrix: Matrix) -> dict[int, list[tuple[int, Entry]]]:
     return rows
 
 
+def columns_of(matrix: Matrix) -> dict[int, list[tuple[int, Entry]]]:
+    """Per component of the input: components of the result and entries."""
+    columns: dict[int, list[tuple[int, Entry]]] = defaultdict(list)
+    for (k, a), entry in matrix.items():
+        columns[a].append((k, entry))
+    return columns
+
+
 def sum_of(terms: Iterable[str]) -> str:
     """Terms, added up."""
     return " + ".join(terms).replace("+ -", "- ")
