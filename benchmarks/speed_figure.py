@@ -42,7 +42,6 @@ def save_figure_of(rows: Sequence[Row], path: Path, device: str) -> None:
         cutoffs = [line for line in growth if differs_in(line["model"], "r_max")]
         draw_growth(axes[4], cutoffs, "neighbors", "neighbors per atom")
         draw_shapes(axes[5], growth)
-        figure.tight_layout()
         save_figure(figure, path, {name: [line[name] for line in table] for name in table[0]})
 
 
@@ -82,7 +81,9 @@ def draw_bars(axes: Axes, table: Sequence[Row], task: str) -> None:
     axes.set_ylabel("time (us/atom)")
     axes.set_title(f"{task}")
     if lines:
-        axes.legend(fontsize=7)
+        low, high = axes.get_ylim()
+        axes.set_ylim(low, 4.0 * high)  # room for the legend
+        axes.legend(fontsize=7, ncols=2, loc="upper left")
 
 
 def largest_shared(group: Sequence[Row]) -> int:
@@ -105,6 +106,9 @@ def draw_growth(axes: Axes, lines: Sequence[Row], by: str, label: str) -> None:
         draw_line(axes, engine, task, *zip(*sorted(times.items()), strict=True))
     axes.set_xscale("log")
     axes.set_yscale("log")
+    places = sorted({line[by] for line in lines})
+    axes.set_xticks(places, [f"{place:.0f}" for place in places], minor=False)
+    axes.minorticks_off()
     axes.set_xlabel(label)
     axes.set_ylabel("time (us/atom)")
     axes.set_title("4x32; circles inference, squares training")

@@ -56,10 +56,14 @@ def seconds_of(row: Row, engine: str) -> float:
 
 def limits_of_machine(rows: Sequence[Row]) -> list[str]:
     return [
-        f"- {row['threads']} threads: matmul {row['flops_per_second'] / 1e9:.0f} GFLOP/s (float32), "
+        f"- {threads_of(row['threads'])}: matmul {row['flops_per_second'] / 1e9:.0f} GFLOP/s (float32), "
         f"copy {row['bytes_per_second'] / 1e9:.1f} GB/s (read and written)"
         for row in chosen(rows, "machine")
     ]
+
+
+def threads_of(count: int) -> str:
+    return f"{count} thread{'s' * (count > 1)}"
 
 
 def failures_of(rows: Sequence[Row]) -> list[str]:
@@ -78,7 +82,7 @@ def table_of(rows: Sequence[Row], task: str, threads: int, device: str) -> list[
     if not measured:
         return []
     clock = "process time" if device == "cpu" and threads == 1 else "wall time"
-    lines = [f"## {task.capitalize()}, {threads} thread{'s' * (threads > 1)} ({clock})", ""]
+    lines = [f"## {task.capitalize()}, {threads_of(threads)} ({clock})", ""]
     lines += [f"| {' | '.join(COLUMNS)} |", "|" + len(COLUMNS) * "---|"]
     for row in measured:
         limits = next(iter(chosen(rows, "machine", threads=threads)), None)
@@ -100,7 +104,7 @@ def cells_of(rows: Sequence[Row], row: Row, engine: str, limits: Row | None) -> 
         row["model"],
         str(row["num_atoms"]),
         engine,
-        f"{1e6 * seconds / row['num_atoms']:.3g}",
+        f"{1e6 * seconds / row['num_atoms']:.4g}",
         *(ratio_of(row, engine, baseline) for baseline in (BASELINE, "nequip")),
         f"{timing['force_difference']:.0e}" if timing["compared_with"] != engine else "0",
         "".join(per_atom[-1:]),
