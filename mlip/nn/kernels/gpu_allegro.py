@@ -9,12 +9,12 @@ from typing import Any
 import torch
 from e3nn import o3
 from torch import Tensor, nn
-from torch.library import triton_op, wrap_triton
+from torch.library import triton_op
 
 from mlip.nn.contraction import EnvironmentProduct, weighted_harmonics
 from mlip.nn.kernels.generate_triton_matrices import MatrixShape, generate_triton_matrices
 from mlip.nn.kernels.gpu import IndexedEdges, TritonTensorProduct
-from mlip.nn.kernels.triton_layers import find_layer, load_layer
+from mlip.nn.kernels.triton_layers import find_layer, launch, load_layer
 from mlip.nn.tensor_product import EdgeTensorProduct
 
 
@@ -80,7 +80,7 @@ def multiply(
     out = vectors.new_empty(vectors.shape[0], matrices.shape[2 if transposed else 1], vectors.shape[2])
     kernels = find_layer(kernel).kernels
     chosen = kernels.multiply_transposed if transposed else kernels.multiply
-    wrap_triton(chosen)[matrices.shape[0], programs[int(transposed)]](matrices, vectors, out, start)
+    launch(chosen, (matrices.shape[0], programs[int(transposed)]), matrices, vectors, out, start)
     return out
 
 
@@ -98,7 +98,7 @@ def sum_outer(results: Tensor, vectors: Tensor, start: Tensor, kernel: str, prog
     results, vectors = results.contiguous(), vectors.contiguous()
     num_atoms = start.shape[0] - 1
     sums = vectors.new_zeros(num_atoms, results.shape[1], vectors.shape[1], vectors.shape[2])
-    wrap_triton(find_layer(kernel).kernels.outer)[num_atoms, programs[0]](results, vectors, sums, start)
+    launch(find_layer(kernel).kernels.outer, (num_atoms, programs[0]), results, vectors, sums, start)
     return sums
 
 

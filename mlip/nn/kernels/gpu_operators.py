@@ -8,9 +8,9 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.library import triton_op, wrap_triton
+from torch.library import triton_op
 
-from mlip.nn.kernels.triton_layers import find_layer
+from mlip.nn.kernels.triton_layers import find_layer, launch
 
 
 @triton_op("vitreous_triton::interaction", mutates_args=())
@@ -41,7 +41,7 @@ def interaction(
     layer = find_layer(kernel)
     x, y, w = x.contiguous(), y.contiguous(), w.contiguous()
     out = x.new_empty(x.shape[0], layer.result)
-    wrap_triton(layer.kernels.forward)[x.shape[0], layer.parts](x, y, w, neighbor, out, start)
+    launch(layer.kernels.forward, (x.shape[0], layer.parts), x, y, w, neighbor, out, start)
     return out
 
 
@@ -65,9 +65,9 @@ def interaction_backward(
     grid = (x.shape[0], layer.parts)
     gx, gw = torch.zeros_like(x), torch.empty_like(w)
     gy = y.new_empty(y.shape[0], layer.parts, y.shape[1])
-    wrap_triton(layer.kernels.backward_edges)[grid](g, x, y, w, neighbor, gy, gw, start)
+    launch(layer.kernels.backward_edges, grid, g, x, y, w, neighbor, gy, gw, start)
     if of_features:
-        wrap_triton(layer.kernels.backward_nodes)[grid](g, y, w, centre, incoming, gx, incoming_start)
+        launch(layer.kernels.backward_nodes, grid, g, y, w, centre, incoming, gx, incoming_start)
     return gx, gy.sum(dim=1), gw
 
 
@@ -95,9 +95,9 @@ def interaction_second(
     grid = (x.shape[0], layer.parts)
     dg, dx, dw = torch.empty_like(g), torch.zeros_like(x), torch.empty_like(w)
     dy = y.new_empty(y.shape[0], layer.parts, y.shape[1])
-    wrap_triton(layer.kernels.second_edges)[grid](g, x, y, w, hx, hy, hw, neighbor, dg, dy, dw, start)
+    launch(layer.kernels.second_edges, grid, g, x, y, w, hx, hy, hw, neighbor, dg, dy, dw, start)
     if of_features:
-        wrap_triton(layer.kernels.second_nodes)[grid](g, y, w, hy, hw, centre, incoming, dx, incoming_start)
+        launch(layer.kernels.second_nodes, grid, g, y, w, hy, hw, centre, incoming, dx, incoming_start)
     return dg, dx, dy.sum(dim=1), dw
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.library import triton_op, wrap_triton
+from torch.library import triton_op
 
 from mlip.nn.kernels.generate_triton_tabulated import generate_triton_tabulated
 from mlip.nn.kernels.gpu import IndexedEdges
 from mlip.nn.kernels.triton_frame import count_parts
-from mlip.nn.kernels.triton_layers import find_layer, load_layer
+from mlip.nn.kernels.triton_layers import find_layer, launch, load_layer
 from mlip.nn.radial_table import RadialTable
 from mlip.nn.tensor_product import EdgeTensorProduct
 
@@ -81,7 +81,7 @@ def tabulated_interaction(
     x, y, lengths = x.contiguous(), y.contiguous(), lengths.contiguous()
     out = x.new_empty(x.shape[0], layer.result)
     grid = (x.shape[0], layer.parts)
-    wrap_triton(layer.kernels.forward)[grid](x, y, lengths, table, neighbor, out, start)
+    launch(layer.kernels.forward, grid, x, y, lengths, table, neighbor, out, start)
     return out
 
 
@@ -106,10 +106,8 @@ def tabulated_backward(
     gx = torch.zeros_like(x)
     gy = y.new_empty(y.shape[0], layer.parts, y.shape[1])
     glengths = y.new_empty(y.shape[0], layer.parts)
-    wrap_triton(layer.kernels.backward_edges)[grid](g, x, y, lengths, table, neighbor, gy, glengths, start)
-    wrap_triton(layer.kernels.backward_nodes)[grid](
-        g, y, lengths, table, centre, incoming, gx, incoming_start
-    )
+    launch(layer.kernels.backward_edges, grid, g, x, y, lengths, table, neighbor, gy, glengths, start)
+    launch(layer.kernels.backward_nodes, grid, g, y, lengths, table, centre, incoming, gx, incoming_start)
     return gx, gy.sum(dim=1), glengths.sum(dim=1, keepdim=True, dtype=lengths.dtype)
 
 

@@ -5,6 +5,11 @@ import importlib.util
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.library import wrap_triton
 
 from mlip.native.kernels import write_source
 
@@ -44,6 +49,18 @@ def load_layer(source: str, result: int, parts: int) -> str:
 def find_layer(name: str) -> TritonLayer:
     """The layer that `load_layer` gave this name."""
     return _LAYERS[name]
+
+
+def launch(kernel: Any, grid: tuple[int, int], *tensors: Tensor) -> None:
+    """Run a kernel on the device of its tensors, which need not be the current one.
+
+    Args:
+        kernel: Of a `TritonLayer`.
+        grid: Numbers of nodes and of programs per node.
+        tensors: Its arguments.
+    """
+    with torch.cuda.device_of(tensors[0]):
+        wrap_triton(kernel)[grid](*tensors)
 
 
 def _import(name: str, file: Path) -> ModuleType:
