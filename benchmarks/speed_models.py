@@ -93,16 +93,22 @@ def build_nequip(model: str, compile_mode: str) -> Any:
 
 @contextmanager
 def nequip_state() -> Iterator[None]:
-    """What nequip sets in its own programs: float64 by default, no TF32; ours sees torch's defaults."""
-    from nequip.utils.global_state import set_global_state
-
+    """float64 by default, as nequip's own programs have it; ours sees torch's default."""
     before = torch.get_default_dtype()
     try:
-        set_global_state()
-        torch.set_default_dtype(torch.float64)  # the call above does so only once
+        set_up_nequip()
+        torch.set_default_dtype(torch.float64)
         yield
     finally:
         torch.set_default_dtype(before)
+
+
+@cache
+def set_up_nequip() -> None:
+    """What nequip's programs set once: no TF32, its seed."""
+    from nequip.utils.global_state import set_global_state
+
+    set_global_state()
 
 
 @cache
