@@ -20,13 +20,14 @@ def trace(function: Callable[..., tuple[Tensor, ...]], inputs: Sequence[Tensor])
 
     Args:
         function: Of tensors.
-        inputs: Sizes that are the same only by chance must not be 0 or 1.
+        inputs: To trace it with; a size that may be another one later must be neither 0 nor 1 here.
 
     Returns:
         The graph; tensors that the function owns are its constants.
     """
-    # Without `use_duck_shape` two inputs that happen to have the same size here may differ later.
-    with torch.enable_grad(), symbolic_shapes.patch(use_duck_shape=False):
+    # Two inputs that happen to have the same size here may differ later; torch adds `patch` at import.
+    any_sizes = symbolic_shapes.patch(use_duck_shape=False)  # type: ignore[attr-defined]
+    with torch.enable_grad(), any_sizes:
         return make_fx(function, tracing_mode="symbolic", _allow_non_fake_inputs=True)(*inputs)
 
 

@@ -4,7 +4,7 @@ Source: nequip 0.19's `CompileGraphModel`, for the way to training.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib.util import find_spec
 from typing import Any
 
@@ -62,8 +62,10 @@ class CompiledForceField(ForceField):
             self._programs[key] = torch.compile(
                 self._trace(weights, positions.device), dynamic=True, fullgraph=True
             )
-        # Sizes: any, though two may be equal in the first call; those of the atoms of each species, too.
-        sizes = symbolic_shapes.patch(use_duck_shape=False, backed_size_oblivious=True)
+        # Any sizes: two that are equal in the first call, too, and how many atoms a species has.
+        sizes = symbolic_shapes.patch(  # type: ignore[attr-defined]  # torch adds it at import
+            use_duck_shape=False, backed_size_oblivious=True
+        )
         dynamic = torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True)
         with torch.set_grad_enabled(self.training), sizes, dynamic:
             energy, atomic_energies, forces, virial, descriptors = self._programs[key](
@@ -82,7 +84,7 @@ class CompiledForceField(ForceField):
         """Copies compile for themselves: programs are no data."""
         return self.__dict__ | {"_programs": {}}
 
-    def _trace(self, weights: dict[str, Tensor], device: torch.device) -> GraphModule:
+    def _trace(self, weights: Mapping[str, Tensor], device: torch.device) -> GraphModule:
         """The reference as a graph of its inputs, followed by its weights."""
         reference = ForceField(self.model, self.pair_potential)
         reference.training = self.training
