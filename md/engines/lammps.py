@@ -230,7 +230,8 @@ class LammpsBackend:
         from mlip.native.lammps_library import open_lammps  # LAMMPS only where it is asked for
 
         elements = " ".join(chemical_symbols[number] for number in np.unique(state.numbers))
-        os.environ["VITREOUS_DEVICE"] = str(calculator.device)  # read by the pair style
+        os.environ["VITREOUS_DEVICE"] = str(calculator.device)  # read by the pair style, as is the kernel
+        os.environ["VITREOUS_KERNEL"] = calculator.kernel
         pair_coeff = f"pair_coeff * * {_deployed_file(calculator, run_dir)} {elements}"
         return LammpsEngine(open_lammps, ["pair_style nequip", pair_coeff], seed)
 
@@ -245,4 +246,6 @@ def _deployed_file(calculator: "MLIPCalculator", run_dir: Path) -> Path:
     file = run_dir / f"{calculator.path.stem}{SUFFIX}"
     if file.exists():
         return file
-    return deploy_potential(calculator.path, file, str(calculator.device), calculator.dtype)
+    return deploy_potential(
+        calculator.path, file, str(calculator.device), calculator.dtype, radial=calculator.radial
+    )

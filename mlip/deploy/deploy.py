@@ -22,7 +22,7 @@ from mlip.deploy.torchscript import (
     edge_cutoffs_to_text,
     save_torchscript,
 )
-from mlip.deploy.verify import verify_deployment
+from mlip.deploy.verify import TABLE_TOLERANCES, verify_deployment
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import as_names, resolve_input, sha256
 from mlip.models.grade import ExtrapolationGrade
@@ -31,6 +31,12 @@ from mlip.runs import Run
 logger = logging.getLogger(__name__)
 
 TARGETS = ("ase", "lammps")
+# Keys of the manifest, and what the log calls them.
+DIFFERENCES = {
+    "differences": "differences from the potential",
+    "differences_cpp": "those of the compiled kernels",
+    "differences_table": "those of the table from the exact potential",
+}
 
 
 def deploy_potential(
@@ -39,6 +45,7 @@ def deploy_potential(
     device: str = "auto",
     dtype: str | None = None,
     grade: bool = False,
+    radial: str = "exact",
 ) -> Path:
     """Write and verify a deployed file with its manifest.
 
@@ -50,12 +57,14 @@ def deploy_potential(
         device: Where the file will run.
         dtype: `float32` or `float64`; None keeps the potential's.
         grade: Whether the file also returns the extrapolation grade of each atom.
+        radial: `exact`, or `table`: radial functions interpolated in a table, faster; the manifest says how
+            far that is from the potential.
 
     Returns:
         The deployed file; `manifest.json` lies beside it.
 
     Raises:
-        ConfigError: The file cannot be written there.
+        ConfigError: The file cannot be written there, or the model cannot have a table.
         PotentialError: The potential has no grade, or the deployed file does not give the potential's
             numbers; it is removed again.
     """
@@ -71,14 +80,18 @@ def deploy_potential(
     _require_writable(file)
     metadata = _metadata(chosen)
     fitted = chosen.uncertainty.grade if grade and chosen.uncertainty else None
-    with_kernels = _with_kernels(chosen, fitted)
+    force_field = chosen.force_field(select_device(device), radial=radial)
+    with_kernels = _with_kernels(chosen, fitted, radial)
     fitted = fitted.to(select_device(device)) if fitted else None
     unverified = file.with_name(f"unverified-{file.name}")
-    save_torchscript(chosen.force_field(select_device(device)), metadata, unverified, fitted, with_kernels)
+    save_torchscript(force_field, metadata, unverified, fitted, with_kernels)
     try:
         verify = partial(verify_deployment, source, unverified, chosen.reference_structure, chosen.dtype)
-        differences = verify(device)
-        differences_cpp = verify("cpu", "cpp") if with_kernels else None
+        differences = {"differences": verify(device, radial=radial)}
+        if with_kernels is not None:
+            differences["differences_cpp"] = verify("cpu", "cpp", radial)
+        if radial == "table":
+            differences["differences_table"] = verify(device, tolerances=TABLE_TOLERANCES)
         unverified.replace(file)
     finally:
         unverified.unlink(missing_ok=True)
@@ -87,8 +100,7 @@ def deploy_potential(
         "sha256": sha256(file),
         "potential": {"file": str(source), "sha256": sha256(source)},
         "metadata": metadata,
-        "differences": asdict(differences),
-        "differences_cpp": asdict(differences_cpp) if differences_cpp else None,
+        **{name: asdict(found) for name, found in differences.items()},
         "seconds": round(time.monotonic() - start, 1),
     }
     (file.parent / "manifest.json").write_text(json.dumps(manifest, indent=2))
@@ -110,10 +122,12 @@ def _metadata(potential: Potential) -> dict[str, str]:
     return metadata
 
 
-def _with_kernels(potential: Potential, grade: ExtrapolationGrade | None) -> ModelWithKernels | None:
+def _with_kernels(
+    potential: Potential, grade: ExtrapolationGrade | None, radial: str
+) -> ModelWithKernels | None:
     """The model with compiled kernels for CPUs; None, and a line in the log, where none can be compiled."""
     try:
-        force_field = potential.force_field("cpu", "cpp")
+        force_field = potential.force_field("cpu", "cpp", radial)
         return carry_kernels(PairStyleModel(force_field, deepcopy(grade).cpu() if grade else None))
     except ConfigError as error:
         logger.warning("the file will run on slow kernels: %s", error)
@@ -145,13 +159,13 @@ def run_deploy(config: DictConfig, run: Run) -> None:
     if not isinstance(config.grade, bool):
         raise ConfigError(f"found grade={config.grade}; expected true or false")
     out = Path(config.out) if config.out else run.path
-    file = deploy_potential(config.potential, out, config.device, config.dtype, config.grade)
+    file = deploy_potential(config.potential, out, config.device, config.dtype, config.grade, config.radial)
     manifest = json.loads((file.parent / "manifest.json").read_text())
     logger.info("deployed and verified %s in %.0f s", file, manifest["seconds"])
-    for path, name in (("plain torch", "differences"), ("compiled kernels", "differences_cpp")):
-        if found := manifest[name]:
-            numbers = ", ".join(f"{name} {value:.1e}" for name, value in found.items())
-            logger.info("differences of %s from the potential: %s", path, numbers)
+    for key, what in DIFFERENCES.items():
+        if key in manifest:
+            numbers = ", ".join(f"{name} {value:.1e}" for name, value in manifest[key].items())
+            logger.info("%s: %s", what, numbers)
     if "lammps" in targets:
         species = manifest["metadata"]["type_names"]
         logger.info("in LAMMPS: pair_style nequip; pair_coeff * * %s %s", file, species)

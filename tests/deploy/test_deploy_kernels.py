@@ -150,7 +150,7 @@ def test_without_a_compiler_files_run_in_plain_torch_and_that_is_said_once(
     assert result.stdout.split() == ["reference,reference", "reference"]
     assert result.stderr.count(f"{deployed.name} runs on slow kernels: no C++ compiler found") == 1
     assert result.stderr.count("the file will run on slow kernels: no C++ compiler found") == 1
-    assert json.loads((tmp_path / "manifest.json").read_text())["differences_cpp"] is None
+    assert json.loads((tmp_path / "manifest.json").read_text()).get("differences_cpp") is None
 
 
 def test_a_machine_without_a_compiler_uses_operators_that_were_built_before(deployed):
@@ -230,3 +230,16 @@ def test_a_foreign_file_runs_without_a_word(write_file, deployed, tmp_path, capl
 def test_other_back_ends_are_refused(deployed):
     with pytest.raises(ConfigError, match="expected one of auto, reference, cpp"):
         load_torchscript(deployed, "cpu", "triton")
+
+
+def test_a_table_is_deployed_with_its_error(potential_file, deployed, tmp_path):
+    tabulated = deploy_potential(potential_file, tmp_path, device="cpu", radial="table")
+    manifest = json.loads((tmp_path / "manifest.json").read_text())
+    assert manifest["differences"]["forces"] < 1e-9
+    assert manifest["differences_cpp"]["forces"] < 1e-9
+    assert 1e-10 < manifest["differences_table"]["forces"] < 1e-5
+    atoms = random_structure("triclinic", seed=5)
+    forces = forces_of(atoms, tabulated, "cpp")
+    np.testing.assert_allclose(forces, forces_of(atoms, tabulated, "reference"), rtol=1e-9, atol=1e-10)
+    difference = np.abs(forces - forces_of(atoms, deployed, "cpp")).max()
+    assert 1e-10 < difference / np.abs(forces).max() < 1e-5
