@@ -27,14 +27,23 @@ class EquivariantLinear(nn.Module):
     def forward(self, features: Tensor) -> Tensor:
         """Map (N, irreps_in.dim) to (N, irreps_out.dim)."""
         outputs: list[Tensor] = []
-        for at_feature, mul_in, mul_out, dim, at_weight in self.blocks:
+        matrices = self.matrices()
+        for at_feature, mul_in, mul_out, dim, _ in self.blocks:
             if mul_in == 0:
                 outputs.append(features.new_zeros(features.shape[0], dim * mul_out))
                 continue
-            weight = self.weight.narrow(0, at_weight, mul_in * mul_out).view(mul_in, mul_out)
             block = features.narrow(1, at_feature, dim * mul_in).reshape(-1, mul_in)
-            outputs.append((block @ (weight * mul_in**-0.5)).view(-1, dim * mul_out))
+            outputs.append((block @ matrices.pop(0).squeeze(0)).view(-1, dim * mul_out))
         return torch.cat(outputs, dim=1)
+
+    def matrices(self) -> list[Tensor]:
+        """(1, mul_in, mul_out) of each block with inputs, scaled."""
+        scaled: list[Tensor] = []
+        for _, mul_in, mul_out, _, at_weight in self.blocks:
+            if mul_in > 0:
+                weight = self.weight.narrow(0, at_weight, mul_in * mul_out).view(1, mul_in, mul_out)
+                scaled.append(weight * mul_in**-0.5)
+        return scaled
 
 
 class SelfConnection(nn.Module):
@@ -72,14 +81,12 @@ class SelfConnection(nn.Module):
             species: (N,) row of each atom.
         """
         outputs: list[Tensor] = []
-        for at_feature, mul_in, mul_out, dim, at_weight in self.blocks:
+        matrices = self.matrices(embedding)
+        for at_feature, mul_in, mul_out, dim, _ in self.blocks:
             if mul_in == 0:
                 outputs.append(features.new_zeros(features.shape[0], dim * mul_out))
                 continue
-            flat = self.weight.narrow(0, at_weight, mul_in * self.num_attributes * mul_out)
-            weight = flat.view(mul_in, self.num_attributes, mul_out) * (mul_in * self.num_attributes) ** -0.5
-            # One matrix per species, not per atom: (T, mul_in, mul_out).
-            per_species = torch.einsum("ta,iao->tio", embedding, weight)
+            per_species = matrices.pop(0)
             block = features.narrow(1, at_feature, dim * mul_in).reshape(-1, dim, mul_in)
             output = block.new_zeros(block.shape[0], dim, mul_out)
             for t in range(per_species.shape[0]):
@@ -87,6 +94,17 @@ class SelfConnection(nn.Module):
                 output = output.index_add(0, rows, block.index_select(0, rows) @ per_species[t])
             outputs.append(output.view(-1, dim * mul_out))
         return torch.cat(outputs, dim=1)
+
+    def matrices(self, embedding: Tensor) -> list[Tensor]:
+        """One matrix per species, not per atom: (T, mul_in, mul_out) of each block with inputs, scaled."""
+        per_species: list[Tensor] = []
+        for _, mul_in, mul_out, _, at_weight in self.blocks:
+            if mul_in > 0:
+                flat = self.weight.narrow(0, at_weight, mul_in * self.num_attributes * mul_out)
+                weight = flat.view(mul_in, self.num_attributes, mul_out)
+                scaled = weight * (mul_in * self.num_attributes) ** -0.5
+                per_species.append(torch.einsum("ta,iao->tio", embedding, scaled))
+        return per_species
 
 
 def _blocks(

@@ -14,7 +14,7 @@ from mlip.native.builder import find_compiler
 from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.derivatives import ForceField
 from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding
-from mlip.nn.kernels import cpp, cpp_allegro, cpp_dense, cpp_tabulated
+from mlip.nn.kernels import cpp, cpp_allegro, cpp_dense, cpp_linear, cpp_tabulated
 from mlip.nn.kernels.compiled import CompiledForceField, require_inductor
 from mlip.nn.kernels.edges import SeparateEdges
 from mlip.nn.mlp import Dense
@@ -93,6 +93,7 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
         return CompiledForceField(force_field)
     if kernel == "cpp":
         fuse_tables(force_field.model, cpp_tabulated.TabulatedTensorProduct)
+        cpp_linear.fix_weights(force_field.model)
         _exchange(force_field.model, COMPILED)
     if kernel == "triton":
         from mlip.nn.kernels.gpu_tabulated import TritonTabulatedProduct  # these imports need triton

@@ -112,6 +112,9 @@ FAKES: dict[str, Callable[..., object]] = {
     "interaction_backward": lambda g, x, y, w, *_: (_like(x), _like(y), _like(w)),
     "tabulated_interaction": _tabulated_interaction,
     "tabulated_interaction_backward": lambda g, x, y, length, *_: (_like(x), _like(y), _like(length)),
+    "node_linear": lambda x, species, w, w_back, blocks, blocks_back, result, kernel: x.new_empty(
+        x.shape[0], result
+    ),
     "environment": _environment,
     "environment_backward": lambda g, s, x, w, y, paths, *_: (_like(x), _like(w), _like(y), _like(paths)),
     "dense": _dense,
