@@ -4,6 +4,7 @@ The kernels are there for several instruction sets. The machine that reads the f
 compiler for them; the operators, which are bound to a version of torch, it builds once for itself.
 """
 
+import logging
 import platform
 from concurrent.futures import ThreadPoolExecutor
 
@@ -14,6 +15,8 @@ from mlip.native.builder import ensure_built
 from mlip.native.kernels import X86_TARGETS, interface
 from mlip.native.library import NativeLibrary
 from mlip.nn.kernels.cpp import kernel_libraries
+
+logger = logging.getLogger(__name__)
 
 
 class ModelWithKernels(nn.Module):
@@ -57,6 +60,7 @@ def carry_kernels(model: nn.Module) -> ModelWithKernels:
         ConfigError: There is no compiler, or it failed.
     """
     targets = X86_TARGETS if platform.machine() == "x86_64" else tuple(torch.ops.vitreous.cpu_targets())
+    logger.info("compiling kernels for %s, in a minute at most", ", ".join(targets))
     libraries = [
         (target, name, library)
         for target in targets

@@ -87,7 +87,8 @@ def locked(folder: Path) -> Iterator[None]:
 
 def build(library: NativeLibrary, compiler: Path) -> None:
     """Compile and link; the result appears in one move, so that nobody ever loads half a file."""
-    logger.info("building %s, once, in under a minute (into %s)", library.title, library_folder(library))
+    level = logging.DEBUG if library.quick else logging.INFO
+    logger.log(level, "building %s, once, takes a minute (into %s)", library.title, library_folder(library))
     start = time.monotonic()
     target = library_file(library)
     log = target.with_name("build.log")
@@ -105,7 +106,7 @@ def build(library: NativeLibrary, compiler: Path) -> None:
         run_logged(link, log, library)
         result.replace(target)
     target.with_name("compiler.txt").write_text(compiler_version(compiler))
-    logger.info("built %s in %.0f s", library.title, time.monotonic() - start)
+    logger.log(level, "built %s in %.0f s", library.title, time.monotonic() - start)
 
 
 def compile_command(library: NativeLibrary, compiler: Path, source: Path, result: Path) -> list[str]:

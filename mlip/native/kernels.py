@@ -64,6 +64,7 @@ def generated(source: str, real: str, target: str) -> NativeLibrary:
         sources=(write_source(source, ".cpp"),),
         headers=tuple(sorted(KERNEL_SOURCES.glob("*.h"))),
         flags=(*FAST, *instructions, f"-I{KERNEL_SOURCES}", f"-DReal={real}"),
+        quick=True,
     )
 
 

@@ -22,6 +22,7 @@ class NativeLibrary:
         flags: Compiler flags beside the common ones, definitions among them.
         link_flags: Linker flags.
         versions: Versions of what it is compiled against, e.g. ("torch 2.13.0",).
+        quick: Built in seconds, one of many: its lines in the log are for debugging.
     """
 
     name: str
@@ -32,6 +33,7 @@ class NativeLibrary:
     flags: tuple[str, ...] = ()
     link_flags: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
+    quick: bool = False
 
 
 def cache_folder() -> Path:

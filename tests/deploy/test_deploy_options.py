@@ -1,5 +1,7 @@
 """TorchScript and torch.export take every option of every architecture, and give the same numbers."""
 
+import copy
+import io
 from types import SimpleNamespace
 
 import pytest
@@ -10,12 +12,14 @@ from structures import SPECIES, random_structure
 from mlip import fields
 from mlip.data.graph import build_graph, collate
 from mlip.deploy.export import export_program
-from mlip.deploy.torchscript import load_torchscript, save_torchscript
+from mlip.deploy.kernels import ModelWithKernels
+from mlip.deploy.torchscript import PairStyleModel, load_torchscript, save_torchscript, script_with_kernels
 from mlip.models.allegro import AllegroConfig
 from mlip.models.build import build_force_field
 from mlip.models.grade_fit import DescribedAtoms, fit_grade
 from mlip.models.nequip import NequIPConfig
 from mlip.models.normalization import resolve_normalization
+from mlip.nn.kernels.choose import use_kernel
 
 CONFIGS = {f"nequip, {name}": NequIPConfig(**settings) for name, settings in NEQUIP.items()}
 CONFIGS |= {f"allegro, {name}": AllegroConfig(**settings) for name, settings in ALLEGRO.items()}
@@ -63,6 +67,18 @@ def test_torchscript(force_field, dtype, device, tmp_path):
     metadata = {"r_max": "4.0", "num_types": "3", "type_names": " ".join(SPECIES), "allow_tf32": "0"}
     save_torchscript(force_field, metadata, tmp_path / "model.nequip.pth")
     scripted = load_torchscript(tmp_path / "model.nequip.pth", device).module
+    assert_same_numbers(scripted, force_field, dtype, device)
+
+
+@pytest.mark.filterwarnings("ignore:.*torch.jit.* is deprecated:DeprecationWarning")
+def test_torchscript_of_compiled_kernels(force_field, dtype):
+    """Scripted, saved and loaded; the kernels are those that this process has built."""
+    compiled = use_kernel(copy.deepcopy(force_field.cpu()), "cpp")
+    content = script_with_kernels(ModelWithKernels(PairStyleModel(compiled, None), {}))
+    assert_same_numbers(torch.jit.load(io.BytesIO(content)), force_field, dtype, "cpu")
+
+
+def assert_same_numbers(scripted, force_field, dtype, device):
     for kind in ("triclinic", "molecule", "atom"):
         graph = build_graph(random_structure(kind), R_MAX, SPECIES).to(device)
         found = scripted(
