@@ -8,6 +8,7 @@ ends, so that energies are smooth to the first derivative and forces are exactly
 import copy
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import cast
 
 import torch
 from torch import Tensor, nn
@@ -78,9 +79,9 @@ def tabulate(model: nn.Module) -> None:
             f"found radial=table for {type(model).__name__}; expected NequIP, whose radial functions see "
             "lengths alone; leave radial out"
         )
-    basis = model.get_submodule("radial_basis")
+    basis = cast(BesselBasis, model.get_submodule("radial_basis"))
     for layer in layers:
-        layer.radial_mlp = tabulate_radial(basis, layer.radial_mlp)
+        layer.radial_mlp = tabulate_radial(basis, cast(ScalarMLP, layer.radial_mlp))
     model.set_submodule("radial_basis", RelativeLengths())
 
 
