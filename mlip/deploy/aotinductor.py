@@ -1,17 +1,12 @@
-"""AOTInductor files in the format of nequip 0.19: the only file that knows Inductor's packages.
-
-The file is a zip with a shared library in it, compiled for the processor of the machine that deploys.
-"""
+"""Compiles a force field by AOTInductor, ahead of time, into a file that nequip's readers and ours load."""
 
 import logging
-import platform
 import time
+import warnings
 import zipfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -19,15 +14,19 @@ from torch.export import Dim, ExportedProgram
 
 from mlip import fields
 from mlip.deploy.kernels import ModelWithKernels, carry_kernels
-from mlip.deploy.torchscript import (
-    EDGE_CUTOFFS,
-    OUR_METADATA,
-    REQUIRED_METADATA,
-    PairStyleModel,
-    load_with_kernels,
-    script_with_kernels,
+from mlip.deploy.package import (
+    INPUTS,
+    KERNELS,
+    KERNELS_RECORD,
+    OUR_OUTPUTS,
+    OUTPUTS,
+    THEIR_INPUTS,
+    THEIR_OUTPUTS,
+    TORCH_VERSION,
+    torch_version,
 )
-from mlip.errors import PotentialError
+from mlip.deploy.torchscript import PairStyleModel, script_with_kernels
+from mlip.errors import ConfigError
 from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField
 from mlip.nn.kernels.fakes import register_fakes
@@ -35,18 +34,6 @@ from mlip.nn.tracing import sample_inputs, trace
 
 logger = logging.getLogger(__name__)
 
-SUFFIX = ".nequip.pt2"
-INPUTS = (fields.POSITIONS, fields.EDGE_INDEX, fields.ATOM_TYPES, fields.CELL, fields.EDGE_CELL_SHIFT)
-# What foreign readers expect first, in this order: nequip's ASE calculator, and the pair style of LAMMPS.
-OUTPUTS = {
-    "ase": (fields.ATOMIC_ENERGY, fields.TOTAL_ENERGY, fields.FORCES, fields.STRESS),
-    "lammps": (fields.ATOMIC_ENERGY, fields.FORCES, fields.VIRIAL),
-}
-# The names that foreign readers know, and those of all outputs.
-THEIR_INPUTS, THEIR_OUTPUTS, OUR_OUTPUTS = "nequip_aoti_inputs", "nequip_aoti_outputs", "vitreous_outputs"
-TORCH_VERSION = "torch_version"
-# Where, in the zip, the compiled kernels lie that the program calls.
-KERNELS, KERNELS_RECORD = "vitreous_kernels", "vitreous/kernels.pth"
 INDUCTOR = {
     # Otherwise the number of threads of this process would be that of every process that loads the file.
     "cpp.dynamic_threads": True,
@@ -54,30 +41,6 @@ INDUCTOR = {
     "aot_inductor.precompile_headers": False,
     "aot_inductor.compile_wrapper_opt_level": "O0",
 }
-
-
-@dataclass(frozen=True)
-class PackagedModel:
-    """A deployed file, loaded.
-
-    Attributes:
-        program: Takes and returns tensors in the order of the metadata.
-        metadata: Strings; ours are empty where the file has none.
-        kernel: What it computes with: `reference`, or `cpp` with the target of its kernels.
-    """
-
-    program: Callable[..., Sequence[Tensor]]
-    metadata: Mapping[str, str]
-    kernel: str
-
-    def module(self, data: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Evaluate one structure; keys, dtypes and shapes stand in docs/lammps.md."""
-        outputs = self.program(*(data[name] for name in self.metadata[THEIR_INPUTS].split()))
-        names = (self.metadata.get(OUR_OUTPUTS) or self.metadata[THEIR_OUTPUTS]).split()
-        result = dict(zip(names, outputs, strict=True))
-        if fields.VIRIAL not in result:  # what nequip compiled for ASE
-            result[fields.VIRIAL] = -result[fields.STRESS] * torch.linalg.det(data[fields.CELL]).abs()
-        return result
 
 
 def save_aotinductor(
@@ -100,7 +63,7 @@ def save_aotinductor(
             kernels, and only our own readers can use it.
 
     Raises:
-        ConfigError: The kernels cannot be compiled.
+        ConfigError: The model or its kernels cannot be compiled.
     """
     if compiled_kernels:
         register_fakes()
@@ -114,19 +77,31 @@ def save_aotinductor(
         TORCH_VERSION: torch_version(),
         **({KERNELS: KERNELS_RECORD} if compiled_kernels else {}),
     }
-    logger.info("compiling the model ahead of time: this takes a minute or more")
-    start = time.monotonic()
-    with _deterministic():
-        torch._inductor.aoti_compile_and_package(
-            program,
-            package_path=str(path),
-            inductor_configs={**INDUCTOR, "aot_inductor.metadata": described},
-        )
+    _compile(program, described, path)
     if compiled_kernels:
         with zipfile.ZipFile(path, "a") as archive:
             folder = archive.namelist()[0].partition("/")[0]
             kernels = ModelWithKernels(_NoModel(), carry_kernels(force_field).kernels)
             archive.writestr(f"{folder}/{KERNELS_RECORD}", script_with_kernels(kernels))
+
+
+def _compile(program: ExportedProgram, metadata: dict[str, str], path: Path) -> None:
+    from torch._inductor.exc import CppCompileError, InductorError, InvalidCxxCompiler  # takes seconds
+
+    logger.info("compiling the model ahead of time: this takes a minute or more")
+    start = time.monotonic()
+    configuration = {**INDUCTOR, "aot_inductor.metadata": metadata}
+    try:
+        with _sums_of_torch(), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of torch about torch
+            torch._inductor.aoti_compile_and_package(
+                program, package_path=str(path), inductor_configs=configuration
+            )
+    except (InductorError, CppCompileError, InvalidCxxCompiler) as error:
+        raise ConfigError(
+            f"Inductor cannot compile the model ({str(error).strip().splitlines()[0]}); "
+            "expected a C++ compiler (see mlip doctor); or deploy with format=torchscript"
+        ) from error
     logger.info("compiled in %.0f s", time.monotonic() - start)
 
 
@@ -134,14 +109,15 @@ class _NoModel(nn.Module):
     """What stands for the model where only the kernels are carried."""
 
     def forward(self, data: dict[str, Tensor]) -> dict[str, Tensor]:
+        """Nothing is computed."""
         return data
 
 
 @contextmanager
-def _deterministic() -> Iterator[None]:
-    """Sums over edges are torch's own while this lasts.
+def _sums_of_torch() -> Iterator[None]:
+    """Let sums over edges and atoms be torch's own.
 
-    Those that Inductor 2.13 generates for several threads are wrong, or do not compile.
+    On CPUs those that Inductor 2.13 generates for several threads are wrong, or do not compile.
     """
     before = torch.get_deterministic_debug_mode()
     torch.use_deterministic_algorithms(True)
@@ -183,96 +159,3 @@ def export_structure(
     atoms, edges = Dim("atoms"), Dim("edges")
     sizes = ({0: atoms}, {1: edges}, {0: atoms}, None, {0: edges})
     return torch.export.export(trace(predict, inputs), inputs, dynamic_shapes=sizes)
-
-
-def load_aotinductor(path: Path, device: torch.device, kernel: str = "auto") -> PackagedModel:
-    """Load a deployed file, ours or one that nequip compiled.
-
-    Args:
-        path: The file.
-        device: Where it will run.
-        kernel: `auto`; `cpp` or `reference` demand that the file was deployed so.
-
-    Raises:
-        PotentialError: The file is damaged, was compiled for something else than what is here, or carries no
-            metadata of the pair style.
-        ConfigError: There is no compiler for the operators that the file needs.
-    """
-    metadata = read_metadata(path)
-    _require_here(path, metadata, device)
-    used = "reference"
-    if KERNELS in metadata:
-        used = load_with_kernels(_read_kernels(path, metadata[KERNELS]), metadata, path.name, device).kernel
-    if kernel not in ("auto", used.partition(" ")[0]):
-        raise PotentialError(
-            f"{path.name} was deployed with kernel={used}, asked was {kernel}; deploy again with "
-            f"kernel={kernel}, or leave kernel out"
-        )
-    try:
-        program = torch._inductor.aoti_load_package(str(path), device_index=device.index or -1)
-    except RuntimeError as error:
-        raise PotentialError(_damaged(path, error)) from None
-    optional = dict.fromkeys((*OUR_METADATA, EDGE_CUTOFFS), "")
-    return PackagedModel(program, optional | metadata, used)
-
-
-def _read_kernels(path: Path, record: str) -> bytes:
-    with zipfile.ZipFile(path) as archive:
-        folder = archive.namelist()[0].partition("/")[0]
-        return archive.read(f"{folder}/{record}")
-
-
-def read_metadata(path: Path) -> dict[str, str]:
-    """What the file says about itself; nothing of it is run.
-
-    Raises:
-        PotentialError: The file is damaged or carries no metadata of the pair style.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            damaged = archive.testzip()
-        if damaged:
-            raise zipfile.BadZipFile(f"{damaged} is not what was written")
-        loader: Any = torch._C._aoti.AOTIModelPackageLoader
-        metadata: dict[str, str] = loader.load_metadata_from_package(str(path), "model")
-    except (zipfile.BadZipFile, OSError, RuntimeError) as error:
-        raise PotentialError(_damaged(path, error)) from None
-    missing = [name for name in (*REQUIRED_METADATA, THEIR_INPUTS, THEIR_OUTPUTS) if not metadata.get(name)]
-    if missing:
-        raise PotentialError(
-            f"{path} lacks the metadata {', '.join(missing)}; "
-            "expected a file of mlip deploy or of nequip-compile"
-        )
-    return metadata
-
-
-def torch_version() -> str:
-    """Of the torch that is here, without the name of its build."""
-    return torch.__version__.partition("+")[0]
-
-
-def _require_here(path: Path, metadata: Mapping[str, str], device: torch.device) -> None:
-    """Refuse a file that was compiled for another torch, processor or device."""
-    here = {
-        TORCH_VERSION: f"torch {torch_version()}",
-        "AOTI_DEVICE_KEY": f"device {device.type}",
-        "AOTI_MACHINE": f"processor {platform.machine()}",
-    }
-    for key, found in here.items():
-        name, _, value = found.partition(" ")
-        if metadata.get(key, value) != value:
-            raise PotentialError(
-                f"{path.name} was compiled for {name} {metadata[key]}, here is {value}; "
-                "deploy the potential again"
-            )
-    instructions = metadata.get("AOTI_CPU_ISA", "")
-    if instructions.startswith("AVX512") and not torch.cpu.get_capabilities().get("avx512_f", False):
-        raise PotentialError(
-            f"{path.name} was compiled for {instructions}, which this processor has not; "
-            "deploy the potential on this machine"
-        )
-
-
-def _damaged(path: Path, error: Exception) -> str:
-    reason = str(error).strip().splitlines()[0]
-    return f"{path} is not a whole AOTInductor file ({reason}); deploy the potential again"

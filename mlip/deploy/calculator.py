@@ -13,8 +13,8 @@ from torch import Tensor
 from mlip import fields
 from mlip.data.graph import Graph
 from mlip.data.verlet import MovingGraphs
-from mlip.deploy.aotinductor import SUFFIX as PACKAGE_SUFFIX
-from mlip.deploy.aotinductor import load_aotinductor
+from mlip.deploy.package import SUFFIX as PACKAGE_SUFFIX
+from mlip.deploy.package import load_aotinductor
 from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import EDGE_CUTOFFS, SUFFIX, edge_cutoffs_from_text, load_torchscript
 from mlip.errors import ConfigError, PotentialError

@@ -12,8 +12,10 @@ from pathlib import Path
 from omegaconf import DictConfig
 
 from mlip.app import application
+from mlip.deploy.aotinductor import save_aotinductor
 from mlip.deploy.calculator import select_device
 from mlip.deploy.kernels import ModelWithKernels, carry_kernels
+from mlip.deploy.package import SUFFIX as PACKAGE_SUFFIX
 from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import (
     EDGE_CUTOFFS,
@@ -22,20 +24,23 @@ from mlip.deploy.torchscript import (
     edge_cutoffs_to_text,
     save_torchscript,
 )
-from mlip.deploy.verify import TABLE_TOLERANCES, verify_deployment
+from mlip.deploy.verify import TABLE_DISPLACEMENT, TABLE_TOLERANCES, verify_deployment
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import as_names, resolve_input, sha256
 from mlip.models.grade import ExtrapolationGrade
+from mlip.nn.kernels.choose import resolve_kernel
 from mlip.runs import Run
 
 logger = logging.getLogger(__name__)
 
 TARGETS = ("ase", "lammps")
+SUFFIXES = {"torchscript": SUFFIX, "aotinductor": PACKAGE_SUFFIX}
 # Keys of the manifest, and what the log calls them.
 DIFFERENCES = {
     "differences": "differences from the potential",
     "differences_cpp": "those of the compiled kernels",
     "differences_table": "those of the table from the exact potential",
+    "differences_table_displaced": "the same, with atoms displaced further",
 }
 
 
@@ -46,19 +51,27 @@ def deploy_potential(
     dtype: str | None = None,
     grade: bool = False,
     radial: str = "exact",
+    file_format: str = "torchscript",
+    kernel: str = "auto",
+    reader: str = "ase",
 ) -> Path:
     """Write and verify a deployed file with its manifest.
 
-    The file carries compiled kernels for CPUs beside the plain model, if there is a compiler here.
+    A TorchScript file carries compiled kernels for CPUs beside the plain model, if there is a compiler here;
+    an AOTInductor file is of one back end.
 
     Args:
         potential: A `.mlip` file.
-        out: A `.nequip.pth` file, or a folder for one named after the potential.
+        out: A `.nequip.pth` or, for AOTInductor, `.nequip.pt2` file, or a folder for one named after the
+            potential.
         device: Where the file will run.
         dtype: `float32` or `float64`; None keeps the potential's.
         grade: Whether the file also returns the extrapolation grade of each atom.
         radial: `exact`, or `table`: radial functions interpolated in a table, faster; the manifest says how
             far that is from the potential.
+        file_format: `torchscript` or `aotinductor`.
+        kernel: The back end that an AOTInductor file is made of; nequip's readers take `reference` only.
+        reader: The foreign reader that takes an AOTInductor file: `ase` or `lammps`.
 
     Returns:
         The deployed file; `manifest.json` lies beside it.
@@ -71,27 +84,38 @@ def deploy_potential(
     start = time.monotonic()
     source = resolve_input(potential)
     chosen = Potential.load(source).astype(dtype)
-    file = out if out.name.endswith(SUFFIX) else out / f"{source.stem}{SUFFIX}"
+    suffix = SUFFIXES[file_format]
+    file = out if out.name.endswith(suffix) else out / f"{source.stem}{suffix}"
     if grade and chosen.uncertainty is None:
         raise PotentialError(
             f"found no extrapolation grade in {source.name}; expected one for grade=true: train again, which "
             "fits it, or leave grade out"
         )
     _require_writable(file)
-    metadata = _metadata(chosen)
+    metadata = _metadata(chosen, radial)
     fitted = chosen.uncertainty.grade if grade and chosen.uncertainty else None
-    force_field = chosen.force_field(select_device(device), radial=radial)
-    with_kernels = _with_kernels(chosen, fitted, radial)
-    fitted = fitted.to(select_device(device)) if fitted else None
+    where = select_device(device)
+    packaged = file_format == "aotinductor"
+    force_field = chosen.force_field(where, kernel if packaged else "reference", radial)
+    with_kernels = None if packaged else _with_kernels(chosen, fitted, radial)
+    fitted = fitted.to(where) if fitted else None
     unverified = file.with_name(f"unverified-{file.name}")
-    save_torchscript(force_field, metadata, unverified, fitted, with_kernels)
+    plain = "auto" if packaged else "reference"
+    if packaged:
+        compiled_kernels = resolve_kernel(kernel, where) == "cpp"
+        save_aotinductor(force_field, metadata, unverified, fitted, reader, compiled_kernels)
+    else:
+        save_torchscript(force_field, metadata, unverified, fitted, with_kernels)
     try:
         verify = partial(verify_deployment, source, unverified, chosen.reference_structure, chosen.dtype)
-        differences = {"differences": verify(device, radial=radial)}
+        differences = {"differences": verify(device, plain, radial)}
         if with_kernels is not None:
             differences["differences_cpp"] = verify("cpu", "cpp", radial)
         if radial == "table":
-            differences["differences_table"] = verify(device, tolerances=TABLE_TOLERANCES)
+            differences["differences_table"] = verify(device, plain, tolerances=TABLE_TOLERANCES)
+            differences["differences_table_displaced"] = verify(
+                device, plain, tolerances=TABLE_TOLERANCES, displacement=TABLE_DISPLACEMENT
+            )
         unverified.replace(file)
     finally:
         unverified.unlink(missing_ok=True)
@@ -107,7 +131,7 @@ def deploy_potential(
     return file
 
 
-def _metadata(potential: Potential) -> dict[str, str]:
+def _metadata(potential: Potential, radial: str) -> dict[str, str]:
     metadata = {
         "r_max": repr(potential.config.r_max),
         "num_types": str(len(potential.species)),
@@ -116,6 +140,7 @@ def _metadata(potential: Potential) -> dict[str, str]:
         "vitreous_format": "1",
         "model_dtype": potential.dtype,
         "trained_on_stress": str(int(potential.trained_on_stress)),
+        "radial": radial,
     }
     if potential.config.per_edge_type_cutoff:
         metadata[EDGE_CUTOFFS] = edge_cutoffs_to_text(potential.normalization.edge_cutoffs)
@@ -152,14 +177,22 @@ def run_deploy(config: DictConfig, run: Run) -> None:
     unknown = [target for target in targets if target not in TARGETS]
     if unknown:
         raise ConfigError(f"found target={', '.join(unknown)}; expected any of {', '.join(TARGETS)}")
-    if config.format != "torchscript":
-        raise ConfigError(
-            f"found format={config.format}; expected torchscript (one file serves ASE and LAMMPS)"
-        )
+    if config.format not in SUFFIXES:
+        raise ConfigError(f"found format={config.format}; expected {' or '.join(SUFFIXES)}")
     if not isinstance(config.grade, bool):
         raise ConfigError(f"found grade={config.grade}; expected true or false")
     out = Path(config.out) if config.out else run.path
-    file = deploy_potential(config.potential, out, config.device, config.dtype, config.grade, config.radial)
+    file = deploy_potential(
+        config.potential,
+        out,
+        config.device,
+        config.dtype,
+        config.grade,
+        config.radial,
+        config.format,
+        config.kernel,
+        reader="lammps" if targets == ["lammps"] else "ase",
+    )
     manifest = json.loads((file.parent / "manifest.json").read_text())
     logger.info("deployed and verified %s in %.0f s", file, manifest["seconds"])
     for key, what in DIFFERENCES.items():
