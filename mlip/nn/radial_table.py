@@ -122,11 +122,11 @@ def tabulate_radial(basis: BesselBasis, perceptron: ScalarMLP, pieces: int = PIE
     basis.dtype = torch.float64
     knots = torch.linspace(0.0, 1.0, pieces + 1, dtype=torch.float64, device=basis.frequencies.device)
     with torch.no_grad():
-        at_knots, slopes = torch.func.jvp(
+        values = torch.func.jvp(
             lambda x: perceptron(basis.at(x.unsqueeze(-1))), (knots,), (torch.full_like(knots, 1.0 / pieces),)
         )
-    start, end, slope, end_slope = at_knots[:-1], at_knots[1:], slopes[:-1], slopes[1:]
-    rise = end - start
+    at_knots, slopes = values[0], values[1]
+    start, slope, end_slope, rise = at_knots[:-1], slopes[:-1], slopes[1:], at_knots.diff(dim=0)
     coefficients = torch.stack(
         [start, slope, 3.0 * rise - 2.0 * slope - end_slope, slope + end_slope - 2.0 * rise]
     )
