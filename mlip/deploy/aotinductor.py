@@ -77,7 +77,8 @@ def save_aotinductor(
         TORCH_VERSION: torch_version(),
         **({KERNELS: KERNELS_RECORD} if compiled_kernels else {}),
     }
-    _compile(program, described, path)
+    sums_of_torch = next(force_field.parameters()).device.type == "cpu"
+    _compile(program, described, path, sums_of_torch)
     if compiled_kernels:
         with zipfile.ZipFile(path, "a") as archive:
             folder = archive.namelist()[0].partition("/")[0]
@@ -85,14 +86,14 @@ def save_aotinductor(
             archive.writestr(f"{folder}/{KERNELS_RECORD}", script_with_kernels(kernels))
 
 
-def _compile(program: ExportedProgram, metadata: dict[str, str], path: Path) -> None:
+def _compile(program: ExportedProgram, metadata: dict[str, str], path: Path, sums_of_torch: bool) -> None:
     from torch._inductor.exc import CppCompileError, InductorError, InvalidCxxCompiler  # takes seconds
 
     logger.info("compiling the model ahead of time: this takes a minute or more")
     start = time.monotonic()
     configuration = {**INDUCTOR, "aot_inductor.metadata": metadata}
     try:
-        with _sums_of_torch(), warnings.catch_warnings():
+        with _sums_by(torch_itself=sums_of_torch), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of torch about torch
             torch._inductor.aoti_compile_and_package(
                 program, package_path=str(path), inductor_configs=configuration
@@ -114,13 +115,13 @@ class _NoModel(nn.Module):
 
 
 @contextmanager
-def _sums_of_torch() -> Iterator[None]:
-    """Let sums over edges and atoms be torch's own.
+def _sums_by(torch_itself: bool) -> Iterator[None]:
+    """Who sums over edges and atoms in the compiled program, torch itself or Inductor.
 
-    On CPUs those that Inductor 2.13 generates for several threads are wrong, or do not compile.
+    On CPUs the sums that Inductor 2.13 generates for several threads are wrong, or do not compile.
     """
     before = torch.get_deterministic_debug_mode()
-    torch.use_deterministic_algorithms(True)
+    torch.use_deterministic_algorithms(torch_itself)
     try:
         yield
     finally:
