@@ -16,6 +16,7 @@ from interaction_cases import GRAPHS, Irreps
 from structures import SPECIES, random_structure
 
 from mlip.data.graph import build_graph
+from mlip.deploy.export import export_program
 from mlip.errors import ConfigError
 from mlip.nn.kernels.choose import resolve_kernel, use_kernel
 from mlip.nn.linear import SelfConnection
@@ -35,8 +36,9 @@ IRREPS = {
 
 
 @pytest.mark.skipif(INTERPRETER, reason="this is it")
-def test_kernels_in_the_interpreter():
-    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", __file__]
+@pytest.mark.parametrize("chosen", ["test_interaction", "not test_interaction"])
+def test_kernels_in_the_interpreter(chosen):
+    command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen, __file__]
     environment = os.environ | {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}
     result = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert result.returncode == 0, result.stdout[-4000:]
@@ -48,8 +50,8 @@ def test_kernels_in_the_interpreter():
 def test_interaction_is_that_of_the_reference(irreps):
     from triton_checks import check_interaction
 
-    edge_index = GRAPHS["molecule"][1][:, :7]  # of two or three centres
-    check_interaction(irreps, edge_index, 7, torch.float64, "cpu")
+    num_atoms, edge_index, _ = GRAPHS["many edges of one pair"]  # few atoms: few programs to interpret
+    check_interaction(irreps, edge_index, num_atoms, torch.float64, "cpu")
 
 
 @interpreted
@@ -74,8 +76,8 @@ def test_more_edges_of_a_node_than_a_tile():
 def test_float32_is_the_same_every_time():
     from triton_checks import check_interaction, derivatives
 
-    irreps = IRREPS["middle layer, channels per l"]
-    again = check_interaction(irreps, GRAPHS["many edges of one pair"][1], 2, torch.float32, "cpu")
+    irreps = IRREPS["both parities"]
+    again = check_interaction(irreps, GRAPHS["images of itself"][1], 1, torch.float32, "cpu")
     first, second = derivatives(*again), derivatives(*again)
     assert all(map(torch.equal, first, second))
 
@@ -153,6 +155,18 @@ def test_forces_of_a_tabulated_model(small_force_field):
         for kernel in ("reference", "triton")
     ]
     torch.testing.assert_close(*forces, rtol=1e-12, atol=1e-12)
+
+
+@interpreted
+@pytest.mark.parametrize("architecture", ["nequip", "allegro"])
+def test_an_exported_program_holds_the_operators(small_force_field, architecture):
+    force_field = small_force_field(architecture=architecture, l_max=0).requires_grad_(False)
+    inputs = build_graph(random_structure("small_cell"), 2.6, SPECIES).inputs
+    expected = force_field(*inputs).forces
+    program = export_program(use_kernel(force_field, "triton"))
+    targets = {str(node.target) for node in program.graph.nodes}
+    assert "vitreous_triton.interaction.default" in targets
+    torch.testing.assert_close(program.module()(*inputs)[2], expected, rtol=1e-12, atol=1e-12)
 
 
 @interpreted
