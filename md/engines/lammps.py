@@ -241,7 +241,7 @@ def _deployed_file(calculator: "MLIPCalculator", run_dir: Path) -> Path:
     from mlip.deploy import deploy_potential
     from mlip.deploy.torchscript import SUFFIX
 
-    if calculator.path.name.endswith(SUFFIX):
+    if calculator.path.suffix != ".mlip":
         return calculator.path
     file = run_dir / f"{calculator.path.stem}{SUFFIX}"
     if file.exists():

@@ -60,6 +60,10 @@ Entries read_entries(const std::string &path, c10::Device device) {
 // Loads the operators and kernels that the program in the file calls; what they are compiled for.
 std::string load_kernels(const std::string &path, const Entries &entries) {
   const auto kernels = entries.find("vitreous_kernels");
+  const KernelChoice unwanted = kernels == entries.end() ? KernelChoice::cpp : KernelChoice::reference;
+  if (chosen_kernel() == unwanted)
+    throw ModelError(path + " was deployed with another kernel than VITREOUS_KERNEL asks for; unset it, or deploy the "
+                            "potential with that kernel");
   if (kernels == entries.end()) return "plain AOTInductor";
   try {
     caffe2::serialize::PyTorchStreamReader archive(path);
