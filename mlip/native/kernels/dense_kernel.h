@@ -5,6 +5,9 @@
 
 namespace vitreous {
 
+// Rows that are computed at once: ranges of them waste nothing if they are multiples of it.
+constexpr std::int64_t dense_tile = 48;
+
 // Columns of one matrix that lie in several places.
 template <class T>
 struct DensePart {

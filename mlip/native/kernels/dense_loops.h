@@ -15,7 +15,8 @@ struct DenseLoops {
   using Layer = DenseLayer<T>;
   using Given = DenseParts<const T>;
   using Result = DenseParts<T>;
-  static constexpr std::int64_t tile = 8 * tile_rows;
+  static constexpr std::int64_t tile = dense_tile;
+  static_assert(tile % tile_rows == 0);
 
   static void forward(std::int64_t begin, std::int64_t end, const Layer& layer, Given x, Result y, T* z) {
     Tile xs(layer.inputs), zs(layer.outputs);

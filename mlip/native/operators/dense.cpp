@@ -74,7 +74,8 @@ void require_outputs(at::TensorList y, at::TensorList x, const Tensor& w) {
 // Blocks of rows, the same for any number of threads, and so is the order of sums over them.
 template <class Run>
 void over_blocks(int64_t rows, int64_t blocks, Run run) {
-  const int64_t size = std::max<int64_t>(48, (rows + blocks - 1) / blocks);
+  const int64_t tiles = (rows + dense_tile - 1) / dense_tile;
+  const int64_t size = std::max<int64_t>(1, (tiles + blocks - 1) / blocks) * dense_tile;
   at::parallel_for(0, (rows + size - 1) / size, 1, [&](int64_t first, int64_t last) {
     for (int64_t b = first; b < last; ++b) run(b, b * size, std::min(rows, (b + 1) * size));
   });
