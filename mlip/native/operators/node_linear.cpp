@@ -76,7 +76,7 @@ struct NodeLinearMap : torch::autograd::Function<NodeLinearMap> {
     context->save_for_backward({species.value_or(Tensor()), w, w_back});
     context->saved_data["blocks"] = blocks.vec();
     context->saved_data["blocks_back"] = blocks_back.vec();
-    context->saved_data["features"] = x.size(1);
+    context->saved_data["features"] = x.sym_size(1).guard_int(__FILE__, __LINE__);  // not all sizes: traced ones vary
     context->saved_data["name"] = name;
     return call(x, species, w, w_back, blocks, blocks_back, result, name);
   }
