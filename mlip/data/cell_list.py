@@ -23,7 +23,7 @@ _MOST_BINS = 2**16
 
 @dataclass(frozen=True)
 class _Grid:
-    """Bins at least as wide as the cutoff where there is room, and the atoms in them.
+    """Bins half as wide as the cutoff or a little wider, and the atoms in them.
 
     Attributes:
         bins: (B, 3) how many along each direction.
@@ -95,7 +95,7 @@ def _lay_out(positions: Tensor, cell: Tensor, pbc: Tensor, batch: Tensor, r_max:
     start = np.where(periodic, 0.0, lowest)
     span = np.where(periodic | (highest == lowest), 1.0, highest - lowest)
     lengths = np.where(periodic, 1.0, highest - lowest) / np.linalg.norm(inverses, axis=1)
-    bins = np.clip(np.floor(lengths / r_max), 1, _MOST_BINS)
+    bins = np.clip(np.floor(2.0 * lengths / r_max), 1, _MOST_BINS)
     reach = np.ceil(r_max / np.maximum(lengths / bins, 1e-6 * r_max))
     reach = np.where(periodic, reach, np.minimum(reach, bins - 1))
 

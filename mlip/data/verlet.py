@@ -182,8 +182,13 @@ class MovingGraphs:
 
 
 def _search(graph: Graph, pbc: Tensor, r_max: float) -> tuple[Tensor, Tensor]:
-    """Edges by the fastest search for the device: on the CPU it knows one structure at a time."""
-    if graph.positions.device.type != "cpu" or graph.num_structures > 1:
+    """Edges by the fastest search for the device."""
+    if graph.positions.device.type != "cpu":
         return batched_neighbor_list(graph.positions, graph.cell, pbc, graph.batch, r_max)
-    index, shift = neighbor_list(graph.positions.numpy(), graph.cell[0].numpy(), pbc[0].numpy(), r_max)
-    return torch.from_numpy(index), torch.from_numpy(shift).to(graph.cell)
+    sizes = graph.num_atoms.tolist()
+    structures = zip(graph.positions.split(sizes), graph.cell, pbc, strict=True)
+    found = [neighbor_list(*(each.numpy() for each in structure), r_max) for structure in structures]
+    first = np.cumsum([0, *sizes[:-1]])
+    edge_index = np.concatenate([index + k for (index, _), k in zip(found, first, strict=True)], axis=1)
+    edge_shift = np.concatenate([shift for _, shift in found]).astype(np.float64)
+    return torch.from_numpy(edge_index), torch.from_numpy(edge_shift)
