@@ -1,14 +1,13 @@
 // The operators of an interaction, its first and its second derivative.
 #include <ATen/Dispatch.h>
-#include <ATen/Parallel.h>
 #include <ATen/ops/empty.h>
 #include <ATen/ops/empty_like.h>
-#include <ATen/ops/zeros.h>
 #include <ATen/ops/zeros_like.h>
 
 #include "autograd.h"
 #include "interaction_kernel.h"
 #include "registry.h"
+#include "thread_rows.h"
 
 namespace vitreous {
 namespace {
@@ -39,31 +38,6 @@ const InteractionKernel<T>& kernel_for(const std::string& name, const Tensor& x,
   require("neighbors", edges.neighbor, {edges.count()}, at::kLong);
   require("rows of weights", edges.weight_row, {edges.count()}, at::kLong);
   return kernel;
-}
-
-// Rows of neighbours belong to no centre: each thread adds to rows of its own, which are summed afterwards.
-class ThreadRows {
- public:
-  explicit ThreadRows(const Tensor& like)
-      : threads_(at::in_parallel_region() ? 1 : at::get_num_threads()),
-        rows_(at::zeros({threads_, like.size(0), like.size(1)}, like.options())) {}
-
-  template <class T>
-  T* mine() {
-    return rows_.data_ptr<T>() + (threads_ == 1 ? 0 : at::get_thread_num()) * rows_.stride(0);
-  }
-  Tensor sum() const { return threads_ == 1 ? rows_.squeeze(0) : rows_.sum(0); }
-
- private:
-  int64_t threads_;
-  Tensor rows_;
-};
-
-constexpr int64_t grain = 4;  // centres per thread at least: an edge takes microseconds
-
-template <class Run>
-void over_centres(int64_t num_atoms, Run run) {
-  at::parallel_for(0, num_atoms, grain, run);
 }
 
 Tensor interaction_cpu(const Tensor& x_, const Tensor& y_, const Tensor& w_, const Tensor& start, const Tensor& neighbor,
