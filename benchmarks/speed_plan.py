@@ -34,11 +34,12 @@ def planned(options: Namespace) -> Iterator[Job]:
 
 
 def compilations(options: Namespace) -> Iterator[Job]:
-    """nequip's compilations, which the other jobs find done."""
+    """nequip's compilations, and ours if `--engines` names them, which the other jobs find done."""
+    engines = [e for e in options.engines or ["nequip compiled"] if "compiled" in e]
     for threads in options.threads:
         for model in options.models:
             for task in options.tasks:
-                yield job_of(options, "compile", model, task, threads, ["nequip compiled"])
+                yield job_of(options, "compile", model, task, threads, engines)
 
 
 def machine_jobs(options: Namespace) -> Iterator[Job]:
