@@ -187,7 +187,7 @@ def _search(graph: Graph, pbc: Tensor, r_max: float) -> tuple[Tensor, Tensor]:
         return batched_neighbor_list(graph.positions, graph.cell, pbc, graph.batch, r_max)
     sizes = graph.num_atoms.tolist()
     structures = zip(graph.positions.split(sizes), graph.cell, pbc, strict=True)
-    found = [neighbor_list(*(each.numpy() for each in structure), r_max) for structure in structures]
+    found = [neighbor_list(x.numpy(), cell.numpy(), p.numpy(), r_max) for x, cell, p in structures]
     first = np.cumsum([0, *sizes[:-1]])
     edge_index = np.concatenate([index + k for (index, _), k in zip(found, first, strict=True)], axis=1)
     edge_shift = np.concatenate([shift for _, shift in found]).astype(np.float64)
