@@ -4,6 +4,7 @@ import json
 import logging
 import tempfile
 import time
+from collections.abc import Callable
 from copy import deepcopy
 from dataclasses import asdict
 from functools import partial
@@ -24,7 +25,7 @@ from mlip.deploy.torchscript import (
     edge_cutoffs_to_text,
     save_torchscript,
 )
-from mlip.deploy.verify import TABLE_DISPLACEMENT, TABLE_TOLERANCES, verify_deployment
+from mlip.deploy.verify import TABLE_DISPLACEMENT, TABLE_TOLERANCES, Verification, verify_deployment
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import as_names, resolve_input, sha256
 from mlip.models.grade import ExtrapolationGrade
@@ -108,14 +109,9 @@ def deploy_potential(
         save_torchscript(force_field, metadata, unverified, fitted, with_kernels)
     try:
         verify = partial(verify_deployment, source, unverified, chosen.reference_structure, chosen.dtype)
-        differences = {"differences": verify(device, plain, radial)}
+        differences = _differences(partial(verify, device, plain), radial)
         if with_kernels is not None:
             differences["differences_cpp"] = verify("cpu", "cpp", radial)
-        if radial == "table":
-            differences["differences_table"] = verify(device, plain, tolerances=TABLE_TOLERANCES)
-            differences["differences_table_displaced"] = verify(
-                device, plain, tolerances=TABLE_TOLERANCES, displacement=TABLE_DISPLACEMENT
-            )
         unverified.replace(file)
     finally:
         unverified.unlink(missing_ok=True)
@@ -129,6 +125,16 @@ def deploy_potential(
     }
     (file.parent / "manifest.json").write_text(json.dumps(manifest, indent=2))
     return file
+
+
+def _differences(verify: Callable[..., Verification], radial: str) -> dict[str, Verification]:
+    """What `verify` finds, by the manifest's keys; of a table from the exact potential, too."""
+    differences = {"differences": verify(radial)}
+    if radial == "table":
+        measure = partial(verify, tolerances=TABLE_TOLERANCES)
+        differences["differences_table"] = measure()
+        differences["differences_table_displaced"] = measure(displacement=TABLE_DISPLACEMENT)
+    return differences
 
 
 def _metadata(potential: Potential, radial: str) -> dict[str, str]:
