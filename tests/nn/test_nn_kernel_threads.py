@@ -1,5 +1,7 @@
 """Compiled kernels on several threads: the same numbers, bit for bit again; and in forked processes."""
 
+from pathlib import Path
+
 import pytest
 import torch
 from architectures import ALLEGRO, NEQUIP, R_MAX
@@ -15,6 +17,8 @@ from mlip.models.normalization import Normalization
 from mlip.nn.kernels.choose import use_kernel
 from mlip.nn.kernels.cpp import CompiledTensorProduct, SharedEdges
 from mlip.nn.tensor_product import EdgeTensorProduct
+
+TASKS = Path("/proc/self/task")
 
 
 @pytest.fixture
@@ -92,6 +96,23 @@ def test_the_same_threads_give_the_same_bits(threads, compute, count):
     first = compute()
     for _ in range(10):
         assert all(torch.equal(mine, other) for mine, other in zip(compute(), first, strict=True))
+
+
+def cpu_times():
+    """Nanoseconds that each thread of this process has computed."""
+    return {task.name: int((task / "schedstat").read_text().split()[0]) for task in TASKS.iterdir()}
+
+
+@pytest.mark.skipif(not Path("/proc/self/schedstat").exists(), reason="the kernel does not tell")
+def test_both_threads_compute(threads, interaction):
+    threads(2)
+    interaction()
+    before = cpu_times()
+    for _ in range(20):
+        interaction()
+    after = cpu_times()
+    spent = sorted(after[task] - before.get(task, 0) for task in after)
+    assert spent[-2] > 0.4 * spent[-1]
 
 
 class Computed(Dataset):
