@@ -1,6 +1,7 @@
 // Dense layers, some rows at a time: what lies between the layer's tensors stays in the cache.
 #pragma once
 
+#include <memory>
 #include <vector>
 
 #include "activation.h"
@@ -89,21 +90,24 @@ struct DenseLoops {
     for (std::int64_t e = begin; e < end; e += tile) body(e, end - e < tile ? end - e : tile);
   }
 
-  // Rows of numbers; rows and columns beyond those of the tensors are zeros or do not matter.
+  // Rows of numbers. Columns beyond those of the tensors do not matter; rows beyond them are zeros.
   struct Tile {
-    std::int64_t width, row;
-    std::vector<T> numbers;
+    std::int64_t width, row, size;
+    std::unique_ptr<T[]> numbers;  // not filled by zeros, which would take longer than many a product
 
     explicit Tile(std::int64_t width)
-        : width(width), row(round_up(round_up(width, lanes<T>), tile_rows)), numbers(tile * row + lanes<T>) {}
+        : width(width),
+          row(round_up(round_up(width, lanes<T>), tile_rows)),
+          size(tile * row + lanes<T>),
+          numbers(new T[size]) {}
 
-    Strided<T> strided() const { return {numbers.data(), row, 1}; }
-    void clear() { std::memset(numbers.data(), 0, numbers.size() * sizeof(T)); }
+    Strided<T> strided() const { return {numbers.get(), row, 1}; }
+    void clear() { std::memset(numbers.get(), 0, size * sizeof(T)); }
     void read(Given parts, std::int64_t e, std::int64_t rows) {
       if (rows < tile) clear();
       std::int64_t at = 0;
       for (int p = 0; p < parts.count; ++p) {
-        copy(parts.part[p].rows + e * parts.part[p].row_stride, parts.part[p].row_stride, numbers.data() + at, row,
+        copy(parts.part[p].rows + e * parts.part[p].row_stride, parts.part[p].row_stride, numbers.get() + at, row,
              parts.part[p].width, rows);
         at += parts.part[p].width;
       }
@@ -125,11 +129,11 @@ struct DenseLoops {
       for (int p = 0; p < parts.count; at += parts.part[p++].width) write(parts.part[p], at, e, rows);
     }
     void write(const DensePart<T>& part, std::int64_t at, std::int64_t e, std::int64_t rows) const {
-      copy(numbers.data() + at, row, part.rows + e * part.row_stride, part.row_stride, part.width, rows);
+      copy(numbers.get() + at, row, part.rows + e * part.row_stride, part.row_stride, part.width, rows);
     }
     template <bool add>
     void multiply(Strided<T> a, const DenseMatrix<T>& b) {
-      multiply_tile<add, T>(tile, b.row_stride, b.rows, a, b.numbers, b.row_stride, numbers.data(), row);
+      multiply_tile<add, T>(tile, b.row_stride, b.rows, a, b.numbers, b.row_stride, numbers.get(), row);
     }
     // The product right where it belongs, if whole vectors fit there, else by way of this tile.
     void multiply_into(Result parts, std::int64_t e, std::int64_t rows, Strided<T> a, const DenseMatrix<T>& b) {
@@ -167,12 +171,12 @@ struct DenseLoops {
     }
 
    private:
-    static V load(const Tile& from, std::int64_t at) { return Channels<T, lanes<T>>{0}.load(from.numbers.data() + at); }
+    static V load(const Tile& from, std::int64_t at) { return Channels<T, lanes<T>>{0}.load(from.numbers.get() + at); }
     template <class Body>
     void change(std::int64_t at, Body body) {
       V v = load(*this, at);
       body(v);
-      Channels<T, lanes<T>>{0}.store(numbers.data() + at, v);
+      Channels<T, lanes<T>>{0}.store(numbers.get() + at, v);
     }
     static void copy(const T* from, std::int64_t from_row, T* to, std::int64_t to_row, std::int64_t width,
                      std::int64_t rows) {
@@ -193,7 +197,7 @@ struct DenseLoops {
     }
     void add(const Tile& x, const Tile& g) {
       if (!gw) return;
-      multiply_tile<true, T>(depth, row, tile, {x.numbers.data(), 1, x.row}, g.numbers.data(), g.row, numbers.data(),
+      multiply_tile<true, T>(depth, row, tile, {x.numbers.get(), 1, x.row}, g.numbers.get(), g.row, numbers.data(),
                              row);
     }
     void finish() const {
