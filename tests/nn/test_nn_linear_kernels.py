@@ -78,6 +78,8 @@ def test_weights_that_are_trained_stay_as_they_are():
     model = torch.nn.Sequential(fixed, trained)
     names = list(model.state_dict())
     fix_weights(model)
+    assert model[0] is fixed  # in training mode
+    fix_weights(model.eval())
     assert type(model[0]) is CompiledLinear
     assert model[1] is trained
     assert list(model.state_dict()) == names

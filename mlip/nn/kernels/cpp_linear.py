@@ -117,9 +117,14 @@ class CompiledSelfConnection(nn.Module):
 def fix_weights(model: nn.Module) -> None:
     """Exchange, in place, linear maps of atoms' features whose weights are not trained.
 
+    Args:
+        model: In evaluation mode; one in training mode stays as it is, for its weights may yet be loaded.
+
     Raises:
         ConfigError: There is no compiler, or it failed.
     """
+    if model.training:
+        return
     for name, module in list(model.named_modules()):
         if type(module) is EquivariantLinear and not module.weight.requires_grad and module.matrices():
             model.set_submodule(name, CompiledLinear(module))
