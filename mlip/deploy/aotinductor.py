@@ -65,8 +65,10 @@ def save_aotinductor(
     Raises:
         ConfigError: The model or its kernels cannot be compiled.
     """
+    content = b""
     if compiled_kernels:
         register_fakes()
+        content = script_with_kernels(ModelWithKernels(_NoModel(), carry_kernels(force_field).kernels))
     outputs = output_names(reader, grade is not None)
     program = export_structure(force_field, grade, outputs)
     described = {
@@ -79,11 +81,10 @@ def save_aotinductor(
     }
     sums_of_torch = next(force_field.parameters()).device.type == "cpu"
     _compile(program, described, path, sums_of_torch)
-    if compiled_kernels:
+    if content:
         with zipfile.ZipFile(path, "a") as archive:
             folder = archive.namelist()[0].partition("/")[0]
-            kernels = ModelWithKernels(_NoModel(), carry_kernels(force_field).kernels)
-            archive.writestr(f"{folder}/{KERNELS_RECORD}", script_with_kernels(kernels))
+            archive.writestr(f"{folder}/{KERNELS_RECORD}", content)
 
 
 def _compile(program: ExportedProgram, metadata: dict[str, str], path: Path, sums_of_torch: bool) -> None:

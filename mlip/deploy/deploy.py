@@ -102,12 +102,12 @@ def deploy_potential(
     fitted = fitted.to(where) if fitted else None
     unverified = file.with_name(f"unverified-{file.name}")
     plain = "auto" if packaged else "reference"
-    if packaged:
-        compiled_kernels = resolve_kernel(kernel, where) == "cpp"
-        save_aotinductor(force_field, metadata, unverified, fitted, reader, compiled_kernels)
-    else:
-        save_torchscript(force_field, metadata, unverified, fitted, with_kernels)
     try:
+        if packaged:
+            compiled_kernels = resolve_kernel(kernel, where) == "cpp"
+            save_aotinductor(force_field, metadata, unverified, fitted, reader, compiled_kernels)
+        else:
+            save_torchscript(force_field, metadata, unverified, fitted, with_kernels)
         verify = partial(verify_deployment, source, unverified, chosen.reference_structure, chosen.dtype)
         differences = _differences(partial(verify, device, plain), radial)
         if with_kernels is not None:
