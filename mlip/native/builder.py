@@ -118,6 +118,7 @@ def compile_command(library: NativeLibrary, compiler: Path, source: Path, result
         str(compiler),
         *COMMON_FLAGS,
         *library.flags,
+        *library.flags_of.get(source.stem, ()),
         names,
         *includes,
         "-c",

@@ -21,10 +21,6 @@ FAST = (
 # What a deployed file carries kernels for: AVX-512, AVX2 with FMA, and what every processor since 2009 has.
 X86_TARGETS = ("x86-64-v4", "x86-64-v3", "x86-64-v2")
 
-INTERFACE = """extern const char vitreous_interface[];
-const char vitreous_interface[] = "{}";
-"""
-
 
 def operators() -> NativeLibrary:
     """Describe the library that registers the operators with torch.
@@ -35,15 +31,12 @@ def operators() -> NativeLibrary:
     return NativeLibrary(
         name="vitreous_operators",
         title="the compiled operators",
-        # The interface in a source of its own: when it changes, the others need no compilation.
-        sources=(
-            *sorted(OPERATOR_SOURCES.glob("*.cpp")),
-            write_source(INTERFACE.format(interface()), ".cpp"),
-        ),
+        sources=tuple(sorted(OPERATOR_SOURCES.glob("*.cpp"))),
         headers=(*sorted(OPERATOR_SOURCES.glob("*.h")), *sorted(KERNEL_SOURCES.glob("*_kernel.h"))),
         include_dirs=torch_include_dirs(),
         # OpenMP, as torch's headers are compiled for; the threads are torch's.
         flags=("-fopenmp", f"-I{KERNEL_SOURCES}"),
+        flags_of={"registry": (f'-DVITREOUS_INTERFACE="{interface()}"',)},
         link_flags=torch_link_flags(),
         versions=(f"torch {package_version('torch', 'pip install torch')}",),
     )

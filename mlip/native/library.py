@@ -3,7 +3,8 @@
 import hashlib
 import os
 import platform
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 COMMON_FLAGS = ("-std=c++17", "-O2", "-fPIC", "-Wall", "-Wextra")
@@ -20,6 +21,7 @@ class NativeLibrary:
         headers: Our own headers beside them: a change of any rebuilds.
         include_dirs: Folders of foreign headers, whose warnings are silenced.
         flags: Compiler flags beside the common ones, definitions among them.
+        flags_of: Flags of single sources, by the stem of their name.
         link_flags: Linker flags.
         versions: Versions of what it is compiled against, e.g. ("torch 2.13.0",).
         quick: Built in seconds, one of many: its lines in the log are for debugging.
@@ -31,6 +33,7 @@ class NativeLibrary:
     headers: tuple[Path, ...] = ()
     include_dirs: tuple[Path, ...] = ()
     flags: tuple[str, ...] = ()
+    flags_of: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     link_flags: tuple[str, ...] = ()
     versions: tuple[str, ...] = ()
     quick: bool = False
@@ -55,7 +58,8 @@ def library_folder(library: NativeLibrary) -> Path:
     """
     digest = hashlib.sha256()
     paths = (*library.include_dirs, *library.sources)
-    parts = (*COMMON_FLAGS, *library.flags, *library.link_flags, *library.versions, *map(str, paths))
+    flags = (*COMMON_FLAGS, *library.flags, *map(str, sorted(library.flags_of.items())), *library.link_flags)
+    parts = (*flags, *library.versions, *map(str, paths))
     digest.update("\n".join((*parts, platform.machine())).encode())
     for source in (*library.sources, *library.headers):
         digest.update(source.read_bytes())

@@ -18,8 +18,6 @@
 
 #include "processor.h"
 
-extern const char vitreous_interface[];  // of the kernels that these operators can call
-
 namespace vitreous {
 namespace {
 
@@ -81,7 +79,7 @@ using Libraries = c10::Dict<std::string, at::Tensor>;
 // Loads the kernels of a deployed file, given as the bytes of a library each, by target and name, and returns the
 // fastest target that this processor runs.
 std::string load_kernels(const std::string& interface, const c10::Dict<std::string, Libraries>& of_targets) {
-  TORCH_CHECK(interface == vitreous_interface, "found kernels of another version of vitreous in the file; expected "
+  TORCH_CHECK(interface == VITREOUS_INTERFACE, "found kernels of another version of vitreous in the file; expected "
               "those of this one; deploy the potential again");
   for (const auto& target : cpu_targets()) {
     const auto found = of_targets.find(target);
