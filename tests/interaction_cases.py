@@ -83,8 +83,8 @@ LARGE = (150, *pair_graph(6, 150, 3000, lonely=20))
 
 def separate_rows(edges: Edges) -> Edges:
     """The same edges with a row of weights each, as the reference takes them."""
-    every = torch.arange(edges.index.shape[1])
-    return Edges(edges.index, edges.start, every, every)
+    every = torch.arange(edges.edge_index.shape[1])
+    return Edges(edges.edge_index, edges.start, every, every)
 
 
 def row_of_edge(edges: Edges) -> Tensor:

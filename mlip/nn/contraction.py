@@ -110,7 +110,7 @@ class EnvironmentProduct(nn.Module):
             (E, D_out * U), and its first component (E, U), where scalars stand.
         """
         num_edges, num_atoms = harmonics.shape[0], neighbor_scale.shape[0]
-        centre = edges.index[0]
+        centre = edges.edge_index[0]
         environment = sum_environment(harmonics, weights, self.channels, centre, num_atoms)
         environment = environment * neighbor_scale.view(num_atoms, 1, 1)
         if self.of_harmonics:

@@ -47,8 +47,8 @@ class BesselEmbedding(nn.Module):
 
     def forward(self, edge_vec: Tensor, edges: Edges, inverse_cutoffs: Tensor, species: Tensor) -> Tensor:
         """Map edge vectors (E, 3), cutoffs (E,) or (1,) in 1/A and species (N,) to scalars (E, dim)."""
-        centre = self.centre_embedding.index_select(0, species.index_select(0, edges.index[0]))
-        neighbor = self.neighbor_embedding.index_select(0, species.index_select(0, edges.index[1]))
+        centre = self.centre_embedding.index_select(0, species.index_select(0, edges.edge_index[0]))
+        neighbor = self.neighbor_embedding.index_select(0, species.index_select(0, edges.edge_index[1]))
         radial = self.radial_linear(self.radial_basis(edge_vec, edges.row_edge, inverse_cutoffs))
         return torch.cat([centre, neighbor], dim=1) * radial
 
@@ -107,5 +107,8 @@ class Bumps(nn.Module):
 
 def pair_of(species: Tensor, edges: Edges, num_species: int) -> Tensor:
     """Number (E,) of the ordered pair of species of each edge, from 0 to num_species^2 - 1."""
-    centre, neighbor = species.index_select(0, edges.index[0]), species.index_select(0, edges.index[1])
+    centre, neighbor = (
+        species.index_select(0, edges.edge_index[0]),
+        species.index_select(0, edges.edge_index[1]),
+    )
     return centre * num_species + neighbor

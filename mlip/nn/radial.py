@@ -46,7 +46,7 @@ class InverseCutoffs(nn.Module):
         """Map species (N,) to (R,) in 1/A, one for each row of weights, or (1,) for all."""
         if self.uniform:
             return self.inverse_cutoffs.narrow(0, 0, 1)
-        centre, neighbor = edges.index[0], edges.index[1]
+        centre, neighbor = edges.edge_index[0], edges.edge_index[1]
         of_centre = species.index_select(0, centre.index_select(0, edges.row_edge))
         of_neighbor = species.index_select(0, neighbor.index_select(0, edges.row_edge))
         return self.inverse_cutoffs.index_select(0, of_centre * self.num_species + of_neighbor)

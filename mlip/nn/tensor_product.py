@@ -124,7 +124,9 @@ class EdgeTensorProduct(nn.Module):
         ]
         coupling = [torch.cat([p.coupling for p in block], dim=1).flatten() for block in by_block if block]
         self.register_buffer("coupling", torch.cat(coupling).to(dtype), persistent=False)
-        of_component = [k for block in by_block for k, p in enumerate(block) for _ in range(p.coupling.shape[1])]
+        of_component = [
+            k for block in by_block for k, p in enumerate(block) for _ in range(p.coupling.shape[1])
+        ]
         self.register_buffer("path_of_component", torch.tensor(of_component), persistent=False)
         order = _component_order(by_block, self.irreps_out.dim)
         self.register_buffer("component_order", order, persistent=False)
@@ -135,7 +137,7 @@ class EdgeTensorProduct(nn.Module):
             features,
             harmonics,
             weights,
-            edges.index,
+            edges.edge_index,
             self.coupling,
             self.path_of_component,
             self.component_order,

@@ -204,9 +204,7 @@ def test_a_file_whose_kernels_cannot_be_used_runs_in_plain_torch(
     potential_file, deployed, write_file, tmp_path, caplog, content, reason
 ):
     kernels = load_torchscript(deployed, "cpu", "cpp").module.kernels
-    name = next(
-        name for of_target in kernels.values() for name in of_target
-    )  # loaded already
+    name = next(name for of_target in kernels.values() for name in of_target)  # loaded already
     model = ModelWithKernels(Nothing(), {} if content == "no target" else of_all_targets(name))
     if content == "other version":
         model.interface = "older"

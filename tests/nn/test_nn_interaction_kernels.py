@@ -179,7 +179,8 @@ def test_what_does_not_fit_is_refused(name):
 def test_derivative_operators_refuse_what_does_not_fit():
     problem = Problem(SMALL)
     x, y, w = problem.inputs
-    rest = (problem.edges.start, problem.edges.index[1], problem.edges.weight_row, problem.compiled.kernel)
+    e = problem.edges
+    rest = (e.start, e.edge_index[1], e.weight_row, problem.compiled.kernel)
     g = problem.ours(x, y, w)
     backward, second = torch.ops.vitreous.interaction_backward, torch.ops.vitreous.interaction_second
     for bad in (g.float(), g[:, 1:], g[1:]):

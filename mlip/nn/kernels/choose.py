@@ -64,9 +64,11 @@ def _has_triton() -> bool:
 
 
 def _require_triton(device: torch.device) -> None:
-    """Refuse kernel=triton where it does not work; in Triton's interpreter, for tests, it works on the CPU."""
+    """Refuse kernel=triton where it does not work; for tests it works in Triton's interpreter."""
     if not _has_triton():
-        raise ConfigError("found no triton for kernel=triton; expected a CUDA build of torch, or pip install triton")
+        raise ConfigError(
+            "found no triton for kernel=triton; expected a CUDA build of torch, or pip install triton"
+        )
     if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
         raise ConfigError(f"found kernel=triton on {device}; expected device=cuda, or kernel=auto")
 
@@ -92,6 +94,7 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
     if kernel == "compiled":
         return CompiledForceField(force_field)
     if kernel == "cpp":
+        cpp.load_operators()
         fuse_tables(force_field.model, cpp_tabulated.TabulatedTensorProduct)
         cpp_linear.fix_weights(force_field.model)
         _exchange(force_field.model, COMPILED)

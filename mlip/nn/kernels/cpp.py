@@ -108,7 +108,7 @@ class CompiledTensorProduct(nn.Module):
     def forward(self, features: Tensor, harmonics: Tensor, weights: Tensor, edges: Edges) -> Tensor:
         """Messages summed at each centre; arguments as of `EdgeTensorProduct`, rows of weights shared."""
         return torch.ops.vitreous.interaction(
-            features, harmonics, weights, edges.start, edges.index[1], edges.weight_row, self.kernel
+            features, harmonics, weights, edges.start, edges.edge_index[1], edges.weight_row, self.kernel
         )
 
 

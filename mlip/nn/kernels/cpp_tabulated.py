@@ -57,5 +57,5 @@ class TabulatedTensorProduct(nn.Module):
     def forward(self, features: Tensor, harmonics: Tensor, lengths: Tensor, edges: Edges) -> Tensor:
         """Messages summed at each centre; arguments as those of `EdgeTensorProduct`, with lengths (E, 1)."""
         return torch.ops.vitreous.tabulated_interaction(
-            features, harmonics, lengths, self.table, edges.start, edges.index[1], self.kernel
+            features, harmonics, lengths, self.table, edges.start, edges.edge_index[1], self.kernel
         )

@@ -10,14 +10,14 @@ class Edges(NamedTuple):
     """E edges of N atoms, and R rows of radial weights.
 
     Attributes:
-        index: (2, E) centre and neighbour.
+        edge_index: (2, E) centre and neighbour.
         start: (N + 1,) first edge of each centre, where they are sorted; empty where nobody asks.
         weight_row: (E,) row of weights of each edge: of the edge that visits it first the row itself, of the
             reverse edge, which has the same length, its complement -1 - row.
         row_edge: (R,) the edge that each row is computed for.
     """
 
-    index: Tensor
+    edge_index: Tensor
     start: Tensor
     weight_row: Tensor
     row_edge: Tensor

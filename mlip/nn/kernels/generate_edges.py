@@ -17,7 +17,8 @@ def generate_harmonics(coefficients: Sequence[Tensor], name: str) -> str:
     """The source of the spherical harmonics of edges.
 
     Args:
-        coefficients: Per degree l: (monomials, 2 l + 1); monomials as `combinations_with_replacement` orders them.
+        coefficients: Per degree l: (monomials, 2 l + 1); monomials in the order of
+            `combinations_with_replacement`.
         name: Of the exported symbol, a `vitreous::EdgeFunctionKernel<Real>`.
     """
     lines = []
@@ -34,7 +35,8 @@ def generate_harmonics(coefficients: Sequence[Tensor], name: str) -> str:
             at += 1
     return _edge_function(
         [
-            "const S inverse_length = inverse(square_root(vec[0] * vec[0] + vec[1] * vec[1] + vec[2] * vec[2]));",
+            "const S square = vec[0] * vec[0] + vec[1] * vec[1] + vec[2] * vec[2];",
+            "const S inverse_length = inverse(square_root(square));",
             "const S x = vec[0] * inverse_length, y = vec[1] * inverse_length, z = vec[2] * inverse_length;",
             *lines,
         ],

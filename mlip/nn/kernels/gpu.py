@@ -21,7 +21,7 @@ class IndexedEdges(NamedTuple):
     """E edges sorted by centre, and the same in the order of their neighbours.
 
     Attributes:
-        index: (2, E) centre and neighbour.
+        edge_index: (2, E) centre and neighbour.
         start: (N + 1,) first edge of each centre.
         weight_row: (E,) row of weights of each edge: one of its own.
         row_edge: (E,) the edge that each row is computed for.
@@ -29,7 +29,7 @@ class IndexedEdges(NamedTuple):
         incoming_start: (N + 1,) first of them of each neighbour.
     """
 
-    index: Tensor  # type: ignore[assignment]  # hides the method of tuples
+    edge_index: Tensor
     start: Tensor
     weight_row: Tensor
     row_edge: Tensor
@@ -51,7 +51,7 @@ class SortedEdges(nn.Module):
         atoms = torch.arange(num_atoms + 1, device=index.device)
         arriving_at, incoming = torch.sort(neighbor, stable=True)
         return IndexedEdges(
-            index=index,
+            edge_index=index,
             start=torch.searchsorted(centre, atoms),
             weight_row=every,
             row_edge=every,
@@ -75,8 +75,8 @@ class TritonTensorProduct(nn.Module):
             features,
             harmonics,
             weights,
-            edges.index[0],
-            edges.index[1],
+            edges.edge_index[0],
+            edges.edge_index[1],
             edges.start,
             edges.incoming,
             edges.incoming_start,
