@@ -77,7 +77,9 @@ def modifier_of(model: str) -> str:
 def build_our_engine(engine: str, model: str, task: str, device: str) -> Engine:
     """One of our back ends."""
     training = task == "training"
-    force_field = build_ours(model).train(training).requires_grad_(training)
+    force_field = build_ours(model).train(training)
+    if not training:
+        force_field.requires_grad_(False)
     kernel, radial = OURS[engine]
     force_field = use_kernel(force_field, resolve_kernel(kernel, torch.device(device)), radial).to(device)
 
@@ -107,7 +109,9 @@ def build_their_engine(engine: str, model: str, task: str, device: str) -> Engin
     theirs = build_nequip(model, "eager" if engine == "nequip" else "compile")
     if engine == "nequip accelerated":
         theirs = modify(theirs, [{"modifier": modifier_of(model)}])
-    theirs = theirs.to(device).train(training).requires_grad_(training)
+    theirs = theirs.to(device).train(training)
+    if not training:
+        theirs.requires_grad_(False)
 
     def prepare(graph: Graph) -> Step:
         data = dictionary_of(graph.to(device))

@@ -60,7 +60,7 @@ def test_operations_of_a_perceptron_and_of_its_derivatives(task):
     from mlip.nn.mlp import ScalarMLP
 
     perceptron = ScalarMLP([8, 128, 96], torch.float32).requires_grad_(task == "training")
-    inputs = torch.rand(50, 8, requires_grad=True)
+    inputs = torch.rand(50, 8, requires_grad=True) * 1.0  # the counter's hooks cannot sit on a leaf
     cotangent = torch.rand(50, 96, requires_grad=True)  # in the model it depends on weights
     with FlopCounterMode(display=False) as counter:
         values = perceptron(inputs)
