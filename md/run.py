@@ -97,9 +97,7 @@ def _open_potential(config: DictConfig, structure: State, stages: Sequence[Plann
     from mlip.data.graph import species_index  # torch: not for `mlip md --help`
     from mlip.deploy import MLIPCalculator
 
-    calculator = MLIPCalculator(
-        config.potential, config.device, config.dtype, config.kernel, config.radial
-    )
+    calculator = MLIPCalculator(config.potential, config.device, config.dtype, config.kernel, config.radial)
     species_index(structure.to_atoms(), calculator.species)  # raises where the potential lacks a species
     at_pressure = [each.stage.name for each in stages if each.stage.ensemble == "npt"]
     if at_pressure and calculator.trained_on_stress is False:
