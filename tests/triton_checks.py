@@ -53,7 +53,7 @@ def check_interaction(irreps: Irreps, edge_index, num_atoms, dtype, device):
     Returns:
         What `derivatives` takes to compute the same again.
     """
-    from mlip.nn.kernels.gpu import SortedEdges, TritonTensorProduct
+    from mlip.nn.kernels.triton.interaction import SortedEdges, TritonTensorProduct
 
     reference = EdgeTensorProduct(*irreps.parts, dtype).to(device)
     edge_index = edge_index.to(device)
@@ -70,8 +70,8 @@ def check_interaction(irreps: Irreps, edge_index, num_atoms, dtype, device):
 
 def check_tabulated(irreps: Irreps, edge_index, num_atoms, dtype, device):
     """Compare values and first derivatives of an interaction with tabulated weights with the reference's."""
-    from mlip.nn.kernels.gpu import SortedEdges
-    from mlip.nn.kernels.gpu_tabulated import TritonTabulatedProduct
+    from mlip.nn.kernels.triton.interaction import SortedEdges
+    from mlip.nn.kernels.triton.tabulated import TritonTabulatedProduct
 
     reference = EdgeTensorProduct(*irreps.parts, dtype).to(device)
     edge_index, num_edges = edge_index.to(device), edge_index.shape[1]
@@ -104,8 +104,8 @@ def check_environment(irreps, channels, graph, dtype, device, of_harmonics=False
         device: Of all tensors.
         of_harmonics: Whether the features are harmonics.
     """
-    from mlip.nn.kernels.gpu import SortedEdges
-    from mlip.nn.kernels.gpu_allegro import TritonEnvironmentProduct
+    from mlip.nn.kernels.triton.allegro import TritonEnvironmentProduct
+    from mlip.nn.kernels.triton.interaction import SortedEdges
 
     num_atoms, edge_index, _ = graph
     irreps_in, irreps_out = map(o3.Irreps, irreps)

@@ -29,7 +29,7 @@ from mlip.deploy.torchscript import PairStyleModel, script_with_kernels
 from mlip.errors import ConfigError
 from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField
-from mlip.nn.kernels.fakes import register_fakes
+from mlip.nn.kernels.cpp.fakes import register_fakes
 from mlip.nn.tracing import sample_inputs, trace
 
 logger = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ from torch import Tensor, nn
 from mlip.native.builder import ensure_built
 from mlip.native.kernels import X86_TARGETS, interface
 from mlip.native.library import NativeLibrary
-from mlip.nn.kernels.cpp import kernel_libraries
+from mlip.nn.kernels.cpp.load import kernel_libraries
 
 logger = logging.getLogger(__name__)
 

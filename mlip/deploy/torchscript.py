@@ -21,7 +21,7 @@ from mlip.deploy.kernels import ModelWithKernels
 from mlip.errors import ConfigError, PotentialError
 from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField
-from mlip.nn.kernels.cpp import load_operators
+from mlip.nn.kernels.cpp.load import load_operators
 
 logger = logging.getLogger(__name__)
 

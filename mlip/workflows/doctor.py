@@ -87,7 +87,7 @@ def _check_kernels() -> tuple[bool, str]:
     kernel = choose.resolve_kernel("auto", device)
     try:
         if kernel == "cpp":
-            importlib.import_module("mlip.nn.kernels.cpp").load_operators()
+            importlib.import_module("mlip.nn.kernels.cpp.load").load_operators()
     except MlipError as error:
         return False, f"kernel=cpp does not work: {error}"
     return True, f"kernel=auto is kernel={kernel} on {device.type}; there are {', '.join(choose.KERNELS[1:])}"

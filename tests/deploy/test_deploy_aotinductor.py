@@ -25,7 +25,7 @@ from mlip.models.laplace import LaplaceDeviation
 from mlip.models.nequip import NequIPConfig
 from mlip.models.uncertainty import Uncertainty
 from mlip.nn.kernels.choose import use_kernel
-from mlip.nn.kernels.fakes import register_fakes
+from mlip.nn.kernels.cpp.fakes import register_fakes
 
 KINDS = ["triclinic", "slab", "molecule", "small_cell", "atom"]
 

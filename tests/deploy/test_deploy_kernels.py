@@ -25,7 +25,7 @@ from mlip.deploy.torchscript import (
 from mlip.deploy.verify import verify_deployment
 from mlip.errors import ConfigError, PotentialError
 from mlip.native.kernels import X86_TARGETS
-from mlip.nn.kernels.cpp import load_operators
+from mlip.nn.kernels.cpp.load import load_operators
 
 
 @pytest.fixture(scope="module")

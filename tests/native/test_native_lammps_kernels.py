@@ -8,7 +8,7 @@ from structures import random_structure
 
 from mlip.deploy import deploy_potential
 from mlip.native.kernels import X86_TARGETS
-from mlip.nn.kernels.cpp import load_operators
+from mlip.nn.kernels.cpp.load import load_operators
 
 LOG = "compiled kernels for"
 

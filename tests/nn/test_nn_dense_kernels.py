@@ -5,9 +5,9 @@ import torch
 from kernel_checks import assert_same, derivatives
 
 from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding
-from mlip.nn.kernels.cpp import SharedEdges
-from mlip.nn.kernels.cpp_allegro import CompiledBesselEmbedding, CompiledSplineEmbedding
-from mlip.nn.kernels.cpp_dense import CompiledDense
+from mlip.nn.kernels.cpp.allegro import CompiledBesselEmbedding, CompiledSplineEmbedding
+from mlip.nn.kernels.cpp.dense import CompiledDense
+from mlip.nn.kernels.cpp.interaction import SharedEdges
 from mlip.nn.mlp import Dense, ScalarMLP, through
 
 # Rows, widths of the features, widths of the results, activated.

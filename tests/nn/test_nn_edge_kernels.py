@@ -6,7 +6,7 @@ import pytest
 import torch
 from interaction_cases import GRAPHS, row_of_edge
 
-from mlip.nn.kernels.cpp import CompiledHarmonics, CompiledRadial, SharedEdges
+from mlip.nn.kernels.cpp.interaction import CompiledHarmonics, CompiledRadial, SharedEdges
 from mlip.nn.radial import BesselBasis
 from mlip.nn.spherical import SphericalHarmonics
 

@@ -7,8 +7,8 @@ from interaction_cases import GRAPHS, LARGE
 from kernel_checks import assert_same, derivatives
 
 from mlip.nn.contraction import EnvironmentProduct
-from mlip.nn.kernels.cpp import SharedEdges
-from mlip.nn.kernels.cpp_allegro import CompiledEnvironmentProduct
+from mlip.nn.kernels.cpp.allegro import CompiledEnvironmentProduct
+from mlip.nn.kernels.cpp.interaction import SharedEdges
 
 # Features, result, l_max of the environment, channels, weights per channel; no features: they are harmonics.
 CASES = {

@@ -56,7 +56,7 @@ def test_same_numbers_every_time():
 
 
 def test_more_bytes_of_edges_than_int32_counts():
-    from mlip.nn.kernels.gpu import SortedEdges, TritonTensorProduct
+    from mlip.nn.kernels.triton.interaction import SortedEdges, TritonTensorProduct
     from mlip.nn.tensor_product import EdgeTensorProduct
 
     num_atoms, num_edges = 40_000, 2_000_000

@@ -4,7 +4,7 @@ import pytest
 import torch
 from interaction_cases import GRAPHS, Irreps, random_irreps, row_of_edge, separate_rows
 
-from mlip.nn.kernels.cpp import CompiledTensorProduct, SharedEdges
+from mlip.nn.kernels.cpp.interaction import CompiledTensorProduct, SharedEdges
 from mlip.nn.tensor_product import EdgeTensorProduct
 
 FAST = {f"random {seed}": random_irreps(seed) for seed in (0, 3, 4, 8)} | {

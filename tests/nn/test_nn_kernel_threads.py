@@ -15,7 +15,7 @@ from mlip.models.build import build_force_field
 from mlip.models.nequip import NequIPConfig
 from mlip.models.normalization import Normalization
 from mlip.nn.kernels.choose import use_kernel
-from mlip.nn.kernels.cpp import CompiledTensorProduct, SharedEdges
+from mlip.nn.kernels.cpp.interaction import CompiledTensorProduct, SharedEdges
 from mlip.nn.tensor_product import EdgeTensorProduct
 
 TASKS = Path("/proc/self/task")

@@ -4,7 +4,7 @@ import pytest
 import torch
 from e3nn import o3
 
-from mlip.nn.kernels.cpp_linear import CompiledLinear, CompiledSelfConnection, fix_weights
+from mlip.nn.kernels.cpp.linear import CompiledLinear, CompiledSelfConnection, fix_weights
 from mlip.nn.linear import EquivariantLinear, SelfConnection
 
 SHAPES = {

@@ -4,8 +4,8 @@ import pytest
 import torch
 from interaction_cases import GRAPHS, LARGE, Irreps, random_irreps
 
-from mlip.nn.kernels.cpp import SharedEdges
-from mlip.nn.kernels.cpp_tabulated import CompiledLengths, TabulatedTensorProduct
+from mlip.nn.kernels.cpp.interaction import SharedEdges
+from mlip.nn.kernels.cpp.tabulated import CompiledLengths, TabulatedTensorProduct
 from mlip.nn.mlp import ScalarMLP
 from mlip.nn.radial import BesselBasis
 from mlip.nn.radial_table import RelativeLengths, tabulate_radial

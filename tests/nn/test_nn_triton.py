@@ -118,7 +118,7 @@ def test_forces_and_gradients_of_parameters(small_force_field, settings):
 
 
 def test_self_connection_is_that_of_the_reference():
-    from mlip.nn.kernels.gpu import MaskedSelfConnection
+    from mlip.nn.kernels.triton.interaction import MaskedSelfConnection
 
     torch.manual_seed(0)
     irreps_in, irreps_out = o3.Irreps("3x0e+2x1o+4x2e"), o3.Irreps("6x0e+3x1o+2x2e+1x3o")
@@ -173,7 +173,7 @@ def test_an_exported_program_holds_the_operators(small_force_field, architecture
 
 @interpreted
 def test_unsorted_edges_are_refused():
-    from mlip.nn.kernels.gpu import SortedEdges
+    from mlip.nn.kernels.triton.interaction import SortedEdges
 
     edge_index = torch.tensor([[1, 0], [0, 1]])
     with pytest.raises(RuntimeError, match="sorted by their centre"):

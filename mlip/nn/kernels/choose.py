@@ -11,17 +11,13 @@ from torch import nn
 
 from mlip.errors import ConfigError
 from mlip.native.builder import find_compiler
-from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.derivatives import ForceField
-from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding
-from mlip.nn.kernels import cpp, cpp_allegro, cpp_dense, cpp_linear, cpp_tabulated
 from mlip.nn.kernels.compiled import CompiledForceField, require_inductor
-from mlip.nn.kernels.edges import SeparateEdges
-from mlip.nn.mlp import Dense
-from mlip.nn.radial import BesselBasis
-from mlip.nn.radial_table import RelativeLengths, fuse_tables, tabulate
-from mlip.nn.spherical import SphericalHarmonics
-from mlip.nn.tensor_product import EdgeTensorProduct
+from mlip.nn.kernels.cpp.exchange import COMPILED
+from mlip.nn.kernels.cpp.linear import fix_weights
+from mlip.nn.kernels.cpp.load import load_operators
+from mlip.nn.kernels.cpp.tabulated import TabulatedTensorProduct
+from mlip.nn.radial_table import fuse_tables, tabulate
 
 logger = logging.getLogger(__name__)
 
@@ -94,13 +90,13 @@ def use_kernel(force_field: ForceField, kernel: str, radial: str = "exact") -> F
     if kernel == "compiled":
         return CompiledForceField(force_field)
     if kernel == "cpp":
-        cpp.load_operators()
-        fuse_tables(force_field.model, cpp_tabulated.TabulatedTensorProduct)
-        cpp_linear.fix_weights(force_field.model)
+        load_operators()
+        fuse_tables(force_field.model, TabulatedTensorProduct)
+        fix_weights(force_field.model)
         _exchange(force_field.model, COMPILED)
     if kernel == "triton":
-        from mlip.nn.kernels.gpu_tabulated import TritonTabulatedProduct  # these imports need triton
-        from mlip.nn.kernels.triton_modules import TRITON
+        from mlip.nn.kernels.triton.exchange import TRITON  # these imports need triton
+        from mlip.nn.kernels.triton.tabulated import TritonTabulatedProduct
 
         fuse_tables(force_field.model, TritonTabulatedProduct)
         _exchange(force_field.model, TRITON)
@@ -115,16 +111,3 @@ def _exchange(model: nn.Module, replacements: Mapping[type[nn.Module], Callable[
         made = list(pool.map(lambda pair: replacements[type(pair[1])](pair[1], symmetric), named))
     for (name, _), module in zip(named, made, strict=True):
         model.set_submodule(name, module)
-
-
-COMPILED: dict[type[nn.Module], Callable[..., nn.Module]] = {
-    EdgeTensorProduct: lambda module, _: cpp.CompiledTensorProduct(module),
-    EnvironmentProduct: lambda module, _: cpp_allegro.CompiledEnvironmentProduct(module),
-    BesselEmbedding: lambda module, _: cpp_allegro.compile_embedding(module),
-    SplineEmbedding: lambda module, _: cpp_allegro.CompiledSplineEmbedding(module),
-    Dense: lambda module, _: cpp_dense.CompiledDense(module),
-    SphericalHarmonics: lambda module, _: cpp.CompiledHarmonics(module),
-    BesselBasis: lambda module, _: module if module.frequencies.requires_grad else cpp.CompiledRadial(module),
-    RelativeLengths: lambda *_: cpp_tabulated.CompiledLengths(),
-    SeparateEdges: lambda module, symmetric: cpp.SharedEdges(symmetric and module.may_share),
-}

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import NamedTuple
 
 from mlip.nn.kernels.couplings import Block, Entry, Form, rows_of, sum_of
-from mlip.nn.kernels.triton_frame import Layer
+from mlip.nn.kernels.triton.frame import Layer
 
 
 class Component(NamedTuple):

@@ -10,7 +10,7 @@ from itertools import combinations_with_replacement
 from torch import Tensor
 
 from mlip.nn.kernels.couplings import ZERO, sum_of
-from mlip.nn.kernels.generate_interaction import function
+from mlip.nn.kernels.cpp.generate_interaction import function
 
 
 def generate_harmonics(coefficients: Sequence[Tensor], name: str) -> str:

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from mlip.nn.kernels.couplings import Block, sum_of
-from mlip.nn.kernels.triton_frame import Body, Kernel, Layer, generate_kernels
-from mlip.nn.kernels.triton_lines import (
+from mlip.nn.kernels.triton.frame import Body, Kernel, Layer, generate_kernels
+from mlip.nn.kernels.triton.lines import (
     combine,
     components,
     load_features,

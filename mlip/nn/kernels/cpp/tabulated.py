@@ -6,10 +6,10 @@ For inference: differentiable once.
 import torch
 from torch import Tensor, nn
 
-from mlip.nn.kernels.cpp import load_kernel
+from mlip.nn.kernels.cpp.generate_edges import generate_lengths
+from mlip.nn.kernels.cpp.generate_tabulated import generate_tabulated
+from mlip.nn.kernels.cpp.load import load_kernel
 from mlip.nn.kernels.edges import Edges
-from mlip.nn.kernels.generate_edges import generate_lengths
-from mlip.nn.kernels.generate_tabulated import generate_tabulated
 from mlip.nn.radial_table import RadialTable
 from mlip.nn.tensor_product import EdgeTensorProduct
 

@@ -1,29 +1,15 @@
-"""A model's kernels on the CPU as compiled C++: generated for its numbers, built once, as torch operators.
-
-Differentiable twice.
-"""
-
-import hashlib
-from collections.abc import Callable
-from functools import cache
+"""What joins the atoms of a model, as compiled C++: edges, harmonics, radial functions, interaction."""
 
 import torch
 from torch import Tensor, nn
 
-from mlip.native.builder import ensure_built
-from mlip.native.kernels import generated, operators
-from mlip.native.library import NativeLibrary
+from mlip.nn.kernels.cpp.generate_edges import generate_harmonics, generate_radial
+from mlip.nn.kernels.cpp.generate_interaction import generate_interaction
+from mlip.nn.kernels.cpp.load import load_kernel
 from mlip.nn.kernels.edges import Edges
-from mlip.nn.kernels.generate_edges import generate_harmonics, generate_radial
-from mlip.nn.kernels.generate_interaction import generate_interaction
 from mlip.nn.radial import BesselBasis
 from mlip.nn.spherical import SphericalHarmonics
 from mlip.nn.tensor_product import EdgeTensorProduct
-
-REALS = {torch.float32: "float", torch.float64: "double"}
-
-# Source and numbers of the kernels that this process loaded, by name: a deployed file carries them.
-_sources: dict[str, tuple[str, str]] = {}
 
 
 class SharedEdges(nn.Module):
@@ -110,44 +96,3 @@ class CompiledTensorProduct(nn.Module):
         return torch.ops.vitreous.interaction(
             features, harmonics, weights, edges.start, edges.edge_index[1], edges.weight_row, self.kernel
         )
-
-
-def load_kernel(generate: Callable[[str], str], dtype: torch.dtype) -> str:
-    """Generate, build and load a kernel; the name by which the operators find it.
-
-    Args:
-        generate: From the name of the kernel's symbol to its source.
-        dtype: Of its numbers.
-
-    Raises:
-        ConfigError: There is no compiler, or it failed.
-    """
-    digest = hashlib.sha256(generate("kernel").encode()).hexdigest()[:16]
-    name = f"kernel_{digest}_{REALS[dtype]}"
-    _sources[name] = generate(name), REALS[dtype]
-    load_operators()
-    library = generated(*_sources[name], torch.ops.vitreous.cpu_targets()[0])
-    torch.ops.vitreous.load_kernel(str(ensure_built(library)), name)
-    return name
-
-
-def kernel_libraries(model: nn.Module, target: str) -> dict[str, NativeLibrary]:
-    """The libraries, by name, of the kernels that a model's modules call.
-
-    Args:
-        model: Whose modules were made in this process.
-        target: The instructions they may use; see `mlip.native.kernels.generated`.
-    """
-    values = (value for module in model.modules() for value in vars(module).values())
-    names = sorted({value for value in values if isinstance(value, str) and value in _sources})
-    return {name: generated(*_sources[name], target) for name in names}
-
-
-@cache
-def load_operators() -> None:
-    """Build the operators if the cache lacks them, and register them with torch; once per process.
-
-    Raises:
-        ConfigError: There is no compiler, or it failed.
-    """
-    torch.ops.load_library(str(ensure_built(operators())))

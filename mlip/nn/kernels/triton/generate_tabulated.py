@@ -6,8 +6,8 @@ For inference: an edge brings its length, and no row of weights is ever stored.
 from collections.abc import Sequence
 
 from mlip.nn.kernels.couplings import Block, sum_of
-from mlip.nn.kernels.generate_triton import backward_edges, backward_nodes, forward
-from mlip.nn.kernels.triton_frame import Kernel, Layer, generate_kernels
+from mlip.nn.kernels.triton.frame import Kernel, Layer, generate_kernels
+from mlip.nn.kernels.triton.generate_interaction import backward_edges, backward_nodes, forward
 from mlip.nn.tensor_product import PathLayout
 
 

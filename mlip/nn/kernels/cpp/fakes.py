@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 from torch.utils._python_dispatch import _disable_current_modes
 
-from mlip.nn.kernels.cpp import load_operators
+from mlip.nn.kernels.cpp.load import load_operators
 
 
 @cache

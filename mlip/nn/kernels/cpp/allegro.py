@@ -5,9 +5,9 @@ from torch import Tensor, nn
 
 from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.edge_embedding import BesselEmbedding, SplineEmbedding, pair_of
-from mlip.nn.kernels.cpp import load_kernel
+from mlip.nn.kernels.cpp.generate_environment import generate_environment
+from mlip.nn.kernels.cpp.load import load_kernel
 from mlip.nn.kernels.edges import Edges
-from mlip.nn.kernels.generate_environment import generate_environment
 
 PAIRED = """#include "paired_loops.h"
 

@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from mlip.nn.kernels.cpp import load_kernel
+from mlip.nn.kernels.cpp.load import load_kernel
 from mlip.nn.mlp import Dense
 
 SOURCE = """#include "dense_loops.h"

@@ -9,10 +9,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor, nn
 
-from mlip.nn.kernels.generate_triton import generate_triton
-from mlip.nn.kernels.gpu_operators import interaction
-from mlip.nn.kernels.triton_frame import count_parts
-from mlip.nn.kernels.triton_layers import load_layer
+from mlip.nn.kernels.triton.frame import count_parts
+from mlip.nn.kernels.triton.generate_interaction import generate_triton
+from mlip.nn.kernels.triton.layers import load_layer
+from mlip.nn.kernels.triton.operators import interaction
 from mlip.nn.linear import SelfConnection
 from mlip.nn.tensor_product import EdgeTensorProduct
 

@@ -114,7 +114,7 @@ def _with_harmonics(name: str, harmonics: int, body: list[str], condition: str =
     ]
 
 
-def _results(path: PathLayout, prefix: str, row: str) -> list[str]:
+def results(path: PathLayout, prefix: str, row: str) -> list[str]:
     """Load the path's components of a row like the result."""
     return [
         f"const V {prefix}{k} = c.load({row} + {path.result_start + k * path.result_stride});"
@@ -122,7 +122,7 @@ def _results(path: PathLayout, prefix: str, row: str) -> list[str]:
     ]
 
 
-def _to_harmonics(matrix: Matrix, forms: Iterable[Form], inputs: str, name: str) -> list[str]:
+def to_harmonics(matrix: Matrix, forms: Iterable[Form], inputs: str, name: str) -> list[str]:
     """Add, for entries m_ka, the gradients inputs_a g_k to those of the harmonics."""
     products: dict[int, list[str]] = defaultdict(list)
     for (k, a), entry in matrix.items():
@@ -143,11 +143,11 @@ def _backward(block: Block, forms: Iterable[Form]) -> list[str]:
     body = _loads(block, {"x": "x"})
     body += [f"V gx{a} = {{}};" for a in components]
     for path, matrix in block:
-        body += [f"{{ const V wp = c.load(w + {path.weight_start}); V gwp = {{}};", *_results(path, "g", "g")]
+        body += [f"{{ const V wp = c.load(w + {path.weight_start}); V gwp = {{}};", *results(path, "g", "g")]
         for a, column in columns_of(matrix).items():
             body.append(f"const V u{a} = {sum_of(times(e, f'g{k}') for k, e in column)}, y{a} = wp * x{a};")
             body.append(f"gx{a} += wp * u{a}; gwp += x{a} * u{a};")
-        body += _to_harmonics(matrix, forms, "y", "gy")
+        body += to_harmonics(matrix, forms, "y", "gy")
         body += _store("gw", "gwp", path)
     body += [f"c.add(gx + {first.feature_start + a * first.mul}, gx{a});" for a in components]
     return over_channels(block, body)
@@ -166,7 +166,7 @@ def _second(block: Block, forms: Iterable[Form]) -> list[str]:
     for path, matrix in block:
         at = path.weight_start
         body.append(f"{{ const V wp = c.load(w + {at}), hp = c.load(hw + {at}); V dwp = {{}};")
-        body += _results(path, "g", "g")
+        body += results(path, "g", "g")
         for a, column in columns_of(matrix).items():
             body.append(f"const V u{a} = {sum_of(times(e, f'g{k}') for k, e in column)};")
             body.append(f"const V v{a} = {sum_of(times(e, f'g{k}', 'hm') for k, e in column)};")
@@ -175,7 +175,7 @@ def _second(block: Block, forms: Iterable[Form]) -> list[str]:
         for k, row in rows_of(matrix).items():
             both = [term for a, e in row for term in (times(e, f"p{a}"), times(e, f"y{a}", "hm"))]
             body.append(f"c.add(dg + {path.result_start + k * path.result_stride}, {sum_of(both)});")
-        body += ["if constexpr (by_harmonics) {", *_to_harmonics(matrix, forms, "p", "dy"), "}"]
+        body += ["if constexpr (by_harmonics) {", *to_harmonics(matrix, forms, "p", "dy"), "}"]
         body += _store("dw", "dwp", path)
     body += [f"c.add(dx + {first.feature_start + a * first.mul}, dx{a});" for a in components]
     return over_channels(block, body)

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.library import triton_op
 
 from mlip.nn.contraction import EnvironmentProduct, weighted_harmonics
-from mlip.nn.kernels.generate_triton_matrices import MatrixShape, generate_triton_matrices
-from mlip.nn.kernels.gpu import IndexedEdges, TritonTensorProduct
-from mlip.nn.kernels.triton_layers import find_layer, launch, load_layer
+from mlip.nn.kernels.triton.generate_matrices import MatrixShape, generate_triton_matrices
+from mlip.nn.kernels.triton.interaction import IndexedEdges, TritonTensorProduct
+from mlip.nn.kernels.triton.layers import find_layer, launch, load_layer
 from mlip.nn.tensor_product import EdgeTensorProduct
 
 

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.library import triton_op
 
-from mlip.nn.kernels.triton_layers import find_layer, launch
+from mlip.nn.kernels.triton.layers import find_layer, launch
 
 
 @triton_op("vitreous_triton::interaction", mutates_args=())

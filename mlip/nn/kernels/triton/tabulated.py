@@ -9,10 +9,10 @@ import torch
 from torch import Tensor, nn
 from torch.library import triton_op
 
-from mlip.nn.kernels.generate_triton_tabulated import generate_triton_tabulated
-from mlip.nn.kernels.gpu import IndexedEdges
-from mlip.nn.kernels.triton_frame import count_parts
-from mlip.nn.kernels.triton_layers import find_layer, launch, load_layer
+from mlip.nn.kernels.triton.frame import count_parts
+from mlip.nn.kernels.triton.generate_tabulated import generate_triton_tabulated
+from mlip.nn.kernels.triton.interaction import IndexedEdges
+from mlip.nn.kernels.triton.layers import find_layer, launch, load_layer
 from mlip.nn.radial_table import RadialTable
 from mlip.nn.tensor_product import EdgeTensorProduct
 

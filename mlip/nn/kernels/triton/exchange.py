@@ -6,8 +6,8 @@ from torch import nn
 
 from mlip.nn.contraction import EnvironmentProduct
 from mlip.nn.kernels.edges import SeparateEdges
-from mlip.nn.kernels.gpu import MaskedSelfConnection, SortedEdges, TritonTensorProduct
-from mlip.nn.kernels.gpu_allegro import TritonEnvironmentProduct
+from mlip.nn.kernels.triton.allegro import TritonEnvironmentProduct
+from mlip.nn.kernels.triton.interaction import MaskedSelfConnection, SortedEdges, TritonTensorProduct
 from mlip.nn.linear import SelfConnection
 from mlip.nn.tensor_product import EdgeTensorProduct
 

@@ -1,10 +1,16 @@
 """C++ of an interaction whose weights stand in a table: interpolated where they are used, never stored."""
 
-from collections import defaultdict
 from collections.abc import Sequence
 
-from mlip.nn.kernels.couplings import Block, Form, Matrix, couple, rows_of, sum_of
-from mlip.nn.kernels.generate_interaction import function, over_channels, set_entries, times
+from mlip.nn.kernels.couplings import Block, Form, Matrix, columns_of, couple, rows_of, sum_of
+from mlip.nn.kernels.cpp.generate_interaction import (
+    function,
+    over_channels,
+    results,
+    set_entries,
+    times,
+    to_harmonics,
+)
 from mlip.nn.tensor_product import PathLayout
 
 # Components of the result that are summed in registers at a time.
@@ -42,7 +48,7 @@ def generate_tabulated(paths: Sequence[PathLayout], features: int, result: int, 
         "template <class Edges>",
         *function(
             "void backward(const Edges& edges, int k, const T* x, const T* g, T* gx, V* sums)",
-            _backward(blocks, list(forms), harmonics),
+            _backward(blocks, forms, harmonics),
         ),
         "};",
         "}  // namespace",
@@ -100,7 +106,7 @@ def _forward(part: Block) -> list[str]:
     return over_channels(part, body)
 
 
-def _backward(blocks: list[Block], forms: list[Form], harmonics: int) -> list[str]:
+def _backward(blocks: list[Block], forms: dict[Form, int], harmonics: int) -> list[str]:
     """Gradients of one edge: with u = M^T g, gx = w u and gw = x u; those of forms go to the harmonics."""
     lines = ["const auto m = edges.entries_of(k);"]
     lines += [f"V gy{b} = {{}};" for b in range(harmonics)] + ["V gt = {};"]
@@ -115,23 +121,9 @@ def _backward(blocks: list[Block], forms: list[Form], harmonics: int) -> list[st
     return lines + [f"sums[{b}] = gy{b};" for b in range(harmonics)] + [f"sums[{harmonics}] = gt;"]
 
 
-def _path_backward(path: PathLayout, matrix: Matrix, forms: list[Form]) -> list[str]:
-    columns: dict[int, list[str]] = defaultdict(list)
-    products: dict[int, list[str]] = defaultdict(list)
-    for (k, a), entry in matrix.items():
-        columns[a].append(times(entry, f"g{k}"))
-        products[entry.form].append(f"{entry.sign}y{a} * g{k}")
-    lines = [f"{{ {_weights(path)} const V wp = w.value(); V gw = {{}};"]
-    lines += [
-        f"const V g{k} = c.load(g + {path.result_start + k * path.result_stride});"
-        for k in range(path.coupling.shape[1])
-    ]
-    for a, terms in columns.items():
-        lines.append(f"const V u{a} = {sum_of(terms)}, y{a} = wp * x{a};")
+def _path_backward(path: PathLayout, matrix: Matrix, forms: dict[Form, int]) -> list[str]:
+    lines = [f"{{ {_weights(path)} const V wp = w.value(); V gw = {{}};", *results(path, "g", "g")]
+    for a, column in columns_of(matrix).items():
+        lines.append(f"const V u{a} = {sum_of(times(e, f'g{k}') for k, e in column)}, y{a} = wp * x{a};")
         lines.append(f"gx{a} += wp * u{a}; gw += x{a} * u{a};")
-    lines.append("gt += w.slope() * gw;")
-    for form, terms in products.items():
-        lines.append(f"{{ const V s = {sum_of(terms)};")
-        lines += [f"gy{b} += T({value!r}) * s;" for b, value in forms[form]]
-        lines.append("}")
-    return [*lines, "}"]
+    return [*lines, "gt += w.slope() * gw;", *to_harmonics(matrix, forms, "y", "gy"), "}"]

@@ -1,0 +1,1 @@
+"""Back end of CPUs: a model's modules as compiled C++, differentiable twice."""
