@@ -105,7 +105,10 @@ FILES = {
     "text for a potential": ([*DEPLOY, "potential=file"], "file is not a whole .mlip file"),
     "deployed file to deploy": ([*DEPLOY, "potential=good.nequip.pth"], "not a whole .mlip file"),
     "half of a deployed file": ([*MD, "potential=half.nequip.pth"], "not a whole TorchScript file", "deploy"),
-    "structure for a potential": ([*MD, "potential=one.extxyz"], "expected a .mlip or .nequip.pth file"),
+    "structure for a potential": (
+        [*MD, "potential=one.extxyz"],
+        "expected a .mlip, .nequip.pth or .nequip.pt2",
+    ),
     "structure missing": ([*MD, "structure=none.cif"], "found no file none.cif"),
     "structure empty": ([*MD, "structure=empty.extxyz"], "cannot read empty.extxyz"),
     "structure of NaN": ([*MD, "structure=md_nan.extxyz"], "not finite"),

@@ -6,7 +6,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from nequip_oracle import nequip_state
+from nequip_process import results_of_nequip
 from structures import random_structure
 
 from mlip.deploy import MLIPCalculator, Potential, deploy_potential
@@ -32,22 +32,15 @@ def test_same_numbers_as_the_potential(potential_file, deployed, kind):
 
 
 def test_nequips_own_calculator_reads_the_file(deployed):
-    """Whoever leaves with our file gets the same numbers. (It can freeze a file once per process only.)"""
-    ase_of_nequip = pytest.importorskip("nequip.integrations.ase")
-    with nequip_state():
-        theirs = ase_of_nequip.NequIPCalculator.from_compiled_model(
-            str(deployed), device="cpu", chemical_species_to_atom_type_map=True
-        )
-        for kind in ("triclinic", "molecule"):
-            atoms = random_structure(kind, seed=5)
-            theirs.calculate(atoms)
-            atoms.calc = MLIPCalculator(deployed, device="cpu")
-            assert theirs.results["energy"] == pytest.approx(atoms.get_potential_energy(), rel=1e-9)
-            np.testing.assert_allclose(theirs.results["forces"], atoms.get_forces(), rtol=1e-7, atol=1e-9)
-            if kind == "triclinic":
-                np.testing.assert_allclose(
-                    theirs.results["stress"], atoms.get_stress(), rtol=1e-7, atol=1e-10
-                )
+    """Whoever leaves with our file gets the same numbers."""
+    pytest.importorskip("nequip.integrations.ase")
+    for kind, theirs in results_of_nequip(deployed, "triclinic", "molecule").items():
+        atoms = random_structure(kind, seed=5)
+        atoms.calc = MLIPCalculator(deployed, device="cpu")
+        assert theirs["energy"] == pytest.approx(atoms.get_potential_energy(), rel=1e-9)
+        np.testing.assert_allclose(theirs["forces"], atoms.get_forces(), rtol=1e-7, atol=1e-9)
+        if kind == "triclinic":
+            np.testing.assert_allclose(theirs["stress"], atoms.get_stress(), rtol=1e-7, atol=1e-10)
 
 
 def test_cutoffs_of_pairs_travel_with_the_file(tmp_path, potential_file):

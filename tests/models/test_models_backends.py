@@ -67,6 +67,22 @@ def test_predictions_and_gradients_are_those_of_the_reference(case):
         assert_close(mine[parameter], gradient, TOLERANCES[dtype][1])
 
 
+@pytest.mark.parametrize("case", CASES)
+def test_trained_weights_that_take_no_gradients(case):
+    """As potentials compute: no weight has the value that it starts with, none is differentiated by."""
+    name, dtype, backend = case
+    found = []
+    for kernel in (backend, "reference"):
+        force_field = build(name, dtype).eval().requires_grad_(False)
+        noise = torch.Generator().manual_seed(1)
+        for parameter in force_field.parameters():
+            change = torch.randn(parameter.shape, generator=noise, dtype=torch.float64)
+            parameter.mul_(1.0 + 0.1 * change.to(dtype))
+        found.append(use_kernel(force_field, kernel)(*batch().inputs))
+    for mine, other in zip(*found, strict=True):
+        assert_close(mine, other, TOLERANCES[dtype][0])
+
+
 @pytest.mark.parametrize("architecture", ["nequip, one layer", "allegro, one layer"])
 def test_every_back_end_has_modules_of_its_own(architecture):
     """Else the suites would compare the reference with itself."""

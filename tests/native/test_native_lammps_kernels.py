@@ -41,7 +41,7 @@ def plain(plugin, atoms, deployed, tmp_path_factory) -> Result:
 
 @pytest.mark.parametrize("threads", ["1", "2"])
 def test_the_numbers_of_plain_torchscript(tmp_path, atoms, deployed, plain, threads):
-    found, log = run(tmp_path, atoms, deployed, OMP_NUM_THREADS=threads)
+    found, log = run(tmp_path, atoms, deployed, OMP_NUM_THREADS=threads, MKL_NUM_THREADS=threads)
     assert f"cpu with {threads} thread" in log
     assert LOG in log
     found.assert_same(plain, 1e-11)

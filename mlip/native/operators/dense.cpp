@@ -5,6 +5,8 @@
 #include <ATen/ops/empty.h>
 #include <ATen/ops/zeros.h>
 
+#include <algorithm>
+
 #include "autograd.h"
 #include "dense_kernel.h"
 #include "registry.h"
@@ -80,7 +82,9 @@ void over_blocks(int64_t rows, int64_t blocks, Run run) {
     for (int64_t b = first; b < last; ++b) run(b, b * size, std::min(rows, (b + 1) * size));
   });
 }
-constexpr int64_t row_blocks = 32;  // each has sums of its own
+constexpr int64_t row_blocks = 32;
+// Blocks of which each has a gradient of the weights of its own: fewer where that is more than their rows.
+int64_t blocks_of_sums(int64_t rows) { return std::clamp<int64_t>(rows / 1024, 1, row_blocks); }
 
 // A matrix as the kernel reads it.
 struct Padded {
@@ -130,14 +134,15 @@ Tensors dense_backward_cpu(at::TensorList g_, at::TensorList x_, const Tensor& w
   AT_DISPATCH_FLOATING_TYPES(w.scalar_type(), "dense_backward", [&] {
     const auto& kernel = kernel_for<scalar_t>(name, x, w);
     require_outputs(g, x, w);
-    const auto gw = at::zeros({by_w ? row_blocks : 0, w.size(0), w.size(1)}, w.options());
+    const int64_t blocks = by_w ? blocks_of_sums(x[0].size(0)) : row_blocks;
+    const auto gw = at::zeros({by_w ? blocks : 0, w.size(0), w.size(1)}, w.options());
     const Given<scalar_t> from(x), gradients(g);
     const Result<scalar_t> to(gx);
     const Padded transposed(w.t(), kernel.padding);
     const DenseLayer<scalar_t> layer{w.size(0), w.size(1), activated, {}, transposed.pointers<scalar_t>(),
                                      z.const_data_ptr<scalar_t>()};
     auto* gw_p = gw.data_ptr<scalar_t>();
-    over_blocks(x[0].size(0), row_blocks, [&](int64_t b, int64_t begin, int64_t end) {
+    over_blocks(x[0].size(0), blocks, [&](int64_t b, int64_t begin, int64_t end) {
       kernel.backward(begin, end, layer, from, gradients, to, by_w ? gw_p + b * w.numel() : nullptr);
     });
     gx.push_back(by_w ? gw.sum(0) : gw.view({0}));
@@ -156,7 +161,8 @@ Tensors dense_second_cpu(at::TensorList hx_, const Optional& hw_, at::TensorList
     require_outputs(g, x, w);
     if (hw_) require("changes of the weights", *hw_, w.sizes(), w.scalar_type());
     for (size_t p = 0; p < x.size(); ++p) require("changes of inputs", hx[p], x[p].sizes(), w.scalar_type());
-    const auto dw = at::zeros({row_blocks, w.size(0), w.size(1)}, w.options());
+    const int64_t blocks = blocks_of_sums(x[0].size(0));
+    const auto dw = at::zeros({blocks, w.size(0), w.size(1)}, w.options());
     const Given<scalar_t> from(x), gradients(g), changes(hx);
     const Result<scalar_t> to_g(dg), to_x(dx);
     const Padded padded(w, kernel.padding), transposed(w.t(), kernel.padding);
@@ -170,7 +176,7 @@ Tensors dense_second_cpu(at::TensorList hx_, const Optional& hw_, at::TensorList
     const Padded hw_transposed(hw.numbers.narrow(1, 0, hw_ ? w.size(1) : 0).t(), kernel.padding);
     const auto given = hw_ ? hw.pointers<scalar_t>() : DenseMatrix<scalar_t>{};
     auto* dw_p = dw.data_ptr<scalar_t>();
-    over_blocks(x[0].size(0), row_blocks, [&](int64_t b, int64_t begin, int64_t end) {
+    over_blocks(x[0].size(0), blocks, [&](int64_t b, int64_t begin, int64_t end) {
       kernel.second(begin, end, layer, from, gradients, changes, given,
                     hw_transposed.pointers<scalar_t>(), to_g, to_x, dw_p + b * w.numel());
     });

@@ -14,9 +14,9 @@ from mlip.nn.kernels.cpp.allegro import (
 from mlip.nn.kernels.cpp.dense import CompiledDense
 from mlip.nn.kernels.cpp.interaction import (
     CompiledHarmonics,
-    CompiledRadial,
     CompiledTensorProduct,
     SharedEdges,
+    compile_radial,
 )
 from mlip.nn.kernels.cpp.tabulated import CompiledLengths
 from mlip.nn.kernels.edges import SeparateEdges
@@ -33,7 +33,7 @@ COMPILED: dict[type[nn.Module], Callable[..., nn.Module]] = {
     SplineEmbedding: lambda module, _: CompiledSplineEmbedding(module),
     Dense: lambda module, _: CompiledDense(module),
     SphericalHarmonics: lambda module, _: CompiledHarmonics(module),
-    BesselBasis: lambda module, _: module if module.frequencies.requires_grad else CompiledRadial(module),
+    BesselBasis: lambda module, _: compile_radial(module),
     RelativeLengths: lambda *_: CompiledLengths(),
     SeparateEdges: lambda module, symmetric: SharedEdges(symmetric and module.may_share),
 }

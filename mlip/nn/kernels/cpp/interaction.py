@@ -52,8 +52,20 @@ class CompiledHarmonics(nn.Module):
         return torch.ops.vitreous.edge_function(edge_vec, None, self.scale, self.kernel, self.dtype)
 
 
+def compile_radial(reference: BesselBasis) -> nn.Module:
+    """The module that computes a `BesselBasis`: itself, where frequencies are trained or were.
+
+    Raises:
+        ConfigError: There is no compiler, or it failed.
+    """
+    frequencies = reference.frequencies.detach()
+    whole = torch.arange(1, len(frequencies) + 1, dtype=frequencies.dtype, device=frequencies.device)
+    fixed = not reference.frequencies.requires_grad and torch.equal(frequencies, whole)
+    return CompiledRadial(reference) if fixed else reference
+
+
 class CompiledRadial(nn.Module):
-    """What `BesselBasis` computes, its frequencies not being trained.
+    """What `BesselBasis` computes with frequencies 1, 2, 3, ...
 
     Raises:
         ConfigError: There is no compiler, or it failed.
