@@ -82,6 +82,7 @@ def build_our_engine(engine: str, model: str, task: str, device: str) -> Engine:
         force_field.requires_grad_(False)
     kernel, radial = OURS[engine]
     force_field = use_kernel(force_field, resolve_kernel(kernel, torch.device(device)), radial).to(device)
+    trained = [parameter for parameter in force_field.parameters() if parameter.requires_grad]
 
     def prepare(graph: Graph) -> Step:
         graph = graph.to(device)
@@ -92,7 +93,8 @@ def build_our_engine(engine: str, model: str, task: str, device: str) -> Engine:
             prediction = force_field(*graph.inputs)
             if not training:
                 return Result(prediction.energy, prediction.forces)
-            loss_of(prediction.energy, prediction.forces, num_atoms).backward()
+            # As `mlip train` does; backward() would add the second derivatives by edges, which nobody reads.
+            loss_of(prediction.energy, prediction.forces, num_atoms).backward(inputs=trained)
             norm = gradient_norm(force_field)
             return Result(prediction.energy.detach(), prediction.forces.detach(), norm)
 
