@@ -59,9 +59,7 @@ using Result = Parts<T, T>;
 
 template <class T>
 const DenseKernel<T>& kernel_for(const std::string& name, at::TensorList x, const Tensor& w) {
-  const auto& kernel = find_kernel<DenseKernel<T>>(name);
-  TORCH_CHECK(kernel.number_bytes == sizeof(T), "found numbers of ", sizeof(T), " bytes; expected ",
-              kernel.number_bytes, " for the kernel ", name);
+  const auto& kernel = find_kernel<DenseKernel, T>(name);
   TORCH_CHECK(!x.empty(), "found no inputs of a dense layer; expected one at least");
   for (const auto& part : x) require("inputs", part, {x[0].size(0), part.size(1)}, w.scalar_type());
   require("weights", w, {total_width(x), w.size(1)}, w.scalar_type());

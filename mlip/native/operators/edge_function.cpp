@@ -40,20 +40,12 @@ struct Rows {
   }
 };
 
-template <class T>
-const EdgeFunctionKernel<T>& kernel_for(const std::string& name) {
-  const auto& kernel = find_kernel<EdgeFunctionKernel<T>>(name);
-  TORCH_CHECK(kernel.number_bytes == sizeof(T), "found numbers of ", sizeof(T), " bytes; expected ",
-              kernel.number_bytes, " for the kernel ", name);
-  return kernel;
-}
-
 Tensor edge_function_cpu(const Tensor& vec, const Optional& edge, const Tensor& scale, const std::string& name,
                          at::ScalarType dtype) {
   const Rows rows(vec, edge, scale);
   Tensor out;
   AT_DISPATCH_FLOATING_TYPES(dtype, "edge_function", [&] {
-    const auto& kernel = kernel_for<scalar_t>(name);
+    const auto& kernel = find_kernel<EdgeFunctionKernel, scalar_t>(name);
     out = at::empty({rows.count(), kernel.width}, vec.options().dtype(dtype));
     auto* out_p = out.data_ptr<scalar_t>();
     rows.over([&](const EdgeRows& range) { kernel.values(range, out_p); });
@@ -67,7 +59,7 @@ Tensor edge_function_backward_cpu(const Tensor& g_, const Tensor& vec, const Opt
   const Rows rows(vec, edge, scale);
   auto out = edge ? at::zeros_like(rows.vec) : at::empty_like(rows.vec);
   AT_DISPATCH_FLOATING_TYPES(g.scalar_type(), "edge_function_backward", [&] {
-    const auto& kernel = kernel_for<scalar_t>(name);
+    const auto& kernel = find_kernel<EdgeFunctionKernel, scalar_t>(name);
     require("gradients", g, {rows.count(), kernel.width}, g.scalar_type());
     auto* out_p = out.data_ptr<double>();
     rows.over([&](const EdgeRows& range) { kernel.gradient(range, g.const_data_ptr<scalar_t>(), out_p); });
@@ -84,7 +76,7 @@ std::tuple<Tensor, Tensor> edge_function_second_cpu(const Tensor& h_, const Tens
   require("changes of the vectors", h, vec.sizes(), at::kDouble);
   auto dg = at::empty_like(g), dvec = by_vec ? at::zeros_like(rows.vec) : at::empty({0}, vec.options());
   AT_DISPATCH_FLOATING_TYPES(g.scalar_type(), "edge_function_second", [&] {
-    const auto& kernel = kernel_for<scalar_t>(name);
+    const auto& kernel = find_kernel<EdgeFunctionKernel, scalar_t>(name);
     require("gradients", g, {rows.count(), kernel.width}, g.scalar_type());
     auto* dg_p = dg.data_ptr<scalar_t>();
     auto* dvec_p = dvec.data_ptr<double>();

@@ -39,10 +39,8 @@ struct InputTensors {
 // The kernel of that name, once the tensors are such that it may take their pointers.
 template <class T>
 const EnvironmentKernel<T>& kernel_for(const std::string& name, const InputTensors& in) {
-  const auto& kernel = find_kernel<EnvironmentKernel<T>>(name);
+  const auto& kernel = find_kernel<EnvironmentKernel, T>(name);
   const auto type = c10::CppTypeToScalarType<T>::value;
-  TORCH_CHECK(kernel.number_bytes == sizeof(T), "found numbers of ", sizeof(T), " bytes; expected ",
-              kernel.number_bytes, " for the kernel ", name);
   require("features", in.x, {in.num_edges(), kernel.features}, type);
   require("weights", in.w, {in.num_edges(), kernel.weights}, type);
   require("harmonics", in.y, {in.num_edges(), kernel.harmonics}, type);

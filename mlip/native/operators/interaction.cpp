@@ -27,10 +27,8 @@ struct EdgeTensors {
 template <class T>
 const InteractionKernel<T>& kernel_for(const std::string& name, const Tensor& x, const Tensor& y, const Tensor& w,
                                        const EdgeTensors& edges) {
-  const auto& kernel = find_kernel<InteractionKernel<T>>(name);
+  const auto& kernel = find_kernel<InteractionKernel, T>(name);
   const auto type = c10::CppTypeToScalarType<T>::value;
-  TORCH_CHECK(kernel.number_bytes == sizeof(T), "found numbers of ", sizeof(T), " bytes; expected ",
-              kernel.number_bytes, " for the kernel ", name);
   require("features", x, {x.size(0), kernel.features}, type);
   require("harmonics", y, {edges.count(), kernel.harmonics}, type);
   require("weights", w, {w.size(0), kernel.weights}, type);

@@ -48,9 +48,7 @@ Tensor node_linear_cpu(const Tensor& x_, const Optional& species_, const Tensor&
   const auto blocks = to_blocks(blocks_, x, w, result);
   auto out = at::empty({x.size(0), result}, x.options());
   AT_DISPATCH_FLOATING_TYPES(type, "node_linear", [&] {
-    const auto& kernel = find_kernel<NodeLinearKernel<scalar_t>>(name);
-    TORCH_CHECK(kernel.number_bytes == sizeof(scalar_t), "found numbers of ", sizeof(scalar_t), " bytes; expected ",
-                kernel.number_bytes, " for the kernel ", name);
+    const auto& kernel = find_kernel<NodeLinearKernel, scalar_t>(name);
     const NodeLinear<scalar_t> map{blocks.data(),
                                    int64_t(blocks.size()),
                                    x.size(1),

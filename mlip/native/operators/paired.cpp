@@ -24,9 +24,7 @@ Tensor padded(const Tensor& t, int64_t padding) {
 
 template <class T>
 const PairedKernel<T>& kernel_for(const std::string& name, const Tensor& x, const Tensor& m, const Tensor& pair) {
-  const auto& kernel = find_kernel<PairedKernel<T>>(name);
-  TORCH_CHECK(kernel.number_bytes == sizeof(T), "found numbers of ", sizeof(T), " bytes; expected ",
-              kernel.number_bytes, " for the kernel ", name);
+  const auto& kernel = find_kernel<PairedKernel, T>(name);
   require("features", x, {x.size(0), m.size(1)}, m.scalar_type());
   require("matrices", m, {m.size(0), m.size(1), m.size(2)}, x.scalar_type());
   require("pairs", pair, {x.size(0)}, at::kLong);
