@@ -7,7 +7,7 @@
     python benchmarks/speed.py --report                    # only tables and figure, from what is there
 
 Each row is kept in `--work` as soon as it is measured; the same command goes on where it was stopped, unless
-the commit has changed. See benchmarks/README.md.
+a commit has changed `mlip/` or the benchmark. See benchmarks/README.md.
 """
 
 import argparse

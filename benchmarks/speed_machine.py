@@ -9,6 +9,8 @@ from pathlib import Path
 
 import torch
 
+# Results of a commit are those of all later ones that leave this alone.
+MEASURED = ("mlip", "benchmarks/*.py", "constraints.txt")
 VERSIONS = ("vitreous", "torch", "nequip", "nequip-allegro", "openequivariance", "e3nn", "triton")
 
 
@@ -29,14 +31,14 @@ def describe_machine(device: str) -> dict[str, str]:
 
 
 def commit() -> str:
-    """The commit of this checkout, "-dirty" if files differ from it that are no results of a benchmark."""
-    root = ["git", "-C", str(Path(__file__).parent.parent)]
-    changed = [*root, "status", "--porcelain", "--untracked-files=no", "--", ".", ":!benchmarks/results"]
-    said = [
-        subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-        for command in ([*root, "rev-parse", "--short=12", "HEAD"], changed)
-    ]
-    return said[0] + ("-dirty" if said[1] else "")
+    """The last commit that changed what is measured, "-dirty" if files differ from it."""
+    git = ["git", "-C", str(Path(__file__).parent.parent)]
+    commands = ["log", "-1", "--abbrev=12", "--format=%h"], ["status", "--porcelain", "--untracked-files=no"]
+    last, changed = (
+        subprocess.run([*git, *command, "--", *MEASURED], capture_output=True, text=True, check=True).stdout
+        for command in commands
+    )
+    return last.strip() + ("-dirty" if changed else "")
 
 
 def memory_limit(device: str, gigabytes: float) -> float:

@@ -10,12 +10,13 @@ from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 
+import torch
 from omegaconf import DictConfig
 
 from mlip.app import application
 from mlip.deploy.aotinductor import save_aotinductor
 from mlip.deploy.calculator import select_device
-from mlip.deploy.kernels import ModelWithKernels, carry_kernels
+from mlip.deploy.kernels import carry_kernels
 from mlip.deploy.package import SUFFIX as PACKAGE_SUFFIX
 from mlip.deploy.potential import Potential
 from mlip.deploy.torchscript import (
@@ -87,31 +88,21 @@ def deploy_potential(
     chosen = Potential.load(source).astype(dtype)
     suffix = SUFFIXES[file_format]
     file = out if out.name.endswith(suffix) else out / f"{source.stem}{suffix}"
-    if grade and chosen.uncertainty is None:
-        raise PotentialError(
-            f"found no extrapolation grade in {source.name}; expected one for grade=true: train again, which "
-            "fits it, or leave grade out"
-        )
-    _require_writable(file)
-    metadata = _metadata(chosen, radial)
-    fitted = chosen.uncertainty.grade if grade and chosen.uncertainty else None
     where = select_device(device)
-    packaged = file_format == "aotinductor"
-    force_field = chosen.force_field(where, kernel if packaged else "reference", radial)
-    with_kernels = None if packaged else _with_kernels(chosen, fitted, radial)
-    fitted = fitted.to(where) if fitted else None
+    fitted = _grade_of(chosen, source.name) if grade else None
+    metadata = _metadata(chosen, radial)
+    _require_writable(file)
     unverified = file.with_name(f"unverified-{file.name}")
-    plain = "auto" if packaged else "reference"
+    verify = partial(verify_deployment, source, unverified, chosen.reference_structure, chosen.dtype)
     try:
-        if packaged:
-            compiled_kernels = resolve_kernel(kernel, where) == "cpp"
-            save_aotinductor(force_field, metadata, unverified, fitted, reader, compiled_kernels)
+        if file_format == "aotinductor":
+            _write_package(chosen, unverified, metadata, fitted, where, kernel, reader)
+            differences = _differences(partial(verify, device, "auto"), radial)
         else:
-            save_torchscript(force_field, metadata, unverified, fitted, with_kernels)
-        verify = partial(verify_deployment, source, unverified, chosen.reference_structure, chosen.dtype)
-        differences = _differences(partial(verify, device, plain), radial)
-        if with_kernels is not None:
-            differences["differences_cpp"] = verify("cpu", "cpp", radial)
+            with_kernels = _write_torchscript(chosen, unverified, metadata, fitted, where)
+            differences = _differences(partial(verify, device, "reference"), radial)
+            if with_kernels:
+                differences["differences_cpp"] = verify("cpu", "cpp", radial)
         unverified.replace(file)
     finally:
         unverified.unlink(missing_ok=True)
@@ -125,6 +116,53 @@ def deploy_potential(
     }
     (file.parent / "manifest.json").write_text(json.dumps(manifest, indent=2))
     return file
+
+
+def _write_package(
+    potential: Potential,
+    path: Path,
+    metadata: dict[str, str],
+    grade: ExtrapolationGrade | None,
+    device: torch.device,
+    kernel: str,
+    reader: str,
+) -> None:
+    """Write an AOTInductor file of one back end."""
+    force_field = potential.force_field(device, kernel, metadata["radial"])
+    compiled_kernels = resolve_kernel(kernel, device) == "cpp"
+    grade = grade.to(device) if grade else None
+    save_aotinductor(force_field, metadata, path, grade, reader, compiled_kernels)
+
+
+def _write_torchscript(
+    potential: Potential,
+    path: Path,
+    metadata: dict[str, str],
+    grade: ExtrapolationGrade | None,
+    device: torch.device,
+) -> bool:
+    """Write a TorchScript file; whether there was a compiler, so that it carries kernels for CPUs."""
+    radial = metadata["radial"]
+    force_field = potential.force_field(device, "reference", radial)
+    try:
+        of_cpu = PairStyleModel(potential.force_field("cpu", "cpp", radial), grade)
+        with_kernels = carry_kernels(of_cpu)
+    except ConfigError as error:
+        logger.warning("the file will run on slow kernels: %s", error)
+        with_kernels = None
+    grade = deepcopy(grade).to(device) if grade else None
+    save_torchscript(force_field, metadata, path, grade, with_kernels)
+    return with_kernels is not None
+
+
+def _grade_of(potential: Potential, name: str) -> ExtrapolationGrade:
+    """The grade that was fitted when the potential was trained, on the CPU."""
+    if potential.uncertainty is None:
+        raise PotentialError(
+            f"found no extrapolation grade in {name}; expected one for grade=true: train again, which "
+            "fits it, or leave grade out"
+        )
+    return potential.uncertainty.grade
 
 
 def _differences(verify: Callable[..., Verification], radial: str) -> dict[str, Verification]:
@@ -151,18 +189,6 @@ def _metadata(potential: Potential, radial: str) -> dict[str, str]:
     if potential.config.per_edge_type_cutoff:
         metadata[EDGE_CUTOFFS] = edge_cutoffs_to_text(potential.normalization.edge_cutoffs)
     return metadata
-
-
-def _with_kernels(
-    potential: Potential, grade: ExtrapolationGrade | None, radial: str
-) -> ModelWithKernels | None:
-    """The model with compiled kernels for CPUs; None, and a line in the log, where none can be compiled."""
-    try:
-        force_field = potential.force_field("cpu", "cpp", radial)
-        return carry_kernels(PairStyleModel(force_field, deepcopy(grade).cpu() if grade else None))
-    except ConfigError as error:
-        logger.warning("the file will run on slow kernels: %s", error)
-        return None
 
 
 def _require_writable(file: Path) -> None:

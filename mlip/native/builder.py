@@ -111,7 +111,8 @@ def build(library: NativeLibrary, compiler: Path) -> None:
 
 def compile_command(library: NativeLibrary, compiler: Path, source: Path, result: Path) -> list[str]:
     """The command that makes an object file of one source."""
-    includes = [word for folder in library.include_dirs for word in ("-isystem", str(folder))]
+    own = sorted({f"-I{header.parent}" for header in library.headers})
+    includes = [*own, *(word for folder in library.include_dirs for word in ("-isystem", str(folder)))]
     # Shorten __FILE__, which LAMMPS prints with every error.
     names = f"-fmacro-prefix-map={source.parent}/=src/"
     return [

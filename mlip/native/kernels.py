@@ -35,7 +35,7 @@ def operators() -> NativeLibrary:
         headers=(*sorted(OPERATOR_SOURCES.glob("*.h")), *sorted(KERNEL_SOURCES.glob("*_kernel.h"))),
         include_dirs=torch_include_dirs(),
         # OpenMP, as torch's headers are compiled for; the threads are torch's.
-        flags=("-fopenmp", f"-I{KERNEL_SOURCES}"),
+        flags=("-fopenmp",),
         flags_of={"registry": (f'-DVITREOUS_INTERFACE="{interface()}"',)},
         link_flags=torch_link_flags(),
         versions=(f"torch {package_version('torch', 'pip install torch')}",),
@@ -64,7 +64,7 @@ def generated(source: str, real: str, target: str) -> NativeLibrary:
         title="a kernel",
         sources=(write_source(source, ".cpp"),),
         headers=tuple(sorted(KERNEL_SOURCES.glob("*.h"))),
-        flags=(*FAST, *instructions, f"-I{KERNEL_SOURCES}", f"-DReal={real}"),
+        flags=(*FAST, *instructions, f"-DReal={real}"),
         quick=True,
     )
 

@@ -58,7 +58,6 @@ def lammps_plugin() -> NativeLibrary:
         headers=tuple(sorted(own_headers)),
         include_dirs=(mpi_include_dir(), headers),
         flags=(
-            f"-I{EVALUATOR_SOURCES}",
             "-DLAMMPS_SMALLBIG",
             f"-DVITREOUS_LAMMPS_VERSION={version_date(version)}",
             f'-DVITREOUS_EVALUATOR="{library_file(evaluator())}"',

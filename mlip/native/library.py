@@ -18,7 +18,7 @@ class NativeLibrary:
         name: File name of the result without `.so`.
         title: What the log calls it.
         sources: C++ files, compiled in parallel; split them so that few include heavy headers.
-        headers: Our own headers beside them: a change of any rebuilds.
+        headers: Our own headers, found by their names alone: a change of any rebuilds.
         include_dirs: Folders of foreign headers, whose warnings are silenced.
         flags: Compiler flags beside the common ones, definitions among them.
         flags_of: Flags of single sources, by the stem of their name.
@@ -48,7 +48,8 @@ def library_folder(library: NativeLibrary) -> Path:
     """Folder of the cache that holds this library, whether it is built yet or not.
 
     The name carries a hash of all that decides about the binary but the compiler, so that a machine without
-    a compiler still finds what was built for it before.
+    a compiler still finds what was built for it before. Where our own sources lie decides nothing: all
+    environments and checkouts share what they build alike.
 
     Args:
         library: What is compiled.
@@ -57,12 +58,11 @@ def library_folder(library: NativeLibrary) -> Path:
         The folder; it need not exist.
     """
     digest = hashlib.sha256()
-    paths = (*library.include_dirs, *library.sources)
     flags = (*COMMON_FLAGS, *library.flags, *map(str, sorted(library.flags_of.items())), *library.link_flags)
-    parts = (*flags, *library.versions, *map(str, paths))
+    parts = (*flags, *library.versions, *map(str, library.include_dirs))
     digest.update("\n".join((*parts, platform.machine())).encode())
     for source in (*library.sources, *library.headers):
-        digest.update(source.read_bytes())
+        digest.update(source.name.encode() + source.read_bytes())
     return cache_folder() / "native" / f"{library.name}-{digest.hexdigest()[:16]}"
 
 

@@ -99,11 +99,13 @@ def _training_section(folder: Path, errors: dict) -> Section:
 
 def _deployment_section(folder: Path) -> Section:
     """Differences of the deployed file from the potential, and of LAMMPS from ASE on one structure."""
-    differences = json.loads((folder / "deploy" / "manifest.json").read_text())["differences"]
+    manifest = json.loads((folder / "deploy" / "manifest.json").read_text())
     by_ase = _thermo(folder / "melt_quench")[-1]
     by_lammps = _thermo(folder / "ladder")[0]
     rows = [
-        (f"TorchScript against the potential, {name}", f"{value:.1e}") for name, value in differences.items()
+        (f"{what} against the potential, {name}", f"{value:.1e}")
+        for key, what in (("differences", "plain torch"), ("differences_cpp", "compiled kernels"))
+        for name, value in manifest.get(key, {}).items()
     ]
     rows.append(("potential energy of the quenched cell by ASE (eV)", by_ase["potential_eV"]))
     rows.append(("the same structure, the same file, by LAMMPS (eV)", by_lammps["potential_eV"]))

@@ -54,6 +54,13 @@ def test_what_decides_about_the_binary_decides_about_its_folder(library, tmp_pat
     assert len(folders) == 7
 
 
+def test_where_the_sources_lie_decides_nothing(library, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    moved = library.sources[0].rename(tmp_path / "elsewhere" / "answer.cpp")
+    library.sources[0].write_text(CODE)
+    assert library_folder(replace(library, sources=(moved,))) == library_folder(library)
+
+
 def test_kernels_are_compiled_for_a_named_target_so_that_processors_share_a_cache(library):
     folders = {library_folder(generated(CODE, "float", target)) for target in X86_TARGETS}
     assert len(folders) == len(X86_TARGETS)
