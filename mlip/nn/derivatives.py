@@ -66,7 +66,6 @@ class ForceField(nn.Module):
             batch: (N,) structure of each atom.
         """
         centre, neighbor = edge_index[0], edge_index[1]
-        of_edge = batch.index_select(0, centre)
         edge_vec = edge_vectors(positions, edge_index, edge_shift, cell, batch)
         edge_vec = edge_vec.detach().requires_grad_(True)
         atomic_energies, descriptors = self.model(edge_vec, species, edge_index)
@@ -81,8 +80,7 @@ class ForceField(nn.Module):
             gradient = torch.zeros_like(edge_vec)
         zeros = torch.zeros_like(positions)
         forces = zeros.index_add(0, centre, gradient).index_add(0, neighbor, -gradient)
-        outer = (edge_vec.detach().unsqueeze(2) * gradient.unsqueeze(1)).view(-1, 9)
-        strain_gradient = torch.zeros_like(cell).view(-1, 9).index_add(0, of_edge, outer).view(-1, 3, 3)
+        strain_gradient = _sum_of_outer(edge_vec.detach(), gradient, batch.index_select(0, centre), cell)
         virial = -0.5 * (strain_gradient + strain_gradient.transpose(1, 2))
         energy = torch.zeros_like(cell[:, 0, 0]).index_add(0, batch, atomic_energies)
         return Prediction(energy, atomic_energies, forces, virial, descriptors)
@@ -93,6 +91,16 @@ def edge_vectors(
 ) -> Tensor:
     """Vectors (E, 3) in A from each edge's centre to its neighbour; arguments as those of a `ForceField`."""
     centre, neighbor = edge_index[0], edge_index[1]
-    of_edge = batch.index_select(0, centre)
-    shift = torch.einsum("ei,eij->ej", edge_shift, cell.index_select(0, of_edge))
+    if cell.shape[0] == 1:  # as in all dynamics: a matrix product
+        shift = edge_shift @ cell[0]
+    else:
+        shift = torch.einsum("ei,eij->ej", edge_shift, cell.index_select(0, batch.index_select(0, centre)))
     return positions.index_select(0, neighbor) - positions.index_select(0, centre) + shift
+
+
+def _sum_of_outer(edge_vec: Tensor, gradient: Tensor, of_edge: Tensor, cell: Tensor) -> Tensor:
+    """Sums (B, 3, 3) over each structure's edges of vec_ij (x) g_ij."""
+    if cell.shape[0] == 1:
+        return (edge_vec.T @ gradient).unsqueeze(0)
+    outer = (edge_vec.unsqueeze(2) * gradient.unsqueeze(1)).view(-1, 9)
+    return torch.zeros_like(cell).view(-1, 9).index_add(0, of_edge, outer).view(-1, 3, 3)

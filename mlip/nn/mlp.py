@@ -33,7 +33,12 @@ class Dense(nn.Module):
             activated: Whether the nonlinearity acts upon the result.
         """
         result = (features[0] if len(features) == 1 else torch.cat(features, dim=1)) @ weight
-        return list(torch.split(self.activation(result) if activated else result, widths, dim=1))
+        return part(self.activation(result) if activated else result, widths)
+
+
+def part(x: Tensor, widths: list[int]) -> list[Tensor]:
+    """The columns of x, parted; x itself where they stay together: a part's gradient takes a copy."""
+    return [x] if len(widths) == 1 else list(torch.split(x, widths, dim=1))
 
 
 class ScalarMLP(nn.Module):

@@ -76,6 +76,21 @@ def test_dense_is_the_same_on_any_number_of_threads():
     assert all(torch.equal(*pair) for other in results[1:] for pair in zip(results[0], other, strict=True))
 
 
+@pytest.mark.parametrize("read", [0, 1])
+def test_a_result_that_nobody_reads_adds_nothing(read):
+    rows, widths_in, widths_out, activated = LAYERS["tails everywhere"]
+    inputs = dense_inputs(rows, widths_in, widths_out)
+    reference = Dense("silu", torch.float64)
+    ours, theirs = (
+        derivatives(lambda *x, call=call: call(*x)[read : read + 1], inputs)
+        for call in (
+            caller(CompiledDense(reference), widths_out, activated),
+            caller(reference, widths_out, activated),
+        )
+    )
+    assert_same(ours, theirs, 1e-13)
+
+
 def test_gradients_of_features_alone():
     rows, widths_in, widths_out, activated = LAYERS["tails everywhere, activated"]
     *features, weight = dense_inputs(rows, widths_in, widths_out)

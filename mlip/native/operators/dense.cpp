@@ -239,9 +239,11 @@ struct Dense : torch::autograd::Function<Dense> {
     saved.push_back(activated ? y.back() : at::empty({0}, w.options()));
     context->save_for_backward(std::move(saved));
     context->saved_data["inputs"] = int64_t(x.size());
+    context->saved_data["widths"] = widths.vec();
     context->saved_data["activated"] = activated;
     context->saved_data["name"] = name;
     if (activated) context->mark_non_differentiable({y.back()});
+    context->set_materialize_grads(false);  // of that as little as of what nobody reads
     return y;
   }
 
@@ -250,6 +252,10 @@ struct Dense : torch::autograd::Function<Dense> {
     const auto inputs = size_t(context->saved_data["inputs"].toInt());
     const bool activated = context->saved_data["activated"].toBool();
     if (activated) g.pop_back();
+    const auto widths = context->saved_data["widths"].toIntVector();
+    for (size_t k = 0; k < g.size(); ++k) {
+      if (!g[k].defined()) g[k] = at::zeros_symint({saved[0].sym_size(0), widths[k]}, saved[0].options());
+    }
     const bool by_w = context->needs_input_grad(inputs);
     static const auto op = find_operator<decltype(dense_backward_cpu)>("vitreous::dense_backward");
     auto d = op.call(g, slice(saved, 0, inputs), saved[inputs], saved[inputs + 1], activated,

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor, nn
 
 from mlip.nn.kernels.cpp.load import load_kernel
-from mlip.nn.mlp import Dense
+from mlip.nn.mlp import Dense, part
 
 SOURCE = """#include "dense_loops.h"
 
@@ -33,4 +33,4 @@ class CompiledDense(nn.Module):
             return torch.ops.vitreous.dense(features, weight, widths, False, self.kernel)
         results = torch.ops.vitreous.dense(features, weight, [weight.shape[1]], self.fused, self.kernel)
         result = results[0] if self.fused else self.activation(results[0])
-        return list(torch.split(result, widths, dim=1))
+        return part(result, widths)
