@@ -66,7 +66,7 @@ def parse_options() -> argparse.Namespace:
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS)
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
     parser.add_argument("--seconds", type=float, default=20.0, help="of measuring, per row")
-    parser.add_argument("--memory", type=float, default=24.0, help="GB that an engine may take")
+    parser.add_argument("--memory", type=float, default=16.0, help="GB that an engine may take")
     parser.add_argument("--work", type=Path, default=Path("runs/speed"), help="rows are kept here")
     parser.add_argument("--results", type=Path, default=Path(__file__).parent / "results")
     parser.add_argument("--prepare", action="store_true", help="only compile what nequip needs")

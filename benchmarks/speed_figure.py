@@ -1,6 +1,6 @@
 """Figure of `speed.py`: times of all engines, how cost grows, and the roofline."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -77,7 +77,8 @@ def draw_bars(axes: Axes, table: Sequence[Row], task: str) -> None:
             label = line["engine"] if place == 0 else None
             axes.bar(at, line["us_per_atom"], width, color=COLORS[line["engine"]], label=label)
     axes.set_yscale("log")
-    axes.set_xticks(range(len(groups)), [f"{model}\n{t} thread{'s' * (t > 1)}" for model, t in groups])
+    labels = [model if t == 1 else f"{model}, {t} threads" for model, t in groups]
+    axes.set_xticks(range(len(groups)), labels, rotation=30, ha="right", fontsize=7)
     axes.set_ylabel("time (us/atom)")
     axes.set_title(f"{task}")
     if lines:
@@ -106,12 +107,21 @@ def draw_growth(axes: Axes, lines: Sequence[Row], by: str, label: str) -> None:
         draw_line(axes, engine, task, *zip(*sorted(times.items()), strict=True))
     axes.set_xscale("log")
     axes.set_yscale("log")
-    places = sorted({line[by] for line in lines})
+    places = spread({line[by] for line in lines})
     axes.set_xticks(places, [f"{place:.0f}" for place in places], minor=False)
     axes.minorticks_off()
     axes.set_xlabel(label)
     axes.set_ylabel("time (us/atom)")
     axes.set_title("4x32; circles inference, squares training")
+
+
+def spread(places: Iterable[float]) -> list[float]:
+    """Of places nearer to each other than their labels are wide on a logarithmic axis, the first."""
+    kept: list[float] = []
+    for place in sorted(places):
+        if not kept or place > 1.2 * kept[-1]:
+            kept.append(place)
+    return kept
 
 
 def grouped(lines: Sequence[Row]) -> dict[tuple[str, str], list[Row]]:
