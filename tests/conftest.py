@@ -4,6 +4,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+from graded_potential import fit_to
 from structures import SPECIES, random_structure
 
 from mlip.deploy import Potential
@@ -71,4 +72,13 @@ def potential_file(tmp_path_factory):
     )
     path = tmp_path_factory.mktemp("potential") / "random.mlip"
     potential.save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def graded_file(potential_file, tmp_path_factory):
+    """The same potential with an extrapolation grade."""
+    potential = Potential.load(potential_file)
+    path = tmp_path_factory.mktemp("graded") / "graded.mlip"
+    replace(potential, uncertainty=fit_to(potential)).save(path)
     return path

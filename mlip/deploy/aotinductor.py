@@ -25,7 +25,7 @@ from mlip.deploy.package import (
     TORCH_VERSION,
     torch_version,
 )
-from mlip.deploy.torchscript import PairStyleModel, script_with_kernels
+from mlip.deploy.torchscript import PairStyleModel, script_inside
 from mlip.errors import ConfigError
 from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField
@@ -68,7 +68,7 @@ def save_aotinductor(
     content = b""
     if compiled_kernels:
         register_fakes()
-        content = script_with_kernels(ModelWithKernels(_NoModel(), carry_kernels(force_field).kernels))
+        content = script_inside(ModelWithKernels(_NoModel(), carry_kernels(force_field).kernels))
     outputs = output_names(reader, grade is not None)
     program = export_structure(force_field, grade, outputs)
     described = {

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import torch
 from omegaconf import DictConfig
+from torch import nn
 
 from mlip.app import application
 from mlip.deploy.aotinductor import save_aotinductor
@@ -19,9 +20,12 @@ from mlip.deploy.calculator import select_device
 from mlip.deploy.kernels import carry_kernels
 from mlip.deploy.package import SUFFIX as PACKAGE_SUFFIX
 from mlip.deploy.potential import Potential
+from mlip.deploy.ranks import describe_reach, distribute
 from mlip.deploy.torchscript import (
     EDGE_CUTOFFS,
+    FOR_RANKS,
     SUFFIX,
+    WITH_KERNELS,
     PairStyleModel,
     edge_cutoffs_to_text,
     save_torchscript,
@@ -141,18 +145,21 @@ def _write_torchscript(
     grade: ExtrapolationGrade | None,
     device: torch.device,
 ) -> bool:
-    """Write a TorchScript file; whether there was a compiler, so that it carries kernels for CPUs."""
+    """Write a TorchScript file; whether there was a compiler, so that it holds more than the plain model."""
     radial = metadata["radial"]
     force_field = potential.force_field(device, "reference", radial)
+    inside: dict[str, nn.Module] = {}
     try:
-        of_cpu = PairStyleModel(potential.force_field("cpu", "cpp", radial), grade)
-        with_kernels = carry_kernels(of_cpu)
+        compiled = distribute(potential.force_field("cpu", "cpp", radial))
+        inside[WITH_KERNELS] = carry_kernels(PairStyleModel(compiled, grade))
+        if metadata["vitreous_exchanged_bytes"] != "0":
+            plain = distribute(potential.force_field(device, "reference", radial))
+            inside[FOR_RANKS] = PairStyleModel(plain, deepcopy(grade).to(device) if grade else None)
     except ConfigError as error:
-        logger.warning("the file will run on slow kernels: %s", error)
-        with_kernels = None
+        logger.warning("the file will run on slow kernels, in one process: %s", error)
     grade = deepcopy(grade).to(device) if grade else None
-    save_torchscript(force_field, metadata, path, grade, with_kernels)
-    return with_kernels is not None
+    save_torchscript(force_field, metadata, path, grade, inside)
+    return bool(inside)
 
 
 def _grade_of(potential: Potential, name: str) -> ExtrapolationGrade:
@@ -185,6 +192,7 @@ def _metadata(potential: Potential, radial: str) -> dict[str, str]:
         "model_dtype": potential.dtype,
         "trained_on_stress": str(int(potential.trained_on_stress)),
         "radial": radial,
+        **describe_reach(potential.untrained_force_field()),
     }
     if potential.config.per_edge_type_cutoff:
         metadata[EDGE_CUTOFFS] = edge_cutoffs_to_text(potential.normalization.edge_cutoffs)

@@ -12,12 +12,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from typing import Optional
 
 import torch
 from torch import Tensor, nn
 
 from mlip import fields
-from mlip.deploy.kernels import ModelWithKernels
 from mlip.errors import ConfigError, PotentialError
 from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField
@@ -29,7 +29,9 @@ SUFFIX = ".nequip.pth"
 REQUIRED_METADATA = ("r_max", "num_types", "type_names", "allow_tf32")
 EDGE_CUTOFFS = "per_edge_type_cutoff"
 OUR_METADATA = ("vitreous_format", "model_dtype", "trained_on_stress", "radial")
+# Files inside of a file: the model with compiled kernels, and in plain torch for several processes.
 WITH_KERNELS = "vitreous_cpp"
+FOR_RANKS = "vitreous_ranks"
 KERNELS = ("auto", "reference", "cpp")
 
 
@@ -48,6 +50,9 @@ class PairStyleModel(nn.Module):
         """Evaluate one structure; keys, dtypes and shapes stand in docs/lammps.md."""
         types = data[fields.ATOM_TYPES]
         cell = data[fields.CELL].view(1, 3, 3)
+        num_local: Optional[int] = None  # noqa: UP045 (TorchScript)
+        if fields.NUM_LOCAL in data:
+            num_local = int(data[fields.NUM_LOCAL].item())
         result = self.force_field(
             data[fields.POSITIONS],
             types,
@@ -55,6 +60,7 @@ class PairStyleModel(nn.Module):
             data[fields.EDGE_CELL_SHIFT],
             cell,
             torch.zeros_like(types),
+            num_local,
         )
         volume = torch.linalg.det(cell).abs().view(1, 1, 1)
         output = {
@@ -62,6 +68,7 @@ class PairStyleModel(nn.Module):
             fields.ATOMIC_ENERGY: result.atomic_energies.unsqueeze(-1),
             fields.FORCES: result.forces,
             fields.VIRIAL: result.virial,
+            fields.EDGE_GRADIENT: result.edge_gradient,
             fields.STRESS: -result.virial / volume.where(volume > 0.0, torch.full_like(volume, float("inf"))),
         }
         if self.grade is not None:
@@ -89,7 +96,7 @@ def save_torchscript(
     metadata: Mapping[str, str],
     path: Path,
     grade: ExtrapolationGrade | None = None,
-    with_kernels: ModelWithKernels | None = None,
+    inside: Mapping[str, nn.Module] | None = None,
 ) -> None:
     """Script a force field and write it with its metadata.
 
@@ -98,23 +105,22 @@ def save_torchscript(
         metadata: All of `REQUIRED_METADATA`, and ours.
         path: Must end in `.nequip.pth`, as the pair style demands.
         grade: Of the same weights and on the same device, to be returned for each atom; None for no grade.
-        with_kernels: The same with compiled kernels, for CPUs; None for a file without.
+        inside: The same for others than foreign readers, by `WITH_KERNELS` and `FOR_RANKS`.
     """
     files: dict[str, str | bytes] = dict(metadata)
     temporary = Path(f"{path}.tmp")
     with _without_deprecation():
-        if with_kernels is not None:
-            files[WITH_KERNELS] = script_with_kernels(with_kernels)
+        files |= {name: script_inside(model) for name, model in (inside or {}).items()}
         scripted = torch.jit.script(PairStyleModel(force_field, grade).eval())
         scripted.save(str(temporary), _extra_files=files)
     temporary.replace(path)
 
 
-def script_with_kernels(with_kernels: ModelWithKernels) -> bytes:
-    """A TorchScript file of a model and its kernels, to be carried inside of a deployed file."""
+def script_inside(model: nn.Module) -> bytes:
+    """A TorchScript file, to be carried inside of a deployed file."""
     content = io.BytesIO()
     with _without_deprecation():
-        torch.jit.save(torch.jit.script(with_kernels.eval()), content)
+        torch.jit.save(torch.jit.script(model.eval()), content)
     return content.getvalue()
 
 
@@ -169,7 +175,7 @@ def load_with_kernels(
     """The model with compiled kernels that a deployed file carries; its kernels are loaded.
 
     Args:
-        content: What `script_with_kernels` gave; empty where the file carries none.
+        content: What `script_inside` gave; empty where the file carries none.
         metadata: Of the file.
         name: Of the file.
         device: Where it will run.

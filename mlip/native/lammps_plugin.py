@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from mlip.native.builder import ensure_built
-from mlip.native.kernels import operators
+from mlip.native.kernels import OPERATOR_SOURCES, operators
 from mlip.native.library import NativeLibrary, library_file
 from mlip.native.packages import (
     mpi_include_dir,
@@ -15,6 +15,7 @@ from mlip.native.packages import (
 
 LAMMPS_SOURCES = Path(__file__).parent / "lammps"
 EVALUATOR_SOURCES = Path(__file__).parent / "evaluator"
+EXCHANGER = OPERATOR_SOURCES / "exchanger.h"
 REMEDY = "pip install 'vitreous[lammps]'"
 
 
@@ -28,7 +29,7 @@ def evaluator() -> NativeLibrary:
         name="vitreous_evaluator",
         title="the model evaluator for LAMMPS",
         sources=tuple(sorted(EVALUATOR_SOURCES.glob("*.cpp"))),
-        headers=tuple(sorted(EVALUATOR_SOURCES.glob("*.h"))),
+        headers=(*sorted(EVALUATOR_SOURCES.glob("*.h")), EXCHANGER),
         include_dirs=torch_include_dirs(),
         flags=(f'-DVITREOUS_OPERATORS="{library_file(operators())}"',),
         link_flags=torch_link_flags(),
@@ -55,7 +56,7 @@ def lammps_plugin() -> NativeLibrary:
         name="vitreous_nequipplugin",
         title="the LAMMPS plugin",
         sources=tuple(sorted(LAMMPS_SOURCES.glob("*.cpp"))),
-        headers=tuple(sorted(own_headers)),
+        headers=(*sorted(own_headers), EXCHANGER),
         include_dirs=(mpi_include_dir(), headers),
         flags=(
             "-DLAMMPS_SMALLBIG",

@@ -15,6 +15,7 @@ class Prediction(NamedTuple):
         forces: (N, 3) eV/A.
         virial: (B, 3, 3) -dE/dstrain, eV; stress is -virial / volume.
         descriptors: (N, F) what the model's energies are linear in, per species.
+        edge_gradient: (E, 3) dE/dvec of each edge, eV/A.
     """
 
     energy: Tensor
@@ -22,6 +23,7 @@ class Prediction(NamedTuple):
     forces: Tensor
     virial: Tensor
     descriptors: Tensor
+    edge_gradient: Tensor
 
 
 class ForceField(nn.Module):
@@ -52,6 +54,7 @@ class ForceField(nn.Module):
         edge_shift: Tensor,
         cell: Tensor,
         batch: Tensor,
+        num_local: Optional[int] = None,  # noqa: UP045 (TorchScript)
     ) -> Prediction:
         """Predict a batch; gradients reach the parameters when the module is in training mode.
 
@@ -64,6 +67,8 @@ class ForceField(nn.Module):
             edge_shift: (E, 3) whole lattice vectors between centre and neighbour.
             cell: (B, 3, 3) rows are lattice vectors, A; zero where there is none.
             batch: (N,) structure of each atom.
+            num_local: Only the energies of so many first atoms count; the others are there as neighbours of
+                theirs, and belong to other processes. None counts all.
         """
         centre, neighbor = edge_index[0], edge_index[1]
         edge_vec = edge_vectors(positions, edge_index, edge_shift, cell, batch)
@@ -71,19 +76,21 @@ class ForceField(nn.Module):
         atomic_energies, descriptors = self.model(edge_vec, species, edge_index)
         if self.pair_potential is not None:
             atomic_energies = atomic_energies + self.pair_potential(edge_vec, species, edge_index)
+        counted = atomic_energies if num_local is None else atomic_energies.narrow(0, 0, num_local)
         gradient: Optional[Tensor] = torch.autograd.grad(  # noqa: UP045 (TorchScript)
-            [atomic_energies.sum()], [edge_vec], create_graph=self.training, allow_unused=True
+            [counted.sum()], [edge_vec], create_graph=self.training, allow_unused=True
         )[0]
         if not self.training:
             atomic_energies, descriptors = atomic_energies.detach(), descriptors.detach()
+            counted = counted.detach()
         if gradient is None:
             gradient = torch.zeros_like(edge_vec)
         zeros = torch.zeros_like(positions)
         forces = zeros.index_add(0, centre, gradient).index_add(0, neighbor, -gradient)
         strain_gradient = _sum_of_outer(edge_vec.detach(), gradient, batch.index_select(0, centre), cell)
         virial = -0.5 * (strain_gradient + strain_gradient.transpose(1, 2))
-        energy = torch.zeros_like(cell[:, 0, 0]).index_add(0, batch, atomic_energies)
-        return Prediction(energy, atomic_energies, forces, virial, descriptors)
+        energy = torch.zeros_like(cell[:, 0, 0]).index_add(0, batch.narrow(0, 0, counted.shape[0]), counted)
+        return Prediction(energy, atomic_energies, forces, virial, descriptors, gradient)
 
 
 def edge_vectors(

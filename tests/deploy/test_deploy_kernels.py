@@ -81,7 +81,7 @@ def test_kernels_of_other_weights_do_not_pass_the_verification(potential_file, d
     weights = {name: 1.001 * tensor for name, tensor in potential.weights.items()}
     other = carry_kernels(PairStyleModel(replace(potential, weights=weights).force_field("cpu", "cpp"), None))
     path = tmp_path / "two_minds.nequip.pth"
-    save_torchscript(potential.force_field(), metadata_of(deployed), path, None, other)
+    save_torchscript(potential.force_field(), metadata_of(deployed), path, None, {WITH_KERNELS: other})
     arguments = (potential_file, path, potential.reference_structure, "float64", "cpu")
     verify_deployment(*arguments)
     with pytest.raises(PotentialError, match="kernel=cpp"):
@@ -149,7 +149,7 @@ def test_without_a_compiler_files_run_in_plain_torch_and_that_is_said_once(
     result = run_python(NO_COMPILER, *arguments, **nothing)
     assert result.stdout.split() == ["reference,reference", "reference"]
     assert result.stderr.count(f"{deployed.name} runs on slow kernels: no C++ compiler found") == 1
-    assert result.stderr.count("the file will run on slow kernels: no C++ compiler found") == 1
+    assert result.stderr.count("slow kernels, in one process: no C++ compiler found") == 1
     assert json.loads((tmp_path / "manifest.json").read_text()).get("differences_cpp") is None
 
 

@@ -13,7 +13,7 @@ from mlip import fields
 from mlip.data.graph import build_graph, collate
 from mlip.deploy.export import export_program
 from mlip.deploy.kernels import ModelWithKernels
-from mlip.deploy.torchscript import PairStyleModel, load_torchscript, save_torchscript, script_with_kernels
+from mlip.deploy.torchscript import PairStyleModel, load_torchscript, save_torchscript, script_inside
 from mlip.models.allegro import AllegroConfig
 from mlip.models.build import build_force_field
 from mlip.models.grade_fit import DescribedAtoms, fit_grade
@@ -60,7 +60,8 @@ def tolerance(dtype):
 def assert_close(found, expected, dtype):
     assert found.shape == expected.shape
     assert found.dtype == expected.dtype
-    assert (found - expected).abs().max() <= tolerance(dtype) * max(expected.abs().max(), 0.1)
+    if len(expected):
+        assert (found - expected).abs().max() <= tolerance(dtype) * max(expected.abs().max(), 0.1)
 
 
 def test_torchscript(force_field, dtype, device, tmp_path):
@@ -74,7 +75,7 @@ def test_torchscript(force_field, dtype, device, tmp_path):
 def test_torchscript_of_compiled_kernels(force_field, dtype):
     """Scripted, saved and loaded; the kernels are those that this process has built."""
     compiled = use_kernel(copy.deepcopy(force_field.cpu()), "cpp")
-    content = script_with_kernels(ModelWithKernels(PairStyleModel(compiled, None), {}))
+    content = script_inside(ModelWithKernels(PairStyleModel(compiled, None), {}))
     assert_same_numbers(torch.jit.load(io.BytesIO(content)), force_field, dtype, "cpu")
 
 

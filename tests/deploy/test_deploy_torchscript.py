@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from typing import Optional
 
 import numpy as np
 import pytest
@@ -111,12 +112,14 @@ class _Spoilt(torch.nn.Module):
         edge_shift: torch.Tensor,
         cell: torch.Tensor,
         batch: torch.Tensor,
+        num_local: Optional[int] = None,  # noqa: UP045 (TorchScript)
     ) -> Prediction:
-        out = self.force_field(positions, species, edge_index, edge_shift, cell, batch)
+        out = self.force_field(positions, species, edge_index, edge_shift, cell, batch, num_local)
         return Prediction(
             out.energy,
             out.atomic_energies * self.energy_factor,
             out.forces * self.forces_factor,
             out.virial * self.virial_factor,
             out.descriptors,
+            out.edge_gradient,
         )

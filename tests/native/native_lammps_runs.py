@@ -71,6 +71,7 @@ def write_input(
     types: str = "Li P S",
     units: str = "metal",
     specorder: list[str] | None = None,
+    style: str = "nequip",
 ) -> Path:
     """Write cell.data and in.lmp: `before` stands before the pair style, `after` is the run."""
     write(folder / "cell.data", atoms, format="lammps-data", specorder=specorder or SPECIES, masses=True)
@@ -81,7 +82,7 @@ boundary {boundary}
 atom_modify map array
 {before}
 read_data cell.data
-pair_style nequip
+pair_style {style}
 pair_coeff * * {model} {types}
 compute virial all pressure NULL virial
 compute energies all pe/atom
@@ -112,16 +113,21 @@ def run_lmp(
     )
 
 
+def command_of(ranks: int) -> tuple[str, ...]:
+    """How lmp is started in so many processes."""
+    return (str(LMP),) if ranks == 1 else (str(LMP.with_name("mpiexec")), "-n", str(ranks), str(LMP))
+
+
 def numbers_after(word: str, text: str) -> list[np.ndarray]:
     """The numbers of each output line that starts with a word."""
     lines = [line for line in text.splitlines() if line.startswith(f"{word} ")]
     return [np.array([float(number) for number in line.split()[1:]]) for line in lines]
 
 
-def evaluate_lammps(folder: Path, atoms: Atoms, model: Path, **options: object) -> Result:
-    """Energy, forces and virial of the last step of a run of lmp."""
+def evaluate_lammps(folder: Path, atoms: Atoms, model: Path, ranks: int = 1, **options: object) -> Result:
+    """Energy, forces and virial of the last step of a run of lmp, in one process or in several."""
     write_input(folder, atoms, model, **options)  # type: ignore[arg-type]
-    finished = run_lmp(folder)
+    finished = run_lmp(folder, command=command_of(ranks))
     assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
     return read_result(folder, finished.stdout)
 

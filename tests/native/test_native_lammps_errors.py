@@ -88,14 +88,14 @@ def test_too_few_type_names(tmp_path, toy):
 
 
 def test_units(tmp_path, toy):
-    write_input(tmp_path, ATOMS, toy, units="real")
-    assert_stops(tmp_path, "found 'units real'", "write 'units metal'")
+    write_input(tmp_path, ATOMS, toy, units="si")
+    assert_stops(tmp_path, "found 'units si'", "write 'units metal'")
 
 
 def test_several_ranks(tmp_path, toy):
     write_input(tmp_path, ATOMS, toy)
     mpirun = str(Path(sys.executable).parent / "mpirun")
-    assert_stops(tmp_path, "1 MPI rank, found 2", command=(mpirun, "-n", "2", str(LMP)))
+    assert_stops(tmp_path, "it holds no model for several MPI ranks", command=(mpirun, "-n", "2", str(LMP)))
 
 
 def test_device_that_is_not_there(tmp_path, toy):
@@ -110,7 +110,7 @@ compute m all reduce max c_s[1]
 thermo_style custom c_m
 run 0"""
     write_input(tmp_path, ATOMS, toy, after=after)
-    assert_stops(tmp_path, "no per-atom virial")
+    assert_stops(tmp_path, "knows no virial per atom")
 
 
 def test_nan(tmp_path):

@@ -38,6 +38,7 @@ def prediction(target, energy=None, forces=0.0, virial=None):
         forces=target.forces + forces,
         virial=zeros if virial is None else virial,
         descriptors=torch.zeros(len(target.positions), 1, dtype=torch.float64),
+        edge_gradient=torch.zeros(target.edge_index.shape[1], 3, dtype=torch.float64),
     )
 
 
@@ -141,7 +142,7 @@ def test_gradients_of_the_loss_are_its_slope(loss):
     generator = torch.Generator().manual_seed(0)
 
     def value(energy, forces, virial):
-        predicted = Prediction(energy, torch.zeros(5), forces, virial, torch.zeros(5, 1))
+        predicted = Prediction(energy, torch.zeros(5), forces, virial, torch.zeros(5, 1), torch.zeros(0, 3))
         return loss.compute(predicted, target)[0]
 
     shapes = (target.energy, target.forces, target.cell)

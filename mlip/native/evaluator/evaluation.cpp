@@ -5,6 +5,7 @@
 
 #include <ATen/Parallel.h>
 #include <ATen/ops/from_blob.h>
+#include <ATen/ops/scalar_tensor.h>
 #include <ATen/ops/stack.h>
 #include <cstring>
 
@@ -25,6 +26,7 @@ Tensors input_tensors(const Graph &graph, c10::Device device) {
   return {{"pos", reals(graph.positions.data(), {graph.num_atoms(), 3}).to(device)},
           {"atom_types", integers(graph.types).to(device)},
           {"edge_index", at::stack({integers(graph.centers), integers(graph.neighbors)}).to(device)},
+          {"num_local", at::scalar_tensor(graph.num_local, at::kLong)},
           {"edge_cell_shift", reals(graph.shifts.data(), {graph.num_edges(), 3}).to(device)},
           {"cell", reals(graph.cell.data(), {1, 3, 3}).to(device)}};
 }
@@ -39,13 +41,28 @@ void copy_output(const Tensors &output, const char *name, double *target, std::i
   std::memcpy(target, tensor.const_data_ptr<double>(), size * sizeof(double));
 }
 
-Prediction read_output(const Tensors &output, std::int64_t num_atoms) {
+Prediction read_output(const Tensors &output, const Graph &graph, const Request &request) {
+  const std::int64_t num_atoms = graph.num_atoms();
   Prediction prediction;
   prediction.energies.resize(num_atoms);
   prediction.forces.resize(3 * num_atoms);
   copy_output(output, "atomic_energy", prediction.energies.data(), num_atoms);
   copy_output(output, "forces", prediction.forces.data(), 3 * num_atoms);
   copy_output(output, "virial", prediction.virial.data(), 9);
+  if (request.grade) {
+    if (!output.count("extrapolation_grade"))
+      throw ModelError("the file knows no extrapolation grade, which a fix asks for; deploy the potential with "
+                       "grade=true");
+    prediction.grades.resize(num_atoms);
+    copy_output(output, "extrapolation_grade", prediction.grades.data(), num_atoms);
+  }
+  if (request.edge_gradient) {
+    if (!output.count("edge_gradient"))
+      throw ModelError("the file knows no virial per atom, which a compute asks for (stress/atom, heat/flux); deploy "
+                       "the potential again, format=torchscript");
+    prediction.edge_gradient.resize(3 * graph.num_edges());
+    copy_output(output, "edge_gradient", prediction.edge_gradient.data(), 3 * graph.num_edges());
+  }
   return prediction;
 }
 
@@ -55,9 +72,10 @@ std::string size_of(const Graph &graph) {
 
 }  // namespace
 
-Prediction evaluate_by(const Graph &graph, c10::Device device, const std::function<Tensors(const Tensors &)> &run) {
+Prediction evaluate_by(const Graph &graph, c10::Device device, const Request &request,
+                       const std::function<Tensors(const Tensors &)> &run) {
   try {
-    return read_output(run(input_tensors(graph, device)), graph.num_atoms());
+    return read_output(run(input_tensors(graph, device)), graph, request);
   } catch (const c10::OutOfMemoryError &) {
     throw ModelError(device.str() + " has too little memory for " + size_of(graph) +
                      "; use a smaller cell, a float32 deployment or VITREOUS_DEVICE=cpu");

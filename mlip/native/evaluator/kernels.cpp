@@ -11,20 +11,37 @@ namespace vitreous {
 namespace {
 
 // The library that `kernel=cpp` of Python loads, too: operators can be registered once in a process.
-void load_operators() {
-  if (!dlopen(VITREOUS_OPERATORS, RTLD_NOW | RTLD_LOCAL))
+void *open_operators() {
+  void *library = dlopen(VITREOUS_OPERATORS, RTLD_NOW | RTLD_LOCAL);
+  if (!library)
     throw ModelError(std::string("cannot load the compiled operators (") + dlerror() + "); run 'mlip lammps build'");
+  return library;
+}
+
+void set_exchanger(Exchanger *partner) {
+  static const auto function = reinterpret_cast<SetExchanger *>(dlsym(open_operators(), kSetExchanger));
+  function(partner);
 }
 
 }  // namespace
 
-KernelChoice chosen_kernel() {
+void load_operators() { open_operators(); }
+
+Partnership::Partnership(Exchanger *partner) : told_(partner != nullptr) {
+  if (told_) set_exchanger(partner);
+}
+
+Partnership::~Partnership() {
+  if (told_) set_exchanger(nullptr);
+}
+
+KernelChoice chosen_kernel(const std::string &word) {
   const char *variable = std::getenv("VITREOUS_KERNEL");
-  const std::string wanted = variable ? variable : "";
+  const std::string wanted = !word.empty() ? word : variable ? variable : "";
   if (wanted.empty() || wanted == "auto") return KernelChoice::automatic;
   if (wanted == "reference") return KernelChoice::reference;
   if (wanted == "cpp") return KernelChoice::cpp;
-  throw ModelError("VITREOUS_KERNEL is '" + wanted + "'; expected auto, reference or cpp");
+  throw ModelError("kernel is '" + wanted + "'; expected auto, reference or cpp");
 }
 
 ModelWithKernels load_with_kernels(const std::string &content) {

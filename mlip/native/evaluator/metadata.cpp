@@ -20,6 +20,11 @@ const std::string &require(const Entries &entries, const std::string &key, const
   return entry->second;
 }
 
+std::string optional(const Entries &entries, const std::string &key) {
+  const auto entry = entries.find(key);
+  return entry == entries.end() ? std::string() : entry->second;
+}
+
 double read_number(const std::string &text, const std::string &key, const std::string &path) {
   try {
     return std::stod(text);
@@ -63,6 +68,12 @@ Metadata parse_metadata(const Entries &entries, const std::string &path) {
   if (num_types != static_cast<double>(metadata.type_names.size()))
     reject(path, "num_types does not match its type_names");
   metadata.pair_cutoffs = read_pair_cutoffs(entries, metadata, path);
+  metadata.ours = !optional(entries, "vitreous_format").empty();
+  metadata.dtype = optional(entries, "model_dtype");
+  if (const auto layers = optional(entries, "vitreous_layers"); !layers.empty())
+    metadata.layers = static_cast<int>(read_number(layers, "vitreous_layers", path));
+  if (const auto bytes = optional(entries, "vitreous_exchanged_bytes"); !bytes.empty())
+    metadata.exchanged_bytes = static_cast<long>(read_number(bytes, "vitreous_exchanged_bytes", path));
   return metadata;
 }
 

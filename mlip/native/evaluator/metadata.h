@@ -19,6 +19,12 @@ struct Metadata {
   bool allow_tf32 = false;
   std::vector<std::string> type_names;  // (T,)
   std::vector<double> pair_cutoffs;     // (T, T) row-major [centre][neighbour], A; empty: r_max everywhere
+  std::string dtype;                    // float32 or float64; empty if nobody knows
+  int layers = 0;                       // rounds of messages that an atom's energy depends on; 0 if nobody knows
+  bool ours = false;                    // else of nequip's export, which says nothing of what follows
+  // Bytes of an atom's largest row of features that another process needs: 0 if the model is strictly local,
+  // -1 if nobody knows.
+  long exchanged_bytes = -1;
 
   double cutoff(std::size_t center_type, std::size_t neighbor_type) const {
     if (pair_cutoffs.empty()) return r_max;

@@ -58,12 +58,13 @@ Entries read_entries(const std::string &path, c10::Device device) {
 }
 
 // Loads the operators and kernels that the program in the file calls; what they are compiled for.
-std::string load_kernels(const std::string &path, const Entries &entries) {
+std::string load_kernels(const ModelOptions &options, const Entries &entries) {
+  const std::string &path = options.path;
   const auto kernels = entries.find("vitreous_kernels");
   const KernelChoice unwanted = kernels == entries.end() ? KernelChoice::cpp : KernelChoice::reference;
-  if (chosen_kernel() == unwanted)
-    throw ModelError(path + " was deployed with another kernel than VITREOUS_KERNEL asks for; unset it, or deploy the "
-                            "potential with that kernel");
+  if (chosen_kernel(options.kernel) == unwanted)
+    throw ModelError(path + " was deployed with another kernel than is asked for; leave kernel and VITREOUS_KERNEL "
+                            "out, or deploy the potential with that kernel");
   if (kernels == entries.end()) return "plain AOTInductor";
   try {
     caffe2::serialize::PyTorchStreamReader archive(path);
@@ -78,10 +79,10 @@ std::string load_kernels(const std::string &path, const Entries &entries) {
 
 class PackageModel : public Model {
  public:
-  PackageModel(const std::string &path, c10::Device device);
+  PackageModel(const ModelOptions &options, c10::Device device);
   const Metadata &metadata() const override { return metadata_; }
   std::string describe_device() const override { return describe(device_) + ", " + kernels_; }
-  Prediction evaluate(const Graph &graph) override;
+  Prediction evaluate(const Graph &graph, const Request &request) override;
 
  private:
   c10::Device device_;
@@ -91,13 +92,16 @@ class PackageModel : public Model {
   std::unique_ptr<AOTIModelPackageLoader> loader_;
 };
 
-PackageModel::PackageModel(const std::string &path, c10::Device device) : device_(device) {
+PackageModel::PackageModel(const ModelOptions &options, c10::Device device) : device_(device) {
+  const std::string &path = options.path;
   const Entries entries = read_entries(path, device);
   metadata_ = parse_metadata(entries, path);
+  if (options.exchanging && metadata_.exchanged_bytes != 0)
+    throw ModelError(path + " runs in one process; start one MPI rank, or deploy with format=torchscript");
   inputs_ = names_in(entries, "nequip_aoti_inputs", "pos edge_index atom_types cell edge_cell_shift");
   outputs_ = names_in(entries, "vitreous_outputs", "");
   if (outputs_.empty()) outputs_ = names_in(entries, "nequip_aoti_outputs", "atomic_energy forces virial");
-  kernels_ = load_kernels(path, entries);
+  kernels_ = load_kernels(options, entries);
   try {
     loader_ = std::make_unique<AOTIModelPackageLoader>(path, "model", false, 1, device.is_cpu() ? -1 : device.index());
   } catch (const std::exception &error) {
@@ -107,9 +111,9 @@ PackageModel::PackageModel(const std::string &path, c10::Device device) : device
   at::globalContext().setAllowTF32CuDNN(metadata_.allow_tf32);
 }
 
-Prediction PackageModel::evaluate(const Graph &graph) {
+Prediction PackageModel::evaluate(const Graph &graph, const Request &request) {
   const c10::NoGradGuard no_gradients;  // the compiled program holds them
-  return evaluate_by(graph, device_, [this](const Tensors &tensors) {
+  return evaluate_by(graph, device_, request, [this](const Tensors &tensors) {
     std::vector<at::Tensor> inputs;
     for (const auto &name : inputs_) {
       const auto tensor = tensors.find(name);
@@ -125,8 +129,8 @@ Prediction PackageModel::evaluate(const Graph &graph) {
 
 }  // namespace
 
-std::unique_ptr<Model> load_package(const std::string &path, c10::Device device) {
-  return std::make_unique<PackageModel>(path, device);
+std::unique_ptr<Model> load_package(const ModelOptions &options, c10::Device device) {
+  return std::make_unique<PackageModel>(options, device);
 }
 
 }  // namespace vitreous

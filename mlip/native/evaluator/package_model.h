@@ -10,6 +10,6 @@
 namespace vitreous {
 
 // Throws ModelError for a file that cannot be used here.
-std::unique_ptr<Model> load_package(const std::string &path, c10::Device device);
+std::unique_ptr<Model> load_package(const ModelOptions &options, c10::Device device);
 
 }  // namespace vitreous

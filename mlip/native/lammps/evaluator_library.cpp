@@ -4,14 +4,14 @@
 
 namespace vitreous {
 
-std::unique_ptr<Model> load_model(const std::string &path, int local_rank) {
+std::unique_ptr<Model> load_model(const ModelOptions &options) {
   // Never closed again: torch does not survive being unloaded.
   void *library = dlopen(VITREOUS_EVALUATOR, RTLD_NOW | RTLD_LOCAL);
   void *function = library ? dlsym(library, kLoadModel) : nullptr;
   if (!function)
-    throw ModelError(std::string("cannot load torch for pair_style nequip (") + dlerror() +
+    throw ModelError(std::string("cannot load torch for the pair style (") + dlerror() +
                      "); was torch or the cache moved? run 'mlip lammps build'");
-  return std::unique_ptr<Model>(reinterpret_cast<LoadModel *>(function)(path.c_str(), local_rank));
+  return std::unique_ptr<Model>(reinterpret_cast<LoadModel *>(function)(options));
 }
 
 }  // namespace vitreous

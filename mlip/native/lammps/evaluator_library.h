@@ -4,11 +4,10 @@
 #include "model.h"
 
 #include <memory>
-#include <string>
 
 namespace vitreous {
 
 // Throws ModelError: the library or the model file cannot be loaded.
-std::unique_ptr<Model> load_model(const std::string &path, int local_rank);
+std::unique_ptr<Model> load_model(const ModelOptions &options);
 
 }  // namespace vitreous

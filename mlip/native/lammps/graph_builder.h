@@ -1,9 +1,10 @@
-// From LAMMPS's atoms, ghosts and neighbour list to the graph of a message-passing model.
+// From LAMMPS's atoms, ghosts and neighbour list to the graph of a model.
 #pragma once
 
 #include "graph.h"
 #include "metadata.h"
 
+#include <array>
 #include <vector>
 
 namespace LAMMPS_NS {
@@ -14,10 +15,39 @@ class NeighList;
 
 namespace vitreous {
 
-// On one rank every ghost is a periodic image of a local atom: it is folded back onto its owner, and the
-// image becomes a whole number of lattice vectors. model_types[t] is the model's number of LAMMPS type t.
-Graph build_graph(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain,
-                  const LAMMPS_NS::NeighList &list, const std::vector<int> &model_types,
-                  const Metadata &metadata);
+// The graph of one rank, and where its atoms stand in LAMMPS.
+struct RankGraph {
+  Graph graph;
+  std::vector<int> atom_of;  // (N,), LAMMPS's index, local or ghost
+};
+
+// Builds graphs whose atoms are the local ones and, once each, those of other ranks that edges reach: ghosts
+// that are images of one atom become that atom and a whole number of lattice vectors.
+class FoldedGraphs {
+ public:
+  // To be called whenever LAMMPS has made new ghosts.
+  void find_owners(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain);
+
+  // Whether that was for as many atoms and ghosts.
+  bool fits(const LAMMPS_NS::Atom &atom) const;
+
+  // model_types[t] is the model's number of LAMMPS type t.
+  RankGraph build(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain, const LAMMPS_NS::NeighList &list,
+                  const std::vector<int> &model_types, const Metadata &metadata) const;
+
+ private:
+  // What stands for a ghost: an atom of LAMMPS, local if there is one, and the lattice vectors between them.
+  struct Image {
+    int owner;
+    std::array<double, 3> shift;
+  };
+  std::vector<Image> images_;  // (local + ghosts,)
+};
+
+// A graph of all local atoms and all ghosts, each for itself; with `centers` beyond the local atoms these have
+// edges, too.
+RankGraph build_unfolded(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain,
+                         const LAMMPS_NS::NeighList &list, const std::vector<int> &model_types,
+                         const Metadata &metadata, int centers);
 
 }  // namespace vitreous

@@ -1,5 +1,5 @@
-// What LAMMPS calls when it loads the plugin: registers pair style nequip.
-#include "pair_nequip.h"
+// What LAMMPS calls when it loads the plugin: registers the pair styles.
+#include "pair_model.h"
 #include "plugin_abi.h"
 
 #include <cstdio>
@@ -7,11 +7,24 @@
 
 namespace {
 
-void *create_pair_nequip(void *lammps) {
-  // LAMMPS casts the pointer to Pair *, so the conversion must happen here, where the class is known.
+// LAMMPS casts the pointer to Pair *, so the conversion must happen here, where the class is known.
+void *create_pair(void *lammps, const char *style) {
   return static_cast<LAMMPS_NS::Pair *>(
-      new vitreous::PairNequip(static_cast<LAMMPS_NS::LAMMPS *>(lammps)));
+      new vitreous::PairModel(static_cast<LAMMPS_NS::LAMMPS *>(lammps), style));
 }
+void *create_nequip(void *lammps) { return create_pair(lammps, "nequip"); }
+void *create_allegro(void *lammps) { return create_pair(lammps, "allegro"); }
+void *create_vitreous(void *lammps) { return create_pair(lammps, "vitreous"); }
+
+struct Style {
+  const char *name, *info;
+  lammpsplugin_factory1 *create;
+};
+constexpr Style kStyles[] = {
+    {"nequip", "Vitreous: message-passing models, syntax of pair_nequip_allegro", &create_nequip},
+    {"allegro", "Vitreous: strictly local models, syntax of pair_nequip_allegro", &create_allegro},
+    {"vitreous", "Vitreous: all deployed models, with options", &create_vitreous},
+};
 
 }  // namespace
 
@@ -19,18 +32,20 @@ extern "C" void lammpsplugin_init(void *lammps, void *handle, void *register_sty
   const auto *host = static_cast<LAMMPS_NS::LAMMPS *>(lammps);
   if (host->num_ver != VITREOUS_LAMMPS_VERSION) {
     std::fprintf(stderr,
-                 "Vitreous plugin: built for LAMMPS %d, this is LAMMPS %d, pair_style nequip is not "
+                 "Vitreous plugin: built for LAMMPS %d, this is LAMMPS %d, its pair styles are not "
                  "loaded; run the lmp of the environment that vitreous is installed in\n",
                  VITREOUS_LAMMPS_VERSION, host->num_ver);
     return;
   }
-  lammpsplugin_t plugin{};
-  plugin.version = host->version;
-  plugin.style = "pair";
-  plugin.name = "nequip";
-  plugin.info = "Vitreous: message-passing interatomic potentials (.nequip.pth)";
-  plugin.author = "Vitreous";
-  plugin.creator.v1 = &create_pair_nequip;
-  plugin.handle = handle;
-  reinterpret_cast<lammpsplugin_regfunc>(register_style)(&plugin, lammps);
+  for (const Style &style : kStyles) {
+    lammpsplugin_t plugin{};
+    plugin.version = host->version;
+    plugin.style = "pair";
+    plugin.name = style.name;
+    plugin.info = style.info;
+    plugin.author = "Vitreous";
+    plugin.creator.v1 = style.create;
+    plugin.handle = handle;
+    reinterpret_cast<lammpsplugin_regfunc>(register_style)(&plugin, lammps);
+  }
 }

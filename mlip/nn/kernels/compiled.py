@@ -49,8 +49,9 @@ class CompiledForceField(ForceField):
         edge_shift: Tensor,
         cell: Tensor,
         batch: Tensor,
+        num_local: int | None = None,
     ) -> Prediction:
-        """Predict a batch; arguments and result as those of `ForceField`."""
+        """Predict a batch; arguments and result as those of `ForceField`, but all energies count."""
         inputs = _with_companion(positions, species, edge_index, edge_shift, cell, batch)
         weights = dict(self.named_parameters())
         key = self.training, positions.device, tuple(weights)  # adapters come and go
@@ -68,16 +69,15 @@ class CompiledForceField(ForceField):
         )
         dynamic = torch._dynamo.config.patch(capture_dynamic_output_shape_ops=True)
         with torch.set_grad_enabled(self.training), sizes, dynamic:
-            energy, atomic_energies, forces, virial, descriptors = self._programs[key](
-                *inputs, *weights.values()
-            )
+            found = Prediction(*self._programs[key](*inputs, *weights.values()))
         atoms = len(species)
         return Prediction(
-            energy[: len(cell)],
-            atomic_energies[:atoms],
-            forces[:atoms],
-            virial[: len(cell)],
-            descriptors[:atoms],
+            found.energy[: len(cell)],
+            found.atomic_energies[:atoms],
+            found.forces[:atoms],
+            found.virial[: len(cell)],
+            found.descriptors[:atoms],
+            found.edge_gradient[: edge_index.shape[1]],
         )
 
     def __getstate__(self) -> dict[str, Any]:

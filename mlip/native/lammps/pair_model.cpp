@@ -1,0 +1,315 @@
+#include "pair_model.h"
+
+#include "closest_pair.h"
+#include "evaluator_library.h"
+
+#include <algorithm>
+#include <atom.h>
+#include <cmath>
+#include <comm.h>
+#include <cstring>
+#include <domain.h>
+#include <error.h>
+#include <force.h>
+#include <memory.h>
+#include <neigh_list.h>
+#include <neighbor.h>
+#include <numeric>
+#include <tuple>
+#include <universe.h>
+#include <update.h>
+#include <utils.h>
+
+using namespace LAMMPS_NS;
+
+namespace vitreous {
+namespace {
+
+std::string join(const std::vector<std::string> &words) {
+  return std::accumulate(words.begin(), words.end(), std::string(),
+                         [](const std::string &text, const std::string &word) {
+                           return text.empty() ? word : text + " " + word;
+                         });
+}
+
+// This process among those of its computer, and how many these are.
+std::pair<int, int> place_on_node(MPI_Comm world) {
+  MPI_Comm node;
+  int rank = 0, size = 1;
+  MPI_Comm_split_type(world, MPI_COMM_TYPE_SHARED, 0, MPI_INFO_NULL, &node);
+  MPI_Comm_rank(node, &rank);
+  MPI_Comm_size(node, &size);
+  MPI_Comm_free(&node);
+  return {rank, size};
+}
+
+// The problem of the first rank that has one, on all ranks; they must all ask.
+std::string problem_of_any(const std::string &mine, MPI_Comm world) {
+  int rank = 0, size = 1;
+  MPI_Comm_rank(world, &rank);
+  MPI_Comm_size(world, &size);
+  int first = mine.empty() ? size : rank;
+  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, world);
+  if (first == size) return "";
+  int length = static_cast<int>(mine.size());
+  MPI_Bcast(&length, 1, MPI_INT, first, world);
+  std::string problem = rank == first ? mine : std::string(length, ' ');
+  MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
+  return problem;
+}
+
+bool all_finite(const std::vector<double> &values, std::size_t count) {
+  return std::all_of(values.begin(), values.begin() + count, [](double value) { return std::isfinite(value); });
+}
+
+}  // namespace
+
+PairModel::PairModel(LAMMPS *lammps, const char *style)
+    : Pair(lammps), style_(style), exchange_(*this, *comm, *atom) {
+  one_coeff = 1;
+  manybody_flag = 1;
+  single_enable = 0;
+  restartinfo = 0;
+  no_virial_fdotr_compute = 1;
+  centroidstressflag = CENTROID_NOTAVAIL;
+  comm_forward = comm_reverse = comm_reverse_off = kExchangeWidth;
+}
+
+PairModel::~PairModel() {
+  if (!allocated) return;
+  memory->destroy(setflag);
+  memory->destroy(cutsq);
+}
+
+bool PairModel::parallel() const { return comm->nprocs > 1; }
+
+void PairModel::settings(int narg, char **arg) {
+  if (style_ != "vitreous") {
+    if (narg != 0)
+      error->all(FLERR, "pair_style {} takes no arguments, found {}; pair_style vitreous does", style_, narg);
+    return;
+  }
+  if (narg % 2 != 0)
+    error->all(FLERR, "pair_style vitreous takes pairs of a keyword and a value, found {} words", narg);
+  for (int k = 0; k < narg; k += 2) {
+    const std::string key = arg[k], value = arg[k + 1];
+    if (key == "device") options_.device = value == "auto" ? "" : value;
+    else if (key == "kernel") options_.kernel = value;
+    else if (key == "dtype" && (value == "float32" || value == "float64")) dtype_ = value;
+    else if (key == "comm" && (value == "layer" || value == "ghost")) wide_ghosts_ = value == "ghost";
+    else
+      error->all(FLERR,
+                 "found '{} {}'; expected comm layer|ghost, kernel auto|cpp|reference, device auto|cpu|cuda|cuda:N or "
+                 "dtype float32|float64",
+                 key, value);
+  }
+}
+
+void PairModel::coeff(int narg, char **arg) {
+  if (narg != 3 + atom->ntypes || std::strcmp(arg[0], "*") != 0 || std::strcmp(arg[1], "*") != 0)
+    error->all(FLERR,
+               "expected 'pair_coeff * * FILE.nequip.pth' and {} type names, one for each LAMMPS type, "
+               "found {} words",
+               atom->ntypes, narg);
+  open_model(arg[2]);
+  choose_reach();
+  map_types(arg + 3);
+  allocate();
+  const Metadata &metadata = model_->metadata();
+  utils::logmesg(lmp, "Vitreous: model {} (r_max {} A, types {}) on {}\n", options_.path, metadata.r_max,
+                 join(metadata.type_names), model_->describe_device());
+}
+
+void PairModel::open_model(const std::string &path) {
+  options_.path = path;
+  std::tie(options_.local_rank, options_.ranks_of_node) = place_on_node(universe->uworld);
+  options_.exchanging = parallel() && style_ != "allegro" && !wide_ghosts_;
+  std::string problem;
+  try {
+    model_ = vitreous::load_model(options_);
+    if (!dtype_.empty() && dtype_ != model_->metadata().dtype)
+      problem = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
+                ": deploy the potential with dtype=" + dtype_;
+  } catch (const ModelError &failure) {
+    problem = failure.what();
+  }
+  problem = problem_of_any(problem, world);
+  if (!problem.empty()) error->all(FLERR, problem);
+}
+
+void PairModel::choose_reach() {
+  const Metadata &metadata = model_->metadata();
+  if (style_ == "allegro" && metadata.exchanged_bytes > 0)
+    error->all(FLERR, "{} holds a message-passing model; write pair_style nequip or vitreous", options_.path);
+  if (wide_ghosts_ && metadata.layers < 1)
+    error->all(FLERR,
+               "{} does not say how many layers it has, which comm ghost needs; deploy it again, or use comm layer",
+               options_.path);
+  reach_ = wide_ghosts_ && metadata.layers > 1   ? Reach::ghosts
+           : style_ == "allegro" && !metadata.ours ? Reach::images
+                                                   : Reach::folded;
+}
+
+void PairModel::map_types(char **names) {
+  model_types_.assign(atom->ntypes + 1, -1);
+  for (int type = 1; type <= atom->ntypes; type++) {
+    model_types_[type] = model_->metadata().find_type(names[type - 1]);
+    if (model_types_[type] < 0)
+      error->all(FLERR, "'{}' of LAMMPS type {} is no type of {}; it knows {}", names[type - 1], type, options_.path,
+                 join(model_->metadata().type_names));
+  }
+}
+
+void PairModel::allocate() {
+  const int size = atom->ntypes + 1;
+  if (!allocated) {
+    memory->create(setflag, size, size, "pair:setflag");
+    memory->create(cutsq, size, size, "pair:cutsq");
+  }
+  allocated = 1;
+  for (int i = 1; i < size; i++)
+    for (int j = 1; j < size; j++) setflag[i][j] = 1;
+}
+
+void PairModel::init_style() {
+  if (std::strcmp(update->unit_style, "metal") == 0) energy_unit_ = 1.0;
+  else if (std::strcmp(update->unit_style, "real") == 0)
+    energy_unit_ = utils::get_conversion_factor(utils::ENERGY, utils::METAL2REAL);
+  else
+    error->all(FLERR,
+               "found 'units {}'; the model speaks eV and A: write 'units metal' and give the timestep in ps, or "
+               "'units real' and fs",
+               update->unit_style);
+  if (!atom->tag_enable) error->all(FLERR, "pair_style {} needs atom IDs: remove 'atom_modify id no'", style_);
+  check_special_bonds();
+  if (reach_ == Reach::ghosts) {
+    const Metadata &metadata = model_->metadata();
+    comm->cutghostuser = std::max(comm->cutghostuser, metadata.layers * (metadata.r_max + neighbor->skin));
+  }
+  const int ghosts_too = reach_ == Reach::ghosts ? NeighConst::REQ_GHOST : 0;
+  neighbor->add_request(this, NeighConst::REQ_FULL | ghosts_too);
+}
+
+void PairModel::check_special_bonds() {
+  if (atom->molecular == Atom::ATOMIC) return;
+  // LAMMPS would drop or weaken pairs of bonded atoms; the model needs every neighbor.
+  for (int k = 1; k <= 3; k++)
+    if (force->special_lj[k] != 1.0 || force->special_coul[k] != 1.0)
+      error->all(FLERR, "pair_style {} needs all neighbors, also bonded ones: write 'special_bonds lj/coul 1 1 1'",
+                 style_);
+}
+
+double PairModel::init_one(int i, int j) {
+  const Metadata &metadata = model_->metadata();
+  return std::max(metadata.cutoff(model_types_[i], model_types_[j]), metadata.cutoff(model_types_[j], model_types_[i]));
+}
+
+void PairModel::compute(int eflag, int vflag) {
+  ev_init(eflag, vflag);
+  if (atom->nlocal == 0 && !parallel()) return;
+  if (list->inum != atom->nlocal)
+    error->one(FLERR, "pair_style {} needs all atoms, but the neighbor list has {} of {}; in pair_style hybrid "
+                      "name every type in its pair_coeff",
+               style_, list->inum, atom->nlocal);
+  const RankGraph rank_graph = build_graph();
+  Prediction prediction = evaluate(rank_graph);
+  check_finite(rank_graph, prediction);
+  add_to_lammps(rank_graph, prediction);
+}
+
+RankGraph PairModel::build_graph() {
+  const Metadata &metadata = model_->metadata();
+  if (reach_ == Reach::folded) {
+    if (neighbor->ago == 0 || !folded_.fits(*atom)) folded_.find_owners(*atom, *domain);
+    return folded_.build(*atom, *domain, *list, model_types_, metadata);
+  }
+  const int centers = reach_ == Reach::ghosts ? atom->nlocal + list->gnum : atom->nlocal;
+  return build_unfolded(*atom, *domain, *list, model_types_, metadata, centers);
+}
+
+Prediction PairModel::evaluate(const RankGraph &rank_graph) {
+  exchange_.set_graph(rank_graph.atom_of);
+  Request request;
+  if (parallel() && reach_ == Reach::folded) request.exchanger = &exchange_;
+  request.edge_gradient = vflag_atom != 0;
+  request.grade = grade_wanted_ != 0;
+  try {
+    return model_->evaluate(rank_graph.graph, request);
+  } catch (const ModelError &failure) {
+    error->one(FLERR, failure.what());  // the others may wait for this rank's features: no time to ask them
+  }
+  return {};
+}
+
+void PairModel::check_finite(const RankGraph &rank_graph, const Prediction &prediction) {
+  const std::size_t count = atom->nlocal;
+  if (all_finite(prediction.energies, count) && all_finite(prediction.forces, prediction.forces.size())) return;
+  error->one(FLERR,
+             "the model gives NaN or infinite energies at step {}: {}; relax the structure first, use a smaller "
+             "timestep or a potential trained on such structures",
+             update->ntimestep, describe_closest_pair(rank_graph, atom->tag));
+}
+
+void PairModel::add_to_lammps(const RankGraph &rank_graph, Prediction &prediction) {
+  // Forces on other ranks' atoms go home by our own exchange: LAMMPS brings them there with newton on only.
+  if (parallel() || reach_ != Reach::folded) exchange_.reverse(prediction.forces.data(), 3);
+  for (int i = 0; i < atom->nlocal; i++)
+    for (int axis = 0; axis < 3; axis++) atom->f[i][axis] += energy_unit_ * prediction.forces[3 * i + axis];
+  const auto *energies = prediction.energies.data();
+  if (eflag_global) eng_vdwl += energy_unit_ * std::accumulate(energies, energies + atom->nlocal, 0.0);
+  if (eflag_atom)
+    for (int i = 0; i < atom->nlocal; i++) eatom[i] += energy_unit_ * energies[i];
+  if (vflag_global) {
+    const auto &v = prediction.virial;
+    const double voigt[6] = {v[0], v[4], v[8], v[1], v[2], v[5]};  // LAMMPS: xx yy zz xy xz yz
+    for (int k = 0; k < 6; k++) virial[k] += energy_unit_ * voigt[k];
+  }
+  if (vflag_atom) add_atoms_virial(rank_graph, prediction);
+  grades_ = std::move(prediction.grades);
+  grades_.resize(std::max<std::size_t>(1, atom->nlocal));  // a rank without atoms has them, too
+}
+
+// Each edge's share, -vec (x) dE/dvec, belongs to its centre.
+void PairModel::add_atoms_virial(const RankGraph &rank_graph, const Prediction &prediction) {
+  const Graph &graph = rank_graph.graph;
+  std::vector<double> shares(6 * graph.num_atoms(), 0.0);
+  for (std::int64_t e = 0; e < graph.num_edges(); e++) {
+    const auto vec = graph.edge_vector(e);
+    const double *g = prediction.edge_gradient.data() + 3 * e;
+    double *share = shares.data() + 6 * graph.centers[e];
+    for (int axis = 0; axis < 3; axis++) share[axis] -= vec[axis] * g[axis];
+    share[3] -= 0.5 * (vec[0] * g[1] + vec[1] * g[0]);
+    share[4] -= 0.5 * (vec[0] * g[2] + vec[2] * g[0]);
+    share[5] -= 0.5 * (vec[1] * g[2] + vec[2] * g[1]);
+  }
+  if (reach_ == Reach::ghosts) exchange_.reverse(shares.data(), 6);  // ghosts are centres, too
+  for (int i = 0; i < atom->nlocal; i++)
+    for (int k = 0; k < 6; k++) vatom[i][k] += energy_unit_ * shares[6 * i + k];
+}
+
+// `fix ID all pair N STYLE grade 1` asks for the extrapolation grade of each atom, every N steps.
+void *PairModel::extract(const char *name, int &dim) {
+  dim = 0;
+  return std::strcmp(name, "grade_flag") == 0 ? &grade_wanted_ : nullptr;
+}
+
+void *PairModel::extract_peratom(const char *name, int &columns) {
+  columns = 0;
+  return std::strcmp(name, "grade") == 0 ? grades_.data() : nullptr;
+}
+
+int PairModel::pack_forward_comm(int count, int *atoms, double *to, int, int *) {
+  return exchange_.pack_forward(count, atoms, to);
+}
+
+void PairModel::unpack_forward_comm(int count, int first, double *from) {
+  exchange_.unpack_forward(count, first, from);
+}
+
+int PairModel::pack_reverse_comm(int count, int first, double *to) { return exchange_.pack_reverse(count, first, to); }
+
+void PairModel::unpack_reverse_comm(int count, int *atoms, double *from) {
+  exchange_.unpack_reverse(count, atoms, from);
+}
+
+}  // namespace vitreous

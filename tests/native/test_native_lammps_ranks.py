@@ -1,0 +1,222 @@
+"""Several MPI ranks against one process of ASE: energies, forces, virials, wherever the borders lie."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from ase import Atoms
+from native_lammps_runs import (
+    LAMMPS_FROM_VOIGT,
+    NKTV2P,
+    SPECIES,
+    Result,
+    command_of,
+    evaluate_lammps,
+    numbers_after,
+    read_result,
+    run_lmp,
+    write_input,
+)
+
+from mlip.deploy import MLIPCalculator, Potential, deploy_potential
+from mlip.models.allegro import AllegroConfig
+from mlip.models.build import build_force_field
+from mlip.models.nequip import NequIPConfig
+from mlip.models.normalization import Normalization
+
+R_MAX = 4.0
+MODELS = {
+    "nequip": NequIPConfig(r_max=R_MAX, num_layers=3, l_max=1, num_features=4, radial_mlp_width=8),
+    "wide": NequIPConfig(r_max=R_MAX, num_layers=2, l_max=2, num_features=40, radial_mlp_width=8),
+    "allegro": AllegroConfig(r_max=R_MAX, l_max=1, num_scalar_features=8, num_tensor_features=4),
+}
+
+
+def deploy(name: str, folder: Path, dtype: str = "float64") -> Path:
+    torch.manual_seed(3)
+    config = MODELS[name]
+    normalization = Normalization(
+        (20.0,) * 3, (13.0, 8.0, 11.0), (-1.0, -2.0, -3.0), config.edge_cutoffs(SPECIES)
+    )
+    force_field = build_force_field(config, tuple(SPECIES), normalization, torch.float64)
+    potential = Potential(
+        config=config,
+        species=tuple(SPECIES),
+        dtype="float64",
+        normalization=normalization,
+        weights=force_field.state_dict(),
+        reference_structure=structure("triclinic"),
+        trained_on_stress=True,
+    )
+    potential.save(folder / f"{name}.mlip")
+    return deploy_potential(folder / f"{name}.mlip", folder, device="cpu", dtype=dtype)
+
+
+@pytest.fixture(scope="module")
+def deployed(tmp_path_factory) -> dict[str, Path]:
+    return {name: deploy(name, tmp_path_factory.mktemp(name)) for name in ("nequip", "allegro")}
+
+
+def structure(name: str) -> Atoms:
+    """Atoms on a jittered grid, about 2.6 A apart."""
+    generator = np.random.default_rng(5)
+    repeats, skew, pbc = {
+        "triclinic": ((5, 4, 4), [[0, 0, 0], [3.1, 0, 0], [-2.3, 2.7, 0]], True),
+        "small": ((2, 2, 3), [[0, 0, 0], [1.1, 0, 0], [-0.9, 1.3, 0]], True),
+        "slab": ((4, 4, 3), np.zeros((3, 3)), (True, True, False)),
+        "molecule": ((4, 3, 2), np.zeros((3, 3)), False),
+    }[name]
+    cell = np.diag(2.6 * np.array(repeats)) + np.array(skew)
+    grid = np.stack(np.meshgrid(*[np.arange(n) for n in repeats], indexing="ij"), -1).reshape(-1, 3)
+    positions = (grid + 0.3) / repeats @ cell + generator.normal(scale=0.15, size=(len(grid), 3))
+    numbers = [SPECIES[k] for k in generator.integers(0, 3, len(grid))]
+    atoms = Atoms(numbers, positions, cell=cell, pbc=pbc)
+    for axis in range(3):
+        if not atoms.pbc[axis]:
+            atoms.center(vacuum=3.0, axis=axis)
+    return atoms
+
+
+BOUNDARIES = {"triclinic": "p p p", "small": "p p p", "slab": "p p f", "molecule": "f f f"}
+
+
+def by_ase(atoms: Atoms, model: Path) -> Result:
+    """The deployed file in one process, on ASE's atoms."""
+    atoms = atoms.copy()
+    calculator = MLIPCalculator(model, device="cpu")
+    atoms.calc = calculator
+    forces = atoms.get_forces()
+    graph = calculator._graphs.build(atoms)
+    virial = calculator._evaluate(graph).virial[0].numpy()
+    voigt = virial[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]][LAMMPS_FROM_VOIGT]
+    return Result(atoms.get_potential_energy(), atoms.get_potential_energies(), forces, voigt)
+
+
+@pytest.mark.parametrize("newton", ["on", "off"])
+@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("name", BOUNDARIES)
+@pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous comm ghost"])
+def test_ranks_equal_one_process(tmp_path, plugin, deployed, style, name, ranks, newton):
+    atoms = structure(name)
+    model = deployed["allegro" if style == "allegro" else "nequip"]
+    found = evaluate_lammps(
+        tmp_path,
+        atoms,
+        model,
+        ranks,
+        style=style,
+        boundary=BOUNDARIES[name],
+        before=f"newton {newton}",
+    )
+    expected = by_ase(atoms, model)
+    assert np.abs(expected.forces).max() > 0.1
+    found.assert_same(expected)
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_beside_another_style(tmp_path, plugin, deployed, ranks):
+    """With hybrid/overlay the sum of both; rows of features are wider than LAMMPS exchanges in one go."""
+    atoms = structure("triclinic")
+    wide = deploy("wide", tmp_path)
+    plain = evaluate_lammps(tmp_path, atoms, wide, ranks)
+    plain.assert_same(by_ase(atoms, wide))
+    zbl = "pair_coeff * * zbl 3 3\n"
+    write_input(tmp_path, atoms, wide, style="hybrid/overlay nequip zbl 2.0 3.0")
+    text = (tmp_path / "in.lmp").read_text().replace("pair_coeff * * ", "pair_coeff * * nequip ")
+    (tmp_path / "in.lmp").write_text(text.replace("compute virial", zbl + "compute virial", 1))
+    sums = []
+    for count in (ranks, 1):
+        finished = run_lmp(tmp_path, command=command_of(count))
+        assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
+        sums.append(read_result(tmp_path, finished.stdout))
+    sums[0].assert_same(sums[1])
+    assert sums[0].energy > plain.energy + 1e-3
+
+
+def test_exchanges_matter(tmp_path, plugin, deployed):
+    """A border without exchange would be seen: what one rank alone says of its atoms is something else."""
+    atoms = structure("triclinic")
+    alone = by_ase(atoms[atoms.positions[:, 0] < atoms.cell[0, 0] / 2], deployed["nequip"])
+    assert abs(alone.energy - by_ase(atoms, deployed["nequip"]).energy) > 1.0
+
+
+@pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous comm ghost"])
+def test_ranks_without_atoms(tmp_path, plugin, deployed, style):
+    """A cluster in a corner of a box that four ranks divide along x: some have ghosts only, some nothing."""
+    atoms = structure("molecule")
+    atoms.set_cell([60.0, 12.0, 12.0])
+    model = deployed["allegro" if style == "allegro" else "nequip"]
+    options = {"style": style, "boundary": "f f f", "before": "processors 4 1 1"}
+    evaluate_lammps(tmp_path, atoms, model, 4, **options).assert_same(by_ase(atoms, model))
+
+
+@pytest.mark.parametrize("style", ["nequip", "vitreous comm ghost", "vitreous kernel reference"])
+@pytest.mark.parametrize("ranks", [1, 2])
+def test_virial_of_atoms_is_their_edges(tmp_path, plugin, deployed, style, ranks):
+    atoms = structure("triclinic")
+    sums = " ".join(f"$(c_sums[{k + 1}]:%.17g)" for k in range(6))
+    after = f"""compute share all stress/atom NULL virial
+compute sums all reduce sum {" ".join(f"c_share[{k + 1}]" for k in range(6))}
+thermo_style custom step pe c_sums[1] c_sum c_virial[1]
+run 0
+print "SHARES {sums}"
+"""
+    write_input(tmp_path, atoms, deployed["nequip"], style=style, after=after)
+    finished = run_lmp(tmp_path, command=command_of(ranks))
+    assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
+    shares = -numbers_after("SHARES", finished.stdout)[-1] / NKTV2P
+    np.testing.assert_allclose(shares, read_result(tmp_path, finished.stdout).virial, rtol=1e-9, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_atoms_migrate(tmp_path, plugin, deployed, dtype):
+    """Hot atoms cross borders for 60 steps; both ways to reach other ranks' atoms stay on one trajectory."""
+    atoms = structure("triclinic")
+    model = deploy("nequip", tmp_path, dtype)
+    after = "velocity all create 3000 7 loop geom\nfix 1 all nve\ntimestep 0.002\nrun 60"
+    results = [
+        evaluate_lammps(tmp_path, atoms, model, ranks, style=style, after=after)
+        for ranks, style in ((1, "nequip"), (2, "nequip"), (4, "nequip"), (4, "vitreous comm ghost"))
+    ]
+    tolerance = 1e-7 if dtype == "float64" else 2e-2
+    for other in results[1:]:
+        np.testing.assert_allclose(other.positions, results[0].positions, atol=tolerance)
+        assert abs(other.energy - results[0].energy) < tolerance * len(atoms)
+
+
+@pytest.mark.parametrize("style", ["nequip", "allegro"])
+def test_atoms_come_and_go(tmp_path, plugin, deployed, style):
+    """`fix deposit` and evaporation change the number of atoms; the last step is what ASE says of it."""
+    atoms = structure("slab")
+    atoms.set_cell([*atoms.cell.lengths()[:2], 24.0])
+    model = deployed[style]
+    after = """region above block EDGE EDGE EDGE EDGE 17 20 units box
+region beyond block EDGE EDGE EDGE EDGE 22.5 24 units box
+fix come all deposit 5 1 5 123 region above near 1.5 vz -40 -30 units box
+fix go all evaporate 5 1 beyond 5
+velocity all create 900 7 loop geom
+fix 1 all nve
+thermo_modify lost ignore
+timestep 0.001
+run 30
+print "ATOMS $(atoms)"
+write_data last.data nocoeff"""
+    write_input(tmp_path, atoms, model, style=style, boundary="p p f", after=after)
+    finished = run_lmp(tmp_path, command=command_of(2))
+    assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
+    found = read_result(tmp_path, finished.stdout)
+    assert len(found.energies) > len(atoms)
+    table = np.loadtxt(tmp_path / "final.dump", skiprows=9, ndmin=2)
+    assert len(table) == int(numbers_after("ATOMS", finished.stdout)[-1][0])
+    types = last_types(tmp_path / "last.data")
+    symbols = [SPECIES[types[int(i)] - 1] for i in table[:, 0]]
+    expected = by_ase(Atoms(symbols, found.positions, cell=found.cell, pbc=(1, 1, 0)), model)
+    np.testing.assert_allclose(found.forces, expected.forces, atol=1e-9)
+    assert abs(found.energy - expected.energy) < 1e-8
+
+
+def last_types(path: Path) -> dict[int, int]:
+    """The type of each atom, by ID."""
+    lines = path.read_text().partition("Atoms # atomic\n\n")[2].partition("\n\n")[0].splitlines()
+    return {int(words[0]): int(words[1]) for words in map(str.split, lines)}
