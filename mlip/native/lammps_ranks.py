@@ -77,7 +77,7 @@ class RankedLammps:
         for rank in self._ranks:
             rank.close()  # they leave when nobody calls any more
         self._ranks = []
-        self._processes.wait()
+        self._processes.communicate()
         self._folder.cleanup()
 
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
@@ -110,9 +110,7 @@ class RankedLammps:
 
     def _end(self) -> None:
         self._processes.terminate()
-        for rank in self._ranks:
-            rank.close()
-        self._ranks = []
+        self.close()
 
     def _last_words(self) -> str:
         lines = (self._processes.communicate()[1] or "").strip().splitlines()

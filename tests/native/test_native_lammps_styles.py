@@ -66,13 +66,14 @@ def test_options_that_cannot_be(tmp_path, plugin, deployed, atoms, style, compla
 GRADE = """fix grade all pair 1 {style} grade 1
 compute largest all reduce max f_grade
 variable largest equal c_largest
+thermo_style custom step pe press c_sum c_virial[1] c_largest
 """
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_grade_of_each_atom(tmp_path, plugin, deployed, atoms, ranks):
     after = GRADE.format(style="nequip") + (
-        "thermo_style custom step c_largest\nrun 0\n"
+        "run 0\n"
         "write_dump all custom grade.dump id f_grade modify sort id format float %.17g\n"
         'print "LARGEST $(v_largest:%.17g)"'
     )
@@ -83,20 +84,19 @@ def test_grade_of_each_atom(tmp_path, plugin, deployed, atoms, ranks):
     expected = atoms.calc.results["extrapolation_grade"]
     found = np.loadtxt(tmp_path / "grade.dump", skiprows=9, ndmin=2)[:, 1]
     np.testing.assert_allclose(found, expected, rtol=1e-8)
-    assert numbers_after("LARGEST", finished.stdout)[-1][0] == found.max()
+    assert numbers_after("LARGEST", finished.stdout)[-1][0] == pytest.approx(found.max(), rel=1e-9)
 
 
 @pytest.mark.parametrize("style", ["nequip", "vitreous"])
 def test_a_run_halts_where_the_model_extrapolates(tmp_path, plugin, deployed, atoms, style):
-    """Squeezed until the grade is above 8: the run ends at that step, and the frame is written."""
+    """Squeezed until the grade is above 3: the run ends at that step, and the frame is written."""
     after = (
         GRADE.format(style=style)
         + """fix squeeze all deform 1 x scale 0.7 y scale 0.7 z scale 0.7 remap x
 fix 1 all nve
-fix limit all halt 1 v_largest > 8.0 error soft
+fix limit all halt 1 v_largest > 3.0 error soft
 timestep 0.0001
 thermo 1
-thermo_style custom step c_largest
 run 100
 print "STOPPED $(step) $(v_largest:%.17g)"
 write_dump all extxyz extrapolating.xyz modify element Li P S"""
@@ -105,13 +105,13 @@ write_dump all extxyz extrapolating.xyz modify element Li P S"""
     assert finished.returncode == 0, finished.stdout + finished.stderr
     step, grade = numbers_after("STOPPED", finished.stdout)[-1]
     assert 0 < step < 100
-    assert grade > 8.0
+    assert grade > 3.0
     assert (tmp_path / "extrapolating.xyz").exists()
 
 
 def test_a_grade_that_the_file_lacks(tmp_path, plugin, potential_file, atoms):
     without = deploy_potential(potential_file, tmp_path, device="cpu")
-    after = GRADE.format(style="nequip") + "thermo_style custom step c_largest\nrun 0"
+    after = GRADE.format(style="nequip") + "run 0"
     finished = run(tmp_path, atoms, without, after=after)
     assert finished.returncode != 0
     assert "deploy the potential with grade=true" in finished.stdout + finished.stderr
