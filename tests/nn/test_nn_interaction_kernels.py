@@ -191,3 +191,30 @@ def test_derivative_operators_refuse_what_does_not_fit():
             second(*bad, g, x, y, w, *rest, True)
     with pytest.raises(RuntimeError, match="the kernel nothing is not loaded"):
         backward(g, x, y, w, *rest[:3], "nothing")
+
+
+@pytest.mark.slow
+def test_more_bytes_of_edges_than_int32_counts():
+    """The last centres of a large graph, far into the rows of weights, and alone."""
+    num_atoms, num_edges = 20_000, 1_600_000
+    reference = EdgeTensorProduct(*Irreps("32x0e+32x1o+32x2e", 2, "0e+1o+2e").parts, torch.float32)
+    product, index = CompiledTensorProduct(reference), SharedEdges(share=False)
+    centre = torch.randint(num_atoms, (num_edges,)).sort().values
+    edge_index = torch.stack([centre, torch.randint(num_atoms, (num_edges,))])
+    edge_vec = torch.randn(num_edges, 3, dtype=torch.float64)
+    x = torch.randn(num_atoms, reference.irreps_in.dim)
+    y, w = torch.randn(num_edges, 9), torch.randn(num_edges, reference.num_weights)
+    assert w.numel() * 4 > 2**31
+    edges = index(edge_index, edge_vec, num_atoms)
+    part = slice(int(edges.start[-100]), None)
+    few = index(edge_index[:, part], edge_vec[part], num_atoms)
+    found = []
+    for harmonics, weights, described in ((y, w, edges), (y[part].clone(), w[part].clone(), few)):
+        harmonics.requires_grad_()
+        weights.requires_grad_()
+        out = product(x, harmonics, weights, described)
+        found.append((out[-99:], *torch.autograd.grad(out[-99:].square().sum(), (harmonics, weights))))
+    (out, by_y, by_w), (few_out, few_by_y, few_by_w) = found
+    torch.testing.assert_close(few_out, out)
+    torch.testing.assert_close(few_by_y, by_y[part])
+    torch.testing.assert_close(few_by_w, by_w[part])
