@@ -15,7 +15,8 @@ class Prediction(NamedTuple):
         forces: (N, 3) eV/A.
         virial: (B, 3, 3) -dE/dstrain, eV; stress is -virial / volume.
         descriptors: (N, F) what the model's energies are linear in, per species.
-        edge_gradient: (E, 3) dE/dvec of each edge, eV/A.
+        edge_gradient: (E, 3) dE/dvec of each edge, eV/A. Where an edge and its reverse share radial weights
+            (`kernel=cpp`), one of them has the radial part of both.
     """
 
     energy: Tensor

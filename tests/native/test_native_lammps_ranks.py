@@ -19,11 +19,13 @@ from native_lammps_runs import (
     write_input,
 )
 
+from mlip.data.graph import build_graph
 from mlip.deploy import MLIPCalculator, Potential, deploy_potential
 from mlip.models.allegro import AllegroConfig
 from mlip.models.build import build_force_field
 from mlip.models.nequip import NequIPConfig
 from mlip.models.normalization import Normalization
+from mlip.nn.derivatives import edge_vectors
 
 R_MAX = 4.0
 MODELS = {
@@ -156,17 +158,33 @@ def test_ranks_without_atoms(tmp_path, plugin, deployed, style):
 def test_virial_of_atoms_is_their_edges(tmp_path, plugin, deployed, style, ranks):
     atoms = structure("triclinic")
     sums = " ".join(f"$(c_sums[{k + 1}]:%.17g)" for k in range(6))
+    columns = " ".join(f"c_share[{k + 1}]" for k in range(6))
     after = f"""compute share all stress/atom NULL virial
-compute sums all reduce sum {" ".join(f"c_share[{k + 1}]" for k in range(6))}
+compute sums all reduce sum {columns}
 thermo_style custom step pe c_sums[1] c_sum c_virial[1]
 run 0
 print "SHARES {sums}"
+write_dump all custom shares.dump id {columns} modify sort id format float %.17g
 """
     write_input(tmp_path, atoms, deployed["nequip"], style=style, after=after)
     finished = run_lmp(tmp_path, command=command_of(ranks))
     assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
+    of_atoms = np.loadtxt(tmp_path / "shares.dump", skiprows=9, ndmin=2)[:, 1:] / -NKTV2P
+    np.testing.assert_allclose(of_atoms, shares_by_edges(atoms, deployed["nequip"]), rtol=1e-8, atol=1e-8)
     shares = -numbers_after("SHARES", finished.stdout)[-1] / NKTV2P
     np.testing.assert_allclose(shares, read_result(tmp_path, finished.stdout).virial, rtol=1e-9, atol=1e-8)
+
+
+def shares_by_edges(atoms: Atoms, model: Path) -> np.ndarray:
+    """-vec (x) dE/dvec summed over each atom's edges, by the potential in plain torch; LAMMPS's order."""
+    potential = Potential.load(model.with_name("nequip.mlip"))
+    graph = build_graph(atoms, R_MAX, tuple(SPECIES))
+    gradient = potential.force_field()(*graph.inputs).edge_gradient
+    vectors = edge_vectors(*(graph.inputs[k] for k in (0, 2, 3, 4, 5)))
+    outer = -vectors.unsqueeze(2) * gradient.unsqueeze(1)
+    sums = torch.zeros(len(atoms), 3, 3, dtype=torch.float64).index_add(0, graph.edge_index[0], outer)
+    symmetric = 0.5 * (sums + sums.transpose(1, 2))
+    return symmetric[:, [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]].numpy()
 
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])

@@ -98,8 +98,10 @@ class TorchModel : public Model {
   Metadata metadata_;
   torch::jit::Module module_;
   std::string kernels_ = "plain TorchScript";
+  bool separate_ = false;
 
   bool take_kernels(const std::string &with_kernels, const ModelOptions &options);
+  void separate_edges(bool wanted);
   void require_for_ranks(const std::string &for_ranks, const std::string &path) const;
   void take_exchanging(const std::string &for_ranks, const std::string &path);
 };
@@ -159,7 +161,18 @@ void TorchModel::take_exchanging(const std::string &for_ranks, const std::string
   }
 }
 
+// An edge and its reverse share their radial weights, which depend on the length alone, and so the gradients of
+// both: whose is whose, they tell only when each has its own.
+void TorchModel::separate_edges(bool wanted) {
+  if (separate_ == wanted) return;
+  for (torch::jit::Module part : module_.modules()) {
+    if (part.hasattr("share")) part.setattr("share", !wanted && part.attr("may_share").toBool());
+  }
+  separate_ = wanted;
+}
+
 Prediction TorchModel::evaluate(const Graph &graph, const Request &request) {
+  separate_edges(request.edge_gradient);
   // The profiling executor pays where it fuses, on GPUs; on CPUs it took 1.7 times as long (3-layer NequIP).
   const ProfilingMode mode(!device_.is_cpu());
   // Models differentiate inside; a Python caller may have switched gradients off in this thread.

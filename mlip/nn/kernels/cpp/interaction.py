@@ -21,7 +21,8 @@ class SharedEdges(nn.Module):
 
     def __init__(self, share: bool) -> None:
         super().__init__()
-        self.share = share
+        self.may_share = share
+        self.share = share  # who wants the gradients of single edges sets it to False
 
     def forward(self, edge_index: Tensor, edge_vec: Tensor, num_atoms: int) -> Edges:
         """Describe the edges (2, E), sorted by centre, with vectors (E, 3)."""
