@@ -29,9 +29,9 @@ The file comes from `mlip deploy potential=runs/train/potential.mlip target=[lam
 
   mlip lammps -- -in in.melt
 
-After the first build a plain `lmp -in in.melt` works as well. One MPI rank; OMP_NUM_THREADS sets the cores,
-VITREOUS_DEVICE (cpu, cuda, cuda:1) the device, VITREOUS_KERNEL (auto, reference, cpp) the kernels,
-VITREOUS_CACHE the folder of what is compiled.
+After the first build a plain `lmp -in in.melt` works as well, and `mpiexec -n 2 lmp -in in.melt` over MPI
+ranks. OMP_NUM_THREADS sets the cores of each, VITREOUS_DEVICE (cpu, cuda, cuda:1) the device, VITREOUS_KERNEL
+(auto, reference, cpp) the kernels, VITREOUS_CACHE the folder of what is compiled.
 """
 
 
