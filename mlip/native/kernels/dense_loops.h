@@ -180,6 +180,7 @@ struct DenseLoops {
     }
     static void copy(const T* from, std::int64_t from_row, T* to, std::int64_t to_row, std::int64_t width,
                      std::int64_t rows) {
+      if (width == 0) return;  // without columns there may be no memory
       for (std::int64_t r = 0; r < rows; ++r) std::memcpy(to + r * to_row, from + r * from_row, width * sizeof(T));
     }
   };

@@ -138,6 +138,7 @@ struct EnvironmentLoops {
   // Vectors of channels add to gradients of the harmonics one after the other.
   static void clear_harmonics(std::int64_t begin, std::int64_t end, const Inputs& in, const Gradients& to) {
     const std::int64_t first = in.start[begin], last = in.start[end];
+    if (first == last) return;  // without edges there may be no memory
     std::memset(to.harmonics + first * harmonics, 0, (last - first) * harmonics * sizeof(T));
   }
 
