@@ -113,7 +113,7 @@ PackageModel::PackageModel(const ModelOptions &options, c10::Device device) : de
 
 Prediction PackageModel::evaluate(const Graph &graph, const Request &request) {
   // The program counts the energies of all atoms, those of ghosts, too: harmless in a strictly local model alone.
-  if (graph.num_local < graph.num_atoms() && metadata_.exchanged_bytes != 0)
+  if (graph.num_local < graph.num_atoms && metadata_.exchanged_bytes != 0)
     throw ModelError("a message-passing .nequip.pt2 cannot leave out the energies of ghosts; use comm layer on one rank, "
                      "or deploy with format=torchscript");
   const c10::NoGradGuard no_gradients;  // the compiled program holds them

@@ -11,10 +11,10 @@ namespace vitreous {
 // The shortest edge, the usual reason. `tags` are LAMMPS's IDs, of type tagint.
 template <class Tag>
 std::string describe_closest_pair(const RankGraph &rank_graph, const Tag *tags) {
-  const Graph &graph = rank_graph.graph;
+  const Graph graph = rank_graph.view();
   double shortest = INFINITY;
   std::int64_t found = -1;
-  for (std::int64_t e = 0; e < graph.num_edges(); e++) {
+  for (std::int64_t e = 0; e < graph.num_edges; e++) {
     const auto vec = graph.edge_vector(e);
     const double square = vec[0] * vec[0] + vec[1] * vec[1] + vec[2] * vec[2];
     if (square < shortest) {
@@ -24,7 +24,7 @@ std::string describe_closest_pair(const RankGraph &rank_graph, const Tag *tags) 
   }
   if (found < 0) return "no two atoms are within the cutoff";
   const auto tag = [&](std::int64_t node) { return std::to_string(tags[rank_graph.atom_of[node]]); };
-  return "closest atoms " + tag(graph.centers[found]) + " and " + tag(graph.neighbors[found]) + " are " +
+  return "closest atoms " + tag(graph.center(found)) + " and " + tag(graph.neighbor(found)) + " are " +
          std::to_string(std::sqrt(shortest)) + " A apart";
 }
 

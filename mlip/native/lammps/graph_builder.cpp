@@ -1,9 +1,11 @@
 #include "graph_builder.h"
 
+#include <algorithm>
 #include <atom.h>
 #include <cmath>
 #include <domain.h>
 #include <neigh_list.h>
+#include <numeric>
 #include <unordered_map>
 
 using namespace LAMMPS_NS;
@@ -23,21 +25,8 @@ std::array<double, 9> cell_rows(const Domain &domain) {
   return {h[0], 0.0, 0.0, h[5], h[1], 0.0, h[4], h[3], h[2]};
 }
 
-void add_atom(RankGraph &result, const Atom &atom, int index, const std::vector<int> &model_types) {
-  Graph &graph = result.graph;
-  graph.positions.insert(graph.positions.end(), atom.x[index], atom.x[index] + 3);
-  graph.types.push_back(model_types[atom.type[index]]);
-  result.atom_of.push_back(index);
-}
-
-RankGraph graph_of(const Atom &atom, const Domain &domain, int count, const std::vector<int> &model_types) {
-  RankGraph result;
-  result.graph.num_local = atom.nlocal;
-  result.graph.cell = cell_rows(domain);
-  result.graph.positions.reserve(3 * static_cast<std::size_t>(count));
-  result.graph.types.reserve(count);
-  for (int i = 0; i < count; i++) add_atom(result, atom, i, model_types);
-  return result;
+std::int64_t pairs_in(const NeighList &list, int centers) {
+  return std::accumulate(list.numneigh, list.numneigh + centers, std::int64_t(0));
 }
 
 // Calls `add(i, j)` for each neighbour j of the first `centers` atoms that is within its pair's cutoff.
@@ -57,13 +46,48 @@ void over_edges(const Atom &atom, const NeighList &list, const std::vector<int> 
   }
 }
 
-void add_edge(Graph &graph, int center, int neighbor, const std::array<double, 3> &shift) {
-  graph.centers.push_back(center);
-  graph.neighbors.push_back(neighbor);
-  graph.shifts.insert(graph.shifts.end(), shift.begin(), shift.end());
+}  // namespace
+
+Graph RankGraph::view() const { return graph_; }
+
+void RankGraph::start(const Atom &atom, const Domain &domain, int count, const std::vector<int> &model_types,
+                      std::int64_t most_edges) {
+  graph_ = Graph{};
+  graph_.num_local = atom.nlocal;
+  graph_.cell = cell_rows(domain);
+  positions_.clear();
+  types_.clear();
+  atom_of.clear();
+  for (int i = 0; i < count; i++) add_atom(atom, i, model_types);
+  most_edges_ = most_edges;
+  if (edge_index_.size() < 2 * static_cast<std::size_t>(most_edges)) {
+    edge_index_.resize(2 * most_edges);
+    shifts_.resize(3 * most_edges);
+  }
 }
 
-}  // namespace
+void RankGraph::add_atom(const Atom &atom, int index, const std::vector<int> &model_types) {
+  positions_.insert(positions_.end(), atom.x[index], atom.x[index] + 3);
+  types_.push_back(model_types[atom.type[index]]);
+  atom_of.push_back(index);
+}
+
+void RankGraph::add_edge(int center, int neighbor, const std::array<double, 3> &shift) {
+  const std::int64_t edge = graph_.num_edges++;
+  edge_index_[edge] = center;
+  edge_index_[most_edges_ + edge] = neighbor;
+  std::copy(shift.begin(), shift.end(), shifts_.begin() + 3 * edge);
+}
+
+void RankGraph::finish() {
+  const auto neighbors = edge_index_.begin() + most_edges_;
+  std::copy_n(neighbors, graph_.num_edges, edge_index_.begin() + graph_.num_edges);
+  graph_.num_atoms = static_cast<std::int64_t>(types_.size());
+  graph_.positions = positions_.data();
+  graph_.types = types_.data();
+  graph_.edge_index = edge_index_.data();
+  graph_.shifts = shifts_.data();
+}
 
 void FoldedGraphs::find_owners(const Atom &atom, const Domain &domain) {
   const int total = atom.nlocal + atom.nghost;
@@ -81,9 +105,9 @@ bool FoldedGraphs::fits(const Atom &atom) const {
   return static_cast<int>(images_.size()) == atom.nlocal + atom.nghost;
 }
 
-RankGraph FoldedGraphs::build(const Atom &atom, const Domain &domain, const NeighList &list,
-                              const std::vector<int> &model_types, const Metadata &metadata) const {
-  RankGraph result = graph_of(atom, domain, atom.nlocal, model_types);
+void FoldedGraphs::build(RankGraph &result, const Atom &atom, const Domain &domain, const NeighList &list,
+                         const std::vector<int> &model_types, const Metadata &metadata) const {
+  result.start(atom, domain, atom.nlocal, model_types, pairs_in(list, atom.nlocal));
   std::vector<int> node_of(atom.nghost, -1);  // of ghosts that stand for an atom of another rank
   over_edges(atom, list, model_types, metadata, atom.nlocal, [&](int i, int j) {
     const Image &image = images_[j];
@@ -92,21 +116,21 @@ RankGraph FoldedGraphs::build(const Atom &atom, const Domain &domain, const Neig
       int &found = node_of[node - atom.nlocal];
       if (found < 0) {
         found = static_cast<int>(result.atom_of.size());
-        add_atom(result, atom, node, model_types);
+        result.add_atom(atom, node, model_types);
       }
       node = found;
     }
-    add_edge(result.graph, i, node, image.shift);
+    result.add_edge(i, node, image.shift);
   });
-  return result;
+  result.finish();
 }
 
-RankGraph build_unfolded(const Atom &atom, const Domain &domain, const NeighList &list,
-                         const std::vector<int> &model_types, const Metadata &metadata, int centers) {
-  RankGraph result = graph_of(atom, domain, atom.nlocal + atom.nghost, model_types);
+void build_unfolded(RankGraph &result, const Atom &atom, const Domain &domain, const NeighList &list,
+                    const std::vector<int> &model_types, const Metadata &metadata, int centers) {
+  result.start(atom, domain, atom.nlocal + atom.nghost, model_types, pairs_in(list, centers));
   over_edges(atom, list, model_types, metadata, centers,
-             [&](int i, int j) { add_edge(result.graph, i, j, {0.0, 0.0, 0.0}); });
-  return result;
+             [&](int i, int j) { result.add_edge(i, j, {0.0, 0.0, 0.0}); });
+  result.finish();
 }
 
 }  // namespace vitreous

@@ -15,10 +15,29 @@ class NeighList;
 
 namespace vitreous {
 
-// The graph of one rank, and where its atoms stand in LAMMPS.
-struct RankGraph {
-  Graph graph;
+// The graph of one rank, and where its atoms stand in LAMMPS. Filled anew at each step, in the memory of the last.
+class RankGraph {
+ public:
   std::vector<int> atom_of;  // (N,), LAMMPS's index, local or ghost
+
+  Graph view() const;
+
+  // Begins with the first `count` atoms of LAMMPS, and room for so many edges. model_types[t] is the model's number
+  // of LAMMPS type t.
+  void start(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain, int count,
+             const std::vector<int> &model_types, std::int64_t most_edges);
+  void add_atom(const LAMMPS_NS::Atom &atom, int index, const std::vector<int> &model_types);
+  void add_edge(int center, int neighbor, const std::array<double, 3> &shift);
+  // No edge comes any more.
+  void finish();
+
+ private:
+  Graph graph_;
+  std::vector<double> positions_;
+  std::vector<std::int64_t> types_;
+  std::vector<std::int64_t> edge_index_;
+  std::vector<double> shifts_;
+  std::int64_t most_edges_ = 0;
 };
 
 // Builds graphs whose atoms are the local ones and, once each, those of other ranks that edges reach: ghosts
@@ -31,9 +50,8 @@ class FoldedGraphs {
   // Whether that was for as many atoms and ghosts.
   bool fits(const LAMMPS_NS::Atom &atom) const;
 
-  // model_types[t] is the model's number of LAMMPS type t.
-  RankGraph build(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain, const LAMMPS_NS::NeighList &list,
-                  const std::vector<int> &model_types, const Metadata &metadata) const;
+  void build(RankGraph &result, const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain,
+             const LAMMPS_NS::NeighList &list, const std::vector<int> &model_types, const Metadata &metadata) const;
 
  private:
   // What stands for a ghost: an atom of LAMMPS, local if there is one, and the lattice vectors between them.
@@ -46,8 +64,8 @@ class FoldedGraphs {
 
 // A graph of all local atoms and all ghosts, each for itself; with `centers` beyond the local atoms these have
 // edges, too.
-RankGraph build_unfolded(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain,
-                         const LAMMPS_NS::NeighList &list, const std::vector<int> &model_types,
-                         const Metadata &metadata, int centers);
+void build_unfolded(RankGraph &result, const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain,
+                    const LAMMPS_NS::NeighList &list, const std::vector<int> &model_types, const Metadata &metadata,
+                    int centers);
 
 }  // namespace vitreous

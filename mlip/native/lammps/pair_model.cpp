@@ -58,8 +58,8 @@ std::string problem_of_any(const std::string &mine, MPI_Comm world) {
   return problem;
 }
 
-bool all_finite(const std::vector<double> &values, std::size_t count) {
-  return std::all_of(values.begin(), values.begin() + count, [](double value) { return std::isfinite(value); });
+bool all_finite(const double *values, std::int64_t count) {
+  return std::all_of(values, values + count, [](double value) { return std::isfinite(value); });
 }
 
 }  // namespace
@@ -211,51 +211,53 @@ void PairModel::compute(int eflag, int vflag) {
     error->one(FLERR, "pair_style {} needs all atoms, but the neighbor list has {} of {}; in pair_style hybrid "
                       "name every type in its pair_coeff",
                style_, list->inum, atom->nlocal);
-  const RankGraph rank_graph = build_graph();
-  Prediction prediction = evaluate(rank_graph);
-  check_finite(rank_graph, prediction);
-  add_to_lammps(rank_graph, prediction);
+  build_graph();
+  const Prediction prediction = evaluate();
+  check_finite(prediction);
+  add_to_lammps(prediction);
 }
 
-RankGraph PairModel::build_graph() {
+void PairModel::build_graph() {
   const Metadata &metadata = model_->metadata();
   if (reach_ == Reach::folded) {
     if (neighbor->ago == 0 || !folded_.fits(*atom)) folded_.find_owners(*atom, *domain);
-    return folded_.build(*atom, *domain, *list, model_types_, metadata);
+    folded_.build(rank_graph_, *atom, *domain, *list, model_types_, metadata);
+    return;
   }
   const int centers = reach_ == Reach::ghosts ? atom->nlocal + list->gnum : atom->nlocal;
-  return build_unfolded(*atom, *domain, *list, model_types_, metadata, centers);
+  build_unfolded(rank_graph_, *atom, *domain, *list, model_types_, metadata, centers);
 }
 
-Prediction PairModel::evaluate(const RankGraph &rank_graph) {
-  exchange_.set_graph(rank_graph.atom_of);
+Prediction PairModel::evaluate() {
+  exchange_.set_graph(rank_graph_.atom_of);
   Request request;
   if (parallel() && reach_ == Reach::folded) request.exchanger = &exchange_;
   request.edge_gradient = vflag_atom != 0;
   request.grade = grade_wanted_ != 0;
   try {
-    return model_->evaluate(rank_graph.graph, request);
+    return model_->evaluate(rank_graph_.view(), request);
   } catch (const ModelError &failure) {
     error->one(FLERR, failure.what());  // the others may wait for this rank's features: no time to ask them
   }
   return {};
 }
 
-void PairModel::check_finite(const RankGraph &rank_graph, const Prediction &prediction) {
-  const std::size_t count = atom->nlocal;
-  if (all_finite(prediction.energies, count) && all_finite(prediction.forces, prediction.forces.size())) return;
+void PairModel::check_finite(const Prediction &prediction) {
+  if (all_finite(prediction.energies, atom->nlocal) &&
+      all_finite(prediction.forces, 3 * rank_graph_.view().num_atoms))
+    return;
   error->one(FLERR,
              "the model gives NaN or infinite energies at step {}: {}; relax the structure first, use a smaller "
              "timestep or a potential trained on such structures",
-             update->ntimestep, describe_closest_pair(rank_graph, atom->tag));
+             update->ntimestep, describe_closest_pair(rank_graph_, atom->tag));
 }
 
-void PairModel::add_to_lammps(const RankGraph &rank_graph, Prediction &prediction) {
+void PairModel::add_to_lammps(const Prediction &prediction) {
   // Forces on other ranks' atoms go home by our own exchange: LAMMPS brings them there with newton on only.
-  if (parallel() || reach_ != Reach::folded) exchange_.reverse(prediction.forces.data(), 3);
+  if (parallel() || reach_ != Reach::folded) exchange_.reverse(prediction.forces, 3);
   for (int i = 0; i < atom->nlocal; i++)
     for (int axis = 0; axis < 3; axis++) atom->f[i][axis] += energy_unit_ * prediction.forces[3 * i + axis];
-  const auto *energies = prediction.energies.data();
+  const double *energies = prediction.energies;
   if (eflag_global) eng_vdwl += energy_unit_ * std::accumulate(energies, energies + atom->nlocal, 0.0);
   if (eflag_atom)
     for (int i = 0; i < atom->nlocal; i++) eatom[i] += energy_unit_ * energies[i];
@@ -264,19 +266,19 @@ void PairModel::add_to_lammps(const RankGraph &rank_graph, Prediction &predictio
     const double voigt[6] = {v[0], v[4], v[8], v[1], v[2], v[5]};  // LAMMPS: xx yy zz xy xz yz
     for (int k = 0; k < 6; k++) virial[k] += energy_unit_ * voigt[k];
   }
-  if (vflag_atom) add_atoms_virial(rank_graph, prediction);
-  grades_ = std::move(prediction.grades);
-  grades_.resize(std::max<std::size_t>(1, atom->nlocal));  // a rank without atoms has them, too
+  if (vflag_atom) add_atoms_virial(prediction);
+  grades_.assign(std::max(1, atom->nlocal), 0.0);  // a rank without atoms has them, too
+  if (prediction.grades) std::copy_n(prediction.grades, atom->nlocal, grades_.begin());
 }
 
 // Each edge's share, -vec (x) dE/dvec, belongs to its centre.
-void PairModel::add_atoms_virial(const RankGraph &rank_graph, const Prediction &prediction) {
-  const Graph &graph = rank_graph.graph;
-  std::vector<double> shares(6 * graph.num_atoms(), 0.0);
-  for (std::int64_t e = 0; e < graph.num_edges(); e++) {
+void PairModel::add_atoms_virial(const Prediction &prediction) {
+  const Graph graph = rank_graph_.view();
+  std::vector<double> shares(6 * graph.num_atoms, 0.0);
+  for (std::int64_t e = 0; e < graph.num_edges; e++) {
     const auto vec = graph.edge_vector(e);
-    const double *g = prediction.edge_gradient.data() + 3 * e;
-    double *share = shares.data() + 6 * graph.centers[e];
+    const double *g = prediction.edge_gradient + 3 * e;
+    double *share = shares.data() + 6 * graph.center(e);
     for (int axis = 0; axis < 3; axis++) share[axis] -= vec[axis] * g[axis];
     share[3] -= 0.5 * (vec[0] * g[1] + vec[1] * g[0]);
     share[4] -= 0.5 * (vec[0] * g[2] + vec[2] * g[0]);

@@ -49,6 +49,7 @@ class PairModel : public LAMMPS_NS::Pair {
   std::unique_ptr<Model> model_;
   std::vector<int> model_types_;  // (ntypes + 1,), the model's type number of each LAMMPS type
   FoldedGraphs folded_;
+  RankGraph rank_graph_;
   RankExchange exchange_;
   double energy_unit_ = 1.0;  // eV in LAMMPS's units
   std::vector<double> grades_;  // (local atoms,)
@@ -60,11 +61,11 @@ class PairModel : public LAMMPS_NS::Pair {
   void map_types(char **names);
   void allocate();
   void check_special_bonds();
-  RankGraph build_graph();
-  Prediction evaluate(const RankGraph &rank_graph);
-  void check_finite(const RankGraph &rank_graph, const Prediction &prediction);
-  void add_to_lammps(const RankGraph &rank_graph, Prediction &prediction);
-  void add_atoms_virial(const RankGraph &rank_graph, const Prediction &prediction);
+  void build_graph();
+  Prediction evaluate();
+  void check_finite(const Prediction &prediction);
+  void add_to_lammps(const Prediction &prediction);
+  void add_atoms_virial(const Prediction &prediction);
 };
 
 }  // namespace vitreous
