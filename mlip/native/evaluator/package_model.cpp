@@ -6,6 +6,7 @@
 
 #include <ATen/Context.h>
 #include <ATen/cpu/Utils.h>
+#include <algorithm>
 #include <c10/core/GradMode.h>
 #include <caffe2/serialize/inline_container.h>
 #include <sstream>
@@ -96,9 +97,12 @@ PackageModel::PackageModel(const ModelOptions &options, c10::Device device) : de
   const std::string &path = options.path;
   const Entries entries = read_entries(path, device);
   metadata_ = parse_metadata(entries, path);
+  inputs_ = names_in(entries, "nequip_aoti_inputs", "pos edge_index atom_types cell edge_cell_shift");
+  // Only strictly local models can do without the lattice: nequip's, compiled for pair_allegro.
+  if (!metadata_.ours && std::find(inputs_.begin(), inputs_.end(), "edge_cell_shift") == inputs_.end())
+    metadata_.exchanged_bytes = 0;
   if (options.exchanging && metadata_.exchanged_bytes != 0)
     throw ModelError(path + " runs in one process; start one MPI rank, or deploy with format=torchscript");
-  inputs_ = names_in(entries, "nequip_aoti_inputs", "pos edge_index atom_types cell edge_cell_shift");
   outputs_ = names_in(entries, "vitreous_outputs", "");
   if (outputs_.empty()) outputs_ = names_in(entries, "nequip_aoti_outputs", "atomic_energy forces virial");
   kernels_ = load_kernels(options, entries);
@@ -114,8 +118,9 @@ PackageModel::PackageModel(const ModelOptions &options, c10::Device device) : de
 Prediction PackageModel::evaluate(const Graph &graph, const Request &request) {
   // The program counts the energies of all atoms, those of ghosts, too: harmless in a strictly local model alone.
   if (graph.num_local < graph.num_atoms && metadata_.exchanged_bytes != 0)
-    throw ModelError("a message-passing .nequip.pt2 cannot leave out the energies of ghosts; use comm layer on one rank, "
-                     "or deploy with format=torchscript");
+    throw ModelError("the energies of ghosts cannot be left out in a message-passing .nequip.pt2: write pair_style nequip "
+                     "and start one rank, or deploy with format=torchscript (an Allegro of nequip: nequip-compile "
+                     "--target pair_allegro)");
   const c10::NoGradGuard no_gradients;  // the compiled program holds them
   return evaluate_by(graph, device_, request, [this](const Tensors &tensors) {
     std::vector<at::Tensor> inputs;

@@ -145,9 +145,10 @@ void PairModel::choose_reach() {
     error->all(FLERR,
                "{} does not say how many layers it has, which comm ghost needs; deploy it again, or use comm layer",
                options_.path);
-  reach_ = wide_ghosts_ && metadata.layers > 1   ? Reach::ghosts
-           : style_ == "allegro" && !metadata.ours ? Reach::images
-                                                   : Reach::folded;
+  const bool local = style_ == "allegro" || metadata.exchanged_bytes == 0;
+  reach_ = wide_ghosts_ && metadata.layers > 1 ? Reach::ghosts
+           : local && !metadata.ours           ? Reach::images
+                                               : Reach::folded;
 }
 
 void PairModel::map_types(char **names) {
