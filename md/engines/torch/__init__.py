@@ -1,0 +1,1 @@
+"""Dynamics in torch: many systems in one batch, on the device where the potential computes."""

@@ -1,0 +1,139 @@
+"""Martyna-Tobias-Klein barostats of many systems at once, whatever part of the cell may change.
+
+The cell follows dh/dt = h W with a symmetric W, the strain rate. Which W a mode allows is a projection: `iso`
+keeps the trace, `z` and `xy` parts of the diagonal, `flexible` all. One mass serves all modes: on the volume it
+is that of the isotropic barostat, (n + 3) kT tau^2.
+
+Source: Martyna, Tobias & Klein 1994 (10.1063/1.467468); steps of Martyna et al. 1996
+(10.1080/00268979600100761) and, for the whole cell, Yu et al. 2010 (10.1016/j.chemphys.2010.02.014).
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+from md.engines.torch.systems import Systems
+from md.engines.torch.thermostats import NoseHooverChains
+
+# Terms of the series of the exponential: a step changes a cell by less than 1e-2, and 1e-2^9 / 9! is nothing.
+_TERMS = 9
+_DIRECTIONS: dict[str, tuple[tuple[int, ...], ...]] = {
+    # entries of the 3x3 matrix (0 ... 8) that change together, each set by the mean of its own
+    "iso": ((0, 4, 8),),
+    "z": ((8,),),
+    "xy": ((0, 4),),
+    "flexible": ((0,), (4,), (8,), (1, 3), (2, 6), (5, 7)),
+}
+
+
+class Barostat:
+    """A strain rate for each system, driven by what its pressure is off.
+
+    Attributes:
+        strain_rate: (S, 3, 3) W, 1/fs.
+        chains: Their thermostats.
+    """
+
+    def __init__(
+        self,
+        modes: Sequence[str | None],
+        pressure: Tensor,
+        relaxation_fs: Tensor,
+        thermal_energy: Tensor,
+        degrees_of_freedom: Tensor,
+        timestep_fs: Tensor,
+    ) -> None:
+        """Barostats at rest.
+
+        Args:
+            modes: What may change of each system, None for nothing.
+            pressure: (S,) targets, eV/A^3.
+            relaxation_fs: (S,).
+            thermal_energy: (S,) kT that the masses are made with, eV.
+            degrees_of_freedom: (S,) of the atoms.
+            timestep_fs: (S,).
+        """
+        self._pressure, self._timestep, self._counts = pressure, timestep_fs, degrees_of_freedom
+        self._mass = (degrees_of_freedom + 3.0) * thermal_energy * relaxation_fs.square() / 3.0
+        self._projection = torch.stack([_projection(mode) for mode in modes]).to(pressure)
+        count = self._projection.diagonal(dim1=1, dim2=2).sum(1)
+        is_there = count > 0.5
+        self._is_there = is_there
+        relaxation = relaxation_fs.where(is_there, torch.inf)
+        self.chains = NoseHooverChains(count.clamp_min(1.0), relaxation, timestep_fs)
+        self.strain_rate = torch.zeros(len(modes), 3, 3, dtype=pressure.dtype, device=pressure.device)
+
+    def half_step(self, systems: Systems) -> None:
+        """Change the strain rates by half a time step of the present pressure."""
+        kinetic = systems.kinetic_tensor()
+        per_direction = kinetic.diagonal(dim1=1, dim2=2).sum(1) / self._counts - self._pressure * systems.volumes
+        push = kinetic + systems.virials + _times_unit(per_direction)
+        allowed = torch.bmm(self._projection, push.view(-1, 9, 1)).view(-1, 3, 3)
+        self.strain_rate = self.strain_rate + _column(0.5 * self._timestep / self._mass) * allowed
+
+    def thermalise(self, thermal_energy: Tensor) -> None:
+        """Move the chains by half a time step, and the strain rates with them."""
+        self.strain_rate = self.strain_rate * _column(self.chains.half_step(self._twice_kinetic(), thermal_energy))
+
+    def kick(self, systems: Systems, timestep_fs: Tensor) -> None:
+        """Change velocities for a time, by forces and by the strain rate.
+
+        Args:
+            systems: Whose velocities change.
+            timestep_fs: (S,) how long.
+        """
+        trace = self.strain_rate.diagonal(dim1=1, dim2=2).sum(1)
+        rate = -self.strain_rate - _times_unit(trace / self._counts)
+        grown, integral = _exponential(rate * _column(timestep_fs))
+        accelerations = systems.forces / systems.masses
+        systems.velocities = _turned(systems, systems.velocities, grown) + _turned(
+            systems, accelerations, integral * _column(timestep_fs)
+        )
+
+    def drift(self, systems: Systems, timestep_fs: Tensor) -> None:
+        """Move positions and cells for a time; arguments as of `kick`."""
+        grown, integral = _exponential(self.strain_rate * _column(timestep_fs))
+        systems.positions = _turned(systems, systems.positions, grown) + _turned(
+            systems, systems.velocities, integral * _column(timestep_fs)
+        )
+        systems.cell = torch.bmm(systems.cell, grown)
+
+    def energy(self, systems: Systems, thermal_energy: Tensor) -> Tensor:
+        """(S,) P V, kinetic energy of the cell, and energy of its thermostats, eV; zero without a barostat."""
+        held = self._pressure * systems.volumes + 0.5 * self._twice_kinetic()
+        return held.where(self._is_there, 0.0) + self.chains.energy(thermal_energy)
+
+    def _twice_kinetic(self) -> Tensor:
+        return self._mass * self.strain_rate.square().sum((1, 2))
+
+
+def _projection(mode: str | None) -> Tensor:
+    """(9, 9) onto the strain rates of a mode."""
+    projection = torch.zeros(9, 9, dtype=torch.float64)
+    for together in _DIRECTIONS[mode] if mode else ():
+        for row in together:
+            projection[row, list(together)] = 1.0 / len(together)
+    return projection
+
+
+def _exponential(matrix: Tensor) -> tuple[Tensor, Tensor]:
+    """e^X and (e^X - 1) / X of small matrices (S, 3, 3), by their series: no decomposition that a GPU waits for."""
+    unit = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
+    integral = unit
+    for term in range(_TERMS, 1, -1):
+        integral = unit + torch.matmul(matrix, integral) / term
+    return unit + torch.matmul(matrix, integral), integral.expand_as(matrix)
+
+
+def _turned(systems: Systems, vectors: Tensor, matrices: Tensor) -> Tensor:
+    """Rows (N, 3) times the symmetric matrix (S, 3, 3) of their system."""
+    return torch.bmm(vectors.unsqueeze(1), systems.spread(matrices)).squeeze(1)
+
+
+def _column(of_systems: Tensor) -> Tensor:
+    return of_systems.view(-1, 1, 1)
+
+
+def _times_unit(of_systems: Tensor) -> Tensor:
+    return _column(of_systems) * torch.eye(3, dtype=of_systems.dtype, device=of_systems.device)
