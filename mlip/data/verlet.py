@@ -148,8 +148,7 @@ class MovingGraphs:
     ) -> None:
         self.r_max, self.species, self.skin = r_max, species, skin
         self.device = device
-        is_shorter = edge_cutoffs is not None and np.min(edge_cutoffs) < r_max
-        self.edge_cutoffs = torch.tensor(edge_cutoffs, dtype=torch.float64) if is_shorter else None
+        self.edge_cutoffs = shorter_cutoffs(edge_cutoffs, r_max)
         self._list: VerletList | None = None
         self._was_followed = False
         self._system: tuple[np.ndarray, np.ndarray] | None = None
@@ -179,6 +178,12 @@ class MovingGraphs:
         if not all(np.array_equal(a, b) for a, b in zip(self._system, now, strict=True)):
             return False
         return not self._list.is_stale(graph.positions, graph.cell)
+
+
+def shorter_cutoffs(edge_cutoffs: Sequence[Sequence[float]] | None, r_max: float) -> Tensor | None:
+    """Cutoffs of pairs of species, (T, T) A, if any of them is shorter than `r_max`."""
+    is_shorter = edge_cutoffs is not None and np.min(edge_cutoffs) < r_max
+    return torch.tensor(edge_cutoffs, dtype=torch.float64) if is_shorter else None
 
 
 def _search(graph: Graph, pbc: Tensor, r_max: float) -> tuple[Tensor, Tensor]:

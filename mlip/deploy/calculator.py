@@ -60,6 +60,8 @@ class MLIPCalculator(Calculator):
     Attributes:
         species: Chemical symbols the potential knows.
         r_max: Cutoff radius in A.
+        edge_cutoffs: (T, T) cutoffs of pairs of species, centre and neighbor, A; None if all are `r_max`.
+        evaluate: The same numbers of a graph on `device`, of several structures if the file is a `.mlip`.
         dtype: `float32` or `float64`; empty for foreign files.
         trained_on_stress: False if pressures are extrapolations; None for foreign files.
 
@@ -88,16 +90,16 @@ class MLIPCalculator(Calculator):
         self.r_max: float
         self.dtype: str
         self.trained_on_stress: bool | None
-        self._edge_cutoffs: tuple[tuple[float, ...], ...] | None = None
+        self.edge_cutoffs: tuple[tuple[float, ...], ...] | None = None
         if self.path.name.endswith((SUFFIX, PACKAGE_SUFFIX)):
-            self._evaluate = self._open_deployed(dtype)
+            self.evaluate = self._open_deployed(dtype)
         elif self.path.suffix == ".mlip":
-            self._evaluate = self._open_potential(dtype)
+            self.evaluate = self._open_potential(dtype)
         else:
             raise PotentialError(
                 f"found {self.path.name}; expected a .mlip, {SUFFIX} or {PACKAGE_SUFFIX} file"
             )
-        self._graphs = MovingGraphs(self.r_max, self.species, self._edge_cutoffs, self.device)
+        self._graphs = MovingGraphs(self.r_max, self.species, self.edge_cutoffs, self.device)
 
     def calculate(
         self,
@@ -107,7 +109,7 @@ class MLIPCalculator(Calculator):
     ) -> None:
         """Evaluate the structure; all results come from one pass."""
         super().calculate(atoms, properties, system_changes)
-        evaluation = self._evaluate(self._graphs.build(self.atoms))
+        evaluation = self.evaluate(self._graphs.build(self.atoms))
         energy = float(evaluation.atomic_energies.sum())
         self.results: dict[str, Any] = {
             "energy": energy,
@@ -126,7 +128,7 @@ class MLIPCalculator(Calculator):
         self.r_max = potential.config.r_max
         self.dtype = potential.dtype
         self.trained_on_stress = potential.trained_on_stress
-        self._edge_cutoffs = potential.normalization.edge_cutoffs
+        self.edge_cutoffs = potential.normalization.edge_cutoffs
         force_field = potential.force_field(self.device, self.kernel, self.radial)
         fitted = None if potential.uncertainty is None else potential.uncertainty.to(self.device)
 
@@ -149,7 +151,7 @@ class MLIPCalculator(Calculator):
                 f"{dtype}; deploy again with dtype={dtype}, or leave dtype out"
             )
         self.species = tuple(metadata["type_names"].split())
-        self._edge_cutoffs = edge_cutoffs_from_text(metadata[EDGE_CUTOFFS], len(self.species))
+        self.edge_cutoffs = edge_cutoffs_from_text(metadata[EDGE_CUTOFFS], len(self.species))
         self.r_max = float(metadata["r_max"])
         self.dtype = metadata["model_dtype"]
         self.trained_on_stress = {"1": True, "0": False}.get(metadata["trained_on_stress"])

@@ -90,7 +90,7 @@ def by_ase(atoms: Atoms, model: Path) -> Result:
     atoms.calc = calculator
     forces = atoms.get_forces()
     graph = calculator._graphs.build(atoms)
-    virial = calculator._evaluate(graph).virial[0].numpy()
+    virial = calculator.evaluate(graph).virial[0].numpy()
     voigt = virial[[0, 1, 2, 1, 0, 0], [0, 1, 2, 2, 2, 1]][LAMMPS_FROM_VOIGT]
     return Result(atoms.get_potential_energy(), atoms.get_potential_energies(), forces, voigt)
 

@@ -9,7 +9,7 @@ Without thermostat and barostat this is velocity Verlet, with Langevin BAOAB, wi
 Martyna et al. 1996 (10.1080/00268979600100761). A part is left out where no system of the batch has it.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import torch
 from torch import Tensor
@@ -107,6 +107,32 @@ class Integrator:
         if self.barostat is not None:
             energy = energy + self.barostat.energy(systems, kT)
         return energy
+
+    def internals(self) -> dict[str, Tensor]:
+        """What the next steps depend on beside positions, velocities, cells and clock: (S, ...) by name."""
+        found: dict[str, Tensor] = {}
+        for name, owner, variable in self._variables():
+            found[name] = getattr(owner, variable)
+        return found
+
+    def restore(self, internals: Mapping[str, Tensor]) -> None:
+        """Put back what `internals` gave."""
+        for name, owner, variable in self._variables():
+            setattr(owner, variable, internals[name])
+
+    def _variables(self) -> Iterator[tuple[str, object, str]]:
+        """Name, owner and attribute of each internal variable."""
+        chains = {"chain": self.chains}
+        if self.barostat is not None:
+            chains["cell_chain"] = self.barostat.chains
+            yield "strain_rate", self.barostat, "strain_rate"
+        for name, chain in chains.items():
+            if chain is not None:
+                yield f"{name}.eta", chain, "eta"
+                yield f"{name}.rates", chain, "rates"
+        for name, bath in {"langevin": self.langevin, "rescaling": self.rescaling}.items():
+            if bath is not None:
+                yield f"{name}.heat", bath, "heat"
 
     def _thermalise(self, first: bool) -> None:
         systems, kT = self.systems, self.clock.thermal_energy

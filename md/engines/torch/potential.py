@@ -1,6 +1,5 @@
 """The potential of a batch: neighbor lists that last for several steps, and one pass for all systems."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 import torch
@@ -8,34 +7,23 @@ from torch import Tensor
 
 from md.engines.torch.systems import Systems
 from mlip.data.graph import Graph
-from mlip.data.verlet import SKIN, VerletList
-from mlip.deploy.calculator import Evaluation
+from mlip.data.verlet import SKIN, VerletList, shorter_cutoffs
+from mlip.deploy import MLIPCalculator
 
 
 class BatchedPotential:
     """Energies, forces and virials of systems whose atoms move little from call to call.
 
     Args:
-        evaluate: The potential of a graph of many structures.
+        calculator: The potential.
         species: (N,) the potential's number of each atom.
         pbc: (S, 3) bool.
-        r_max: Cutoff radius, A.
-        edge_cutoffs: (T, T) shorter cutoffs of pairs of species, A; None has none.
         skin: Of the neighbor lists, A.
     """
 
-    def __init__(
-        self,
-        evaluate: Callable[[Graph], Evaluation],
-        species: Tensor,
-        pbc: Tensor,
-        r_max: float,
-        edge_cutoffs: Sequence[Sequence[float]] | None = None,
-        skin: float = SKIN,
-    ) -> None:
-        self._evaluate, self._species, self._pbc = evaluate, species, pbc
-        self._r_max, self._skin = r_max, skin
-        self._edge_cutoffs = None if edge_cutoffs is None else torch.tensor(edge_cutoffs, dtype=torch.float64)
+    def __init__(self, calculator: MLIPCalculator, species: Tensor, pbc: Tensor, skin: float = SKIN) -> None:
+        self._calculator, self._species, self._pbc, self._skin = calculator, species, pbc, skin
+        self._edge_cutoffs = shorter_cutoffs(calculator.edge_cutoffs, calculator.r_max)
         self._list: VerletList | None = None
 
     def __call__(self, systems: Systems) -> None:
@@ -54,7 +42,7 @@ class BatchedPotential:
             edge_index=edge_index,
             edge_shift=edge_shift,
         )
-        found = self._evaluate(graph)
+        found = self._calculator.evaluate(graph)
         systems.forces = found.forces
         systems.energies = systems.sum(found.atomic_energies)
         systems.virials = found.virial
@@ -70,4 +58,5 @@ class BatchedPotential:
             batch=systems.batch,
             num_structures=systems.num_systems,
         )
-        return VerletList.build(graph, self._pbc, self._r_max, self._edge_cutoffs, self._skin, self._skin)
+        r_max = self._calculator.r_max
+        return VerletList.build(graph, self._pbc, r_max, self._edge_cutoffs, self._skin, self._skin)

@@ -22,8 +22,8 @@ class NoseHooverChains:
     (10.1080/00268979600100761).
 
     Attributes:
-        eta: (LINKS, R) positions of the thermostats.
-        rates: (LINKS, R) their velocities, 1/fs.
+        eta: (R, LINKS) positions of the thermostats.
+        rates: (R, LINKS) their velocities, 1/fs.
     """
 
     def __init__(self, degrees_of_freedom: Tensor, relaxation_fs: Tensor, timestep_fs: Tensor) -> None:
@@ -36,7 +36,7 @@ class NoseHooverChains:
         """
         self._counts, self._timestep = degrees_of_freedom, timestep_fs
         self._stiffness = relaxation_fs.square().reciprocal()
-        self.eta = torch.zeros(LINKS, len(timestep_fs), dtype=timestep_fs.dtype, device=timestep_fs.device)
+        self.eta = timestep_fs.new_zeros(len(timestep_fs), LINKS)
         self.rates = torch.zeros_like(self.eta)
 
     def half_step(self, twice_kinetic: Tensor, thermal_energy: Tensor) -> Tensor:
@@ -49,16 +49,16 @@ class NoseHooverChains:
         Returns:
             (R,) what velocities are to be multiplied by.
         """
-        rates, quarter = list(self.rates), 0.25 * self._timestep
+        rates, quarter = list(self.rates.unbind(1)), 0.25 * self._timestep
         excess = twice_kinetic / (self._counts * thermal_energy)
         for link in reversed(range(LINKS)):
             self._push(rates, link, excess, quarter)
         scale = (-2.0 * quarter * rates[0]).exp()
-        self.eta = self.eta + 2.0 * quarter * torch.stack(rates)
+        self.eta = self.eta + (2.0 * quarter).unsqueeze(1) * torch.stack(rates, dim=1)
         excess = excess * scale.square()
         for link in range(LINKS):
             self._push(rates, link, excess, quarter)
-        self.rates = torch.stack(rates)
+        self.rates = torch.stack(rates, dim=1)
         return scale
 
     def _push(self, rates: list[Tensor], link: int, excess: Tensor, quarter: Tensor) -> None:
@@ -79,10 +79,9 @@ class NoseHooverChains:
         """(R,) kinetic and potential energy of the chains, eV; zero where there is none."""
         is_there = self._stiffness > 0.0
         inertia = self._stiffness.where(is_there, 1.0).reciprocal()
-        weights = torch.ones_like(self.eta)
-        weights[0] = self._counts
-        parts = weights * (0.5 * inertia * self.rates.square() + self.eta)
-        return (thermal_energy * parts.sum(0)).where(is_there, 0.0)
+        parts = 0.5 * inertia.unsqueeze(1) * self.rates.square() + self.eta
+        energy = thermal_energy * (self._counts * parts[:, 0] + parts[:, 1:].sum(1))
+        return energy.where(is_there, 0.0)
 
 
 class Langevin:

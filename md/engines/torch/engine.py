@@ -1,0 +1,115 @@
+"""Dynamics in torch: systems of different size, ensemble, temperature and time step advance together."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+import torch
+
+from md.engines.torch.integrator import Integrator
+from md.engines.torch.potential import BatchedPotential
+from md.engines.torch.systems import Systems
+from md.protocols.stages import PlannedStage
+from md.state import State
+from md.thermo import Observation
+from mlip.data.graph import species_index
+from mlip.deploy import MLIPCalculator
+
+
+class TorchEngine:
+    """Moves many systems at once, on the device of the potential."""
+
+    def __init__(self, calculator: MLIPCalculator, seeds: Sequence[int]) -> None:
+        """Take the forces from a potential.
+
+        Args:
+            calculator: The potential.
+            seeds: Of the systems, for Langevin and velocity rescaling; by their order in `begin`.
+        """
+        self._calculator, self._seeds = calculator, tuple(seeds)
+        self._states: list[State] = []
+        self._steps = 0
+        self._integrator: Integrator
+
+    def begin(self, stages: Sequence[PlannedStage], states: Sequence[State]) -> None:
+        """Start stages of systems, or go on inside those whose states have `internals`.
+
+        Args:
+            stages: Stage of each system.
+            states: Where each starts.
+        """
+        self._states, self._steps = list(states), 0
+        device = self._calculator.device
+        numbers = [species_index(state.to_atoms(), self._calculator.species) for state in states]
+        pbc = torch.as_tensor(np.stack([state.pbc for state in states]), device=device)
+        self._integrator = Integrator(
+            systems=Systems.of_states(states, device),
+            stages=stages,
+            steps_done=[state.steps_done for state in states],
+            seeds=self._seeds,
+            evaluate=BatchedPotential(self._calculator, torch.as_tensor(np.concatenate(numbers), device=device), pbc),
+        )
+        self._integrator.restore(_joined(self._integrator.internals(), states))
+        self._integrator.start()
+
+    def advance(self, num_steps: int) -> None:
+        """Integrate all systems by this many steps; targets follow the ramps of their stages."""
+        for _ in range(num_steps):
+            self._integrator.step()
+        self._steps += num_steps
+
+    def states(self) -> list[State]:
+        """The present states, without the integrators' variables."""
+        systems = self._integrator.systems
+        sizes = systems.offsets.diff().tolist()
+        positions = systems.positions.cpu().split(sizes)
+        velocities = systems.velocities.cpu().split(sizes)
+        return [
+            replace(
+                state,
+                positions=where.numpy().copy(),
+                velocities=motion.numpy().copy(),
+                cell=cell.numpy().copy(),
+                steps_done=state.steps_done + self._steps,
+                internals={},
+            )
+            for state, where, motion, cell in zip(
+                self._states, positions, velocities, systems.cell.cpu(), strict=True
+            )
+        ]
+
+    def checkpoints(self) -> list[State]:
+        """The present states with all that `begin` needs to go on exactly from here."""
+        internals = {name: each.cpu().numpy() for name, each in self._integrator.internals().items()}
+        return [
+            replace(state, internals={name: each[k].copy() for name, each in internals.items()})
+            for k, state in enumerate(self.states())
+        ]
+
+    def observe(self) -> list[Observation]:
+        """Energies and stresses of the present step."""
+        systems = self._integrator.systems
+        stresses = -systems.virials / systems.volumes.view(-1, 1, 1)
+        numbers = zip(
+            systems.energies.tolist(),
+            self._integrator.conserved().tolist(),
+            stresses.cpu().numpy(),
+            self._states,
+            strict=True,
+        )
+        return [
+            Observation(energy, conserved, stress if state.pbc.all() else None)
+            for energy, conserved, stress, state in numbers
+        ]
+
+
+def _joined(fresh: dict[str, torch.Tensor], states: Sequence[State]) -> dict[str, torch.Tensor]:
+    """The internals of all systems: those that a state brings, else those of an integrator at rest."""
+    joined = {}
+    for name, at_rest in fresh.items():
+        rows = [
+            torch.as_tensor(state.internals[name]).to(at_rest) if name in state.internals else at_rest[k]
+            for k, state in enumerate(states)
+        ]
+        joined[name] = torch.stack(rows)
+    return joined
