@@ -12,6 +12,7 @@ import math
 import torch
 from torch import Tensor
 
+# The constants of the algorithm, as torch has them: with a sign.
 _GOLDEN = 0x9E3779B97F4A7C15 - 2**64
 _MIX = (0xBF58476D1CE4E5B9 - 2**64, 0x94D049BB133111EB - 2**64)
 _SHIFTS = (30, 27)
@@ -24,7 +25,7 @@ def hashed(key: Tensor, counter: Tensor | int) -> Tensor:
         key: int64.
         counter: int64, broadcast against `key`.
     """
-    mixed = key + (counter + 1) * _GOLDEN
+    mixed = key + (_signed((counter + 1) * _GOLDEN) if isinstance(counter, int) else (counter + 1) * _GOLDEN)
     for shift, factor in zip(_SHIFTS, _MIX, strict=True):
         mixed = (mixed ^ _shifted(mixed, shift)) * factor
     return mixed ^ _shifted(mixed, 31)
@@ -84,6 +85,11 @@ def gamma(key: Tensor, shape: Tensor, rounds: int = 12) -> Tensor:
     accepted = (v > 0.0) & (uniform(hashed(key, 2), rounds).log() < bound)
     first = accepted.to(torch.int8).argmax(dim=1, keepdim=True)
     return (d * v).gather(1, first).squeeze(1)
+
+
+def _signed(number: int) -> int:
+    """A whole number as 64 bits with a sign hold it."""
+    return (number + 2**63) % 2**64 - 2**63
 
 
 def _shifted(bits: Tensor, by: int) -> Tensor:

@@ -1,0 +1,194 @@
+"""The integrators in torch against statistical mechanics, in batches of systems of argon and of harmonic wells."""
+
+import numpy as np
+import pytest
+import torch
+from scipy import optimize, stats
+from torch_potentials import SPRING, Wells, lennard_jones
+
+from md.engines.base import first_state
+from md.engines.torch.integrator import Integrator
+from md.engines.torch.systems import Systems
+from md.protocols.stages import Stage, plan_stages
+from md.state import State
+from mlip.units import BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
+
+ENSEMBLES = {
+    "nve": {"ensemble": "nve"},
+    "chain": {"ensemble": "nvt"},
+    "langevin": {"ensemble": "nvt", "thermostat": "langevin", "tdamp_fs": 500.0},
+    "iso": {"ensemble": "npt", "barostat": "iso", "pressure_GPa": 0.05},
+    "z": {"ensemble": "npt", "barostat": "z", "pressure_GPa": 0.05},
+    "xy": {"ensemble": "npt", "barostat": "xy", "pressure_GPa": 0.05},
+    "flexible": {"ensemble": "npt", "barostat": "flexible", "pressure_GPa": 0.05},
+}
+
+
+def planned(name, timestep_fs, temperature_K=40.0, **more):
+    stage = Stage(
+        name="only",
+        timestep_fs=timestep_fs,
+        temperature_K=temperature_K,
+        duration_ps=100.0,
+        **(ENSEMBLES[name] | more),
+    )
+    return plan_stages([stage])[0]
+
+
+def begin(atoms, stages, evaluate=lennard_jones):
+    """A batch of the same atoms with other velocities each, one for each stage."""
+    states = [first_state(State.from_atoms(atoms), [stage], seed=k + 1) for k, stage in enumerate(stages)]
+    systems = Systems.of_states(states)
+    integrator = Integrator(systems, stages, [0] * len(stages), range(len(stages)), evaluate)
+    integrator.start()
+    return integrator
+
+
+def fluctuation(integrator, num_steps):
+    """Deviation of what should be conserved, eV, of each system."""
+    values = []
+    for _ in range(num_steps):
+        integrator.step()
+        values.append(integrator.conserved())
+    return torch.stack(values).std(dim=0)
+
+
+def test_one_batch_holds_every_ensemble_and_conserves_with_the_square_of_the_timestep(argon):
+    coarse = fluctuation(begin(argon, [planned(name, 8.0) for name in ENSEMBLES]), 300)
+    fine = fluctuation(begin(argon, [planned(name, 4.0) for name in ENSEMBLES]), 600)
+    orders = dict(zip(ENSEMBLES, torch.log2(coarse / fine).tolist(), strict=True))
+    langevin = orders.pop("langevin")  # two samples of noise
+    assert langevin == pytest.approx(2.0, abs=0.8)
+    assert orders == pytest.approx(dict.fromkeys(orders, 2.0), abs=0.2)
+
+
+def test_a_system_moves_alike_alone_and_beside_others(argon):
+    names = list(ENSEMBLES)
+    together = begin(argon, [planned(name, 8.0) for name in names])
+    for _ in range(50):
+        together.step()
+    for k, name in enumerate(names):
+        stage = planned(name, 8.0)
+        state = first_state(State.from_atoms(argon), [stage], seed=k + 1)
+        alone = Integrator(Systems.of_states([state]), [stage], [0], [k], lennard_jones)
+        alone.start()
+        for _ in range(50):
+            alone.step()
+        mine = together.systems.positions.view(len(names), -1, 3)[k]
+        assert (mine - alone.systems.positions).abs().max() < 1e-11, name
+
+
+@pytest.mark.parametrize("name", ["nve", "chain", "iso", "flexible"])
+def test_time_can_be_turned_back(argon, name):
+    integrator = begin(argon, [planned(name, 8.0)])
+    systems = integrator.systems
+    start = systems.positions.clone()
+    for _ in range(100):
+        integrator.step()
+    assert (systems.positions - start).abs().max() > 0.1
+    systems.velocities = -systems.velocities
+    if integrator.chains is not None:
+        integrator.chains.rates = -integrator.chains.rates
+    if integrator.barostat is not None:
+        integrator.barostat.strain_rate = -integrator.barostat.strain_rate
+        integrator.barostat.chains.rates = -integrator.barostat.chains.rates
+    for _ in range(100):
+        integrator.step()
+    assert (systems.positions - start).abs().max() < 1e-6  # chaos: rounding grows a thousandfold
+
+
+@pytest.mark.parametrize("name", ["chain", "langevin"])
+def test_kinetic_energies_are_distributed_as_they_should(argon, name):
+    stage = planned(name, 8.0, tdamp_fs=200.0)
+    integrator = begin(argon, [stage] * 48)
+    found = []
+    for step in range(500):
+        integrator.step()
+        if step > 200 and step % 60 == 0:
+            found.append(0.5 * integrator.systems.twice_kinetic())
+    kinetic = torch.cat(found).numpy()
+    count = 3 * len(argon) - stage.degrees_of_freedom_removed
+    expected = stats.gamma(count / 2.0, scale=BOLTZMANN_EV_PER_K * 40.0)
+    assert stats.kstest(kinetic, expected.cdf).pvalue > 0.005
+
+
+def test_langevin_finds_the_width_of_a_well_at_any_timestep(argon):
+    """BAOAB samples positions in a harmonic well without an error of the timestep, here a third of the period."""
+    mass = float(Systems.of_states([State.from_atoms(argon)]).masses[0])
+    period_fs = 2.0 * np.pi * np.sqrt(mass / SPRING)
+    stage = planned("langevin", period_fs / 4.0, temperature_K=300.0, tdamp_fs=period_fs)
+    systems = Systems.of_states([State.from_atoms(argon)] * 64)
+    wells = Wells(systems)
+    integrator = Integrator(systems, [stage] * 64, [0] * 64, range(64), wells)
+    integrator.start()
+    squares = []
+    for step in range(400):
+        integrator.step()
+        if step > 50:
+            squares.append((systems.positions - wells.centres).square().mean())
+    width = torch.stack(squares)
+    blocks = torch.stack([each.mean() for each in width.chunk(10)])
+    error = float(blocks.std() / np.sqrt(len(blocks)))
+    assert float(width.mean()) == pytest.approx(BOLTZMANN_EV_PER_K * 300.0 / SPRING, abs=4.0 * error)
+    assert error < 0.01 * BOLTZMANN_EV_PER_K * 300.0 / SPRING
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["iso", "z", "xy", "flexible"])
+def test_pressure_is_held_where_the_cell_may_change(argon, name):
+    integrator = begin(argon, [planned(name, 8.0, tdamp_fs=300.0, pdamp_fs=2000.0)] * 32)
+    systems, first = integrator.systems, integrator.systems.cell.clone()
+    means = []
+    for step in range(4000):
+        integrator.step()
+        if step >= 1000:
+            tensor = (systems.kinetic_tensor() + systems.virials) / systems.volumes.view(-1, 1, 1)
+            means.append(tensor.diagonal(dim1=1, dim2=2) * EV_PER_A3_IN_GPA)
+    of_systems = torch.stack(means).mean(0)  # (32, 3)
+    free = {"iso": [0, 1, 2], "z": [2], "xy": [0, 1], "flexible": [0, 1, 2]}[name]
+    held = of_systems[:, free].mean(1)
+    error = float(held.std() / np.sqrt(len(held)))
+    assert float(held.mean()) == pytest.approx(0.05, abs=4.0 * error)
+    assert error < 0.003
+    for axis in set(range(3)) - set(free):
+        assert torch.equal(systems.cell[:, axis], first[:, axis])
+    if name == "xy":
+        lengths = systems.cell.norm(dim=2)
+        assert torch.allclose(lengths[:, 0], lengths[:, 1], rtol=1e-12)
+
+
+@pytest.mark.slow
+def test_volumes_fluctuate_as_they_should(argon):
+    """Two pressures: the ratio of the distributions of the volume is exp(-beta dP V)."""
+    pressures = (0.05, 0.09)
+    data = []
+    for pressure in pressures:
+        stage = planned("iso", 8.0, tdamp_fs=300.0, pdamp_fs=1000.0, pressure_GPa=pressure)
+        integrator = begin(argon, [stage] * 32)
+        volumes = []
+        for step in range(6000):
+            integrator.step()
+            if step >= 1000 and step % 100 == 0:
+                volumes.append(integrator.systems.volumes)
+        data.append(torch.cat(volumes).numpy())
+    expected = -(pressures[1] - pressures[0]) / EV_PER_A3_IN_GPA / (BOLTZMANN_EV_PER_K * 40.0)
+    value, error = compared(data)
+    assert value == pytest.approx(expected, abs=3.5 * error)
+    assert error < 0.1 * abs(expected)
+
+
+def compared(samples):
+    """Slope of the logarithm of the ratio of two distributions, by maximum likelihood, and its error."""
+    values = np.concatenate(samples) - np.mean(samples)
+    label = np.repeat([0.0, 1.0], [len(each) for each in samples])
+
+    def fit(rows):
+        def loss(parameters):
+            argument = parameters[0] + parameters[1] * values[rows]
+            return float(np.sum(np.logaddexp(0.0, argument) - label[rows] * argument))
+
+        return optimize.minimize(loss, np.zeros(2)).x[1]
+
+    generator = np.random.default_rng(0)
+    spread = [fit(generator.integers(0, len(values), len(values))) for _ in range(30)]
+    return fit(np.arange(len(values))), float(np.std(spread))
