@@ -254,10 +254,7 @@ void PairModel::check_finite(const Prediction &prediction) {
 }
 
 void PairModel::add_to_lammps(const Prediction &prediction) {
-  // Forces on other ranks' atoms go home by our own exchange: LAMMPS brings them there with newton on only.
-  if (parallel() || reach_ != Reach::folded) exchange_.reverse(prediction.forces, 3);
-  for (int i = 0; i < atom->nlocal; i++)
-    for (int axis = 0; axis < 3; axis++) atom->f[i][axis] += energy_unit_ * prediction.forces[3 * i + axis];
+  add_forces(prediction);
   const double *energies = prediction.energies;
   if (eflag_global) eng_vdwl += energy_unit_ * std::accumulate(energies, energies + atom->nlocal, 0.0);
   if (eflag_atom)
@@ -270,6 +267,16 @@ void PairModel::add_to_lammps(const Prediction &prediction) {
   if (vflag_atom) add_atoms_virial(prediction);
   grades_.assign(std::max(1, atom->nlocal), 0.0);  // a rank without atoms has them, too
   if (prediction.grades) std::copy_n(prediction.grades, atom->nlocal, grades_.begin());
+}
+
+// Forces on other ranks' atoms go home with newton by LAMMPS, after this, and without by our own exchange.
+void PairModel::add_forces(const Prediction &prediction) {
+  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) exchange_.reverse(prediction.forces, 3);
+  const int count = force->newton_pair ? static_cast<int>(rank_graph_.atom_of.size()) : atom->nlocal;
+  for (int n = 0; n < count; n++) {
+    double *sum = atom->f[rank_graph_.atom_of[n]];
+    for (int axis = 0; axis < 3; axis++) sum[axis] += energy_unit_ * prediction.forces[3 * n + axis];
+  }
 }
 
 // Each edge's share, -vec (x) dE/dvec, belongs to its centre.

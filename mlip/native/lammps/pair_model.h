@@ -65,6 +65,7 @@ class PairModel : public LAMMPS_NS::Pair {
   Prediction evaluate();
   void check_finite(const Prediction &prediction);
   void add_to_lammps(const Prediction &prediction);
+  void add_forces(const Prediction &prediction);
   void add_atoms_virial(const Prediction &prediction);
 };
 
