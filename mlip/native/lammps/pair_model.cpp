@@ -2,6 +2,7 @@
 
 #include "closest_pair.h"
 #include "evaluator_library.h"
+#include "rank_agreement.h"
 
 #include <algorithm>
 #include <atom.h>
@@ -14,6 +15,7 @@
 #include <memory.h>
 #include <neigh_list.h>
 #include <neighbor.h>
+#include <new>
 #include <numeric>
 #include <tuple>
 #include <universe.h>
@@ -43,21 +45,6 @@ std::pair<int, int> place_on_node(MPI_Comm world) {
   return {rank, size};
 }
 
-// The problem of the first rank that has one, on all ranks; they must all ask.
-std::string problem_of_any(const std::string &mine, MPI_Comm world) {
-  int rank = 0, size = 1;
-  MPI_Comm_rank(world, &rank);
-  MPI_Comm_size(world, &size);
-  int first = mine.empty() ? size : rank;
-  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == size) return "";
-  int length = static_cast<int>(mine.size());
-  MPI_Bcast(&length, 1, MPI_INT, first, world);
-  std::string problem = rank == first ? mine : std::string(length, ' ');
-  MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
-  return problem;
-}
-
 bool all_finite(const std::vector<double> &values, std::size_t count) {
   return std::all_of(values.begin(), values.begin() + count, [](double value) { return std::isfinite(value); });
 }
@@ -65,7 +52,7 @@ bool all_finite(const std::vector<double> &values, std::size_t count) {
 }  // namespace
 
 PairModel::PairModel(LAMMPS *lammps, const char *style)
-    : Pair(lammps), style_(style), exchange_(*this, *comm, *atom) {
+    : Pair(lammps), style_(style), exchange_(*this, *comm, *atom, world) {
   one_coeff = 1;
   manybody_flag = 1;
   single_enable = 0;
@@ -124,17 +111,17 @@ void PairModel::open_model(const std::string &path) {
   options_.path = path;
   std::tie(options_.local_rank, options_.ranks_of_node) = place_on_node(universe->uworld);
   options_.exchanging = parallel() && style_ != "allegro" && !wide_ghosts_;
-  std::string problem;
+  Problem problem;
   try {
     model_ = vitreous::load_model(options_);
     if (!dtype_.empty() && dtype_ != model_->metadata().dtype)
-      problem = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
-                ": deploy the potential with dtype=" + dtype_;
+      problem.text = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
+                     ": deploy the potential with dtype=" + dtype_;
   } catch (const ModelError &failure) {
-    problem = failure.what();
+    problem.text = failure.what();
   }
-  problem = problem_of_any(problem, world);
-  if (!problem.empty()) error->all(FLERR, problem);
+  const std::string told = problem_to_tell(problem, world);
+  if (!told.empty()) error->all(FLERR, told);
 }
 
 void PairModel::choose_reach() {
@@ -207,14 +194,36 @@ double PairModel::init_one(int i, int j) {
 void PairModel::compute(int eflag, int vflag) {
   ev_init(eflag, vflag);
   if (atom->nlocal == 0 && !parallel()) return;
-  if (list->inum != atom->nlocal)
-    error->one(FLERR, "pair_style {} needs all atoms, but the neighbor list has {} of {}; in pair_style hybrid "
-                      "name every type in its pair_coeff",
-               style_, list->inum, atom->nlocal);
-  const RankGraph rank_graph = build_graph();
-  Prediction prediction = evaluate(rank_graph);
-  check_finite(rank_graph, prediction);
+  RankGraph rank_graph;
+  Prediction prediction;
+  const Problem problem = predict(rank_graph, prediction);
+  // A rank that has heard of another's problem in an exchange has voted for the last time there.
+  if (exchange_.interrupted() || !all_well(!problem.found(), world))
+    error->all(FLERR, problem_to_tell(problem, world));
   add_to_lammps(rank_graph, prediction);
+}
+
+// Fills both; else what came between, which ends all ranks: nothing may be thrown while others wait.
+Problem PairModel::predict(RankGraph &rank_graph, Prediction &prediction) {
+  exchange_.set_graph(rank_graph.atom_of);
+  try {
+    require_all_atoms();
+    rank_graph = build_graph();
+    prediction = evaluate(rank_graph);
+  } catch (const std::bad_alloc &) {
+    return {"too little memory for the neighbors of " + std::to_string(atom->nlocal) +
+            " atoms; use fewer atoms for each computer, or more computers"};
+  } catch (const ModelError &failure) {
+    return exchange_.interrupted() ? Problem{} : Problem{failure.what()};
+  }
+  return not_finite(rank_graph, prediction);
+}
+
+void PairModel::require_all_atoms() const {
+  if (list->inum == atom->nlocal) return;
+  throw ModelError("pair_style " + style_ + " needs all atoms, but the neighbor list has " +
+                   std::to_string(list->inum) + " of " + std::to_string(atom->nlocal) +
+                   "; in pair_style hybrid name every type in its pair_coeff");
 }
 
 RankGraph PairModel::build_graph() {
@@ -228,31 +237,26 @@ RankGraph PairModel::build_graph() {
 }
 
 Prediction PairModel::evaluate(const RankGraph &rank_graph) {
-  exchange_.set_graph(rank_graph.atom_of);
   Request request;
   if (parallel() && reach_ == Reach::folded) request.exchanger = &exchange_;
   request.edge_gradient = vflag_atom != 0;
   request.grade = grade_wanted_ != 0;
-  try {
-    return model_->evaluate(rank_graph.graph, request);
-  } catch (const ModelError &failure) {
-    error->one(FLERR, failure.what());  // the others may wait for this rank's features: no time to ask them
-  }
-  return {};
+  return model_->evaluate(rank_graph.graph, request);
 }
 
-void PairModel::check_finite(const RankGraph &rank_graph, const Prediction &prediction) {
+Problem PairModel::not_finite(const RankGraph &rank_graph, const Prediction &prediction) const {
   const std::size_t count = atom->nlocal;
-  if (all_finite(prediction.energies, count) && all_finite(prediction.forces, prediction.forces.size())) return;
-  error->one(FLERR,
-             "the model gives NaN or infinite energies at step {}: {}; relax the structure first, use a smaller "
-             "timestep or a potential trained on such structures",
-             update->ntimestep, describe_closest_pair(rank_graph, atom->tag));
+  if (all_finite(prediction.energies, count) && all_finite(prediction.forces, prediction.forces.size())) return {};
+  const ClosestPair closest = find_closest_pair(rank_graph, atom->tag);
+  return {"the model gives NaN or infinite energies at step " + std::to_string(update->ntimestep) + ": " +
+              closest.text +
+              "; relax the structure first, use a smaller timestep or a potential trained on such structures",
+          closest.distance};
 }
 
 void PairModel::add_to_lammps(const RankGraph &rank_graph, Prediction &prediction) {
   // Forces on other ranks' atoms go home by our own exchange: LAMMPS brings them there with newton on only.
-  if (parallel() || reach_ != Reach::folded) exchange_.reverse(prediction.forces.data(), 3);
+  if (parallel() || reach_ != Reach::folded) exchange_.add_to_owners(prediction.forces.data(), 3);
   for (int i = 0; i < atom->nlocal; i++)
     for (int axis = 0; axis < 3; axis++) atom->f[i][axis] += energy_unit_ * prediction.forces[3 * i + axis];
   const auto *energies = prediction.energies.data();
@@ -282,7 +286,7 @@ void PairModel::add_atoms_virial(const RankGraph &rank_graph, const Prediction &
     share[4] -= 0.5 * (vec[0] * g[2] + vec[2] * g[0]);
     share[5] -= 0.5 * (vec[1] * g[2] + vec[2] * g[1]);
   }
-  if (reach_ == Reach::ghosts) exchange_.reverse(shares.data(), 6);  // ghosts are centres, too
+  if (reach_ == Reach::ghosts) exchange_.add_to_owners(shares.data(), 6);  // ghosts are centres, too
   for (int i = 0; i < atom->nlocal; i++)
     for (int k = 0; k < 6; k++) vatom[i][k] += energy_unit_ * shares[6 * i + k];
 }

@@ -7,6 +7,7 @@
 
 #include "graph_builder.h"
 #include "model.h"
+#include "rank_agreement.h"
 #include "rank_exchange.h"
 
 #include <memory>
@@ -61,8 +62,10 @@ class PairModel : public LAMMPS_NS::Pair {
   void allocate();
   void check_special_bonds();
   RankGraph build_graph();
+  Problem predict(RankGraph &rank_graph, Prediction &prediction);
+  void require_all_atoms() const;
   Prediction evaluate(const RankGraph &rank_graph);
-  void check_finite(const RankGraph &rank_graph, const Prediction &prediction);
+  Problem not_finite(const RankGraph &rank_graph, const Prediction &prediction) const;
   void add_to_lammps(const RankGraph &rank_graph, Prediction &prediction);
   void add_atoms_virial(const RankGraph &rank_graph, const Prediction &prediction);
 };

@@ -1,10 +1,13 @@
 #include "rank_exchange.h"
 
+#include "rank_agreement.h"
+
 #include <algorithm>
 #include <atom.h>
 #include <comm.h>
 #include <cstring>
 #include <pair.h>
+#include <stdexcept>
 #include <type_traits>
 
 using namespace LAMMPS_NS;
@@ -22,7 +25,13 @@ void add(const double *from, double *to, int row) {
 
 }  // namespace
 
-RankExchange::RankExchange(Pair &pair, Comm &comm, const Atom &atom) : pair_(pair), comm_(comm), atom_(atom) {}
+RankExchange::RankExchange(Pair &pair, Comm &comm, const Atom &atom, MPI_Comm world)
+    : pair_(pair), comm_(comm), atom_(atom), world_(world) {}
+
+void RankExchange::await_others() {
+  interrupted_ = !all_well(true, world_);
+  if (interrupted_) throw std::runtime_error("another rank has failed");
+}
 
 template <class Real>
 void RankExchange::prepare(std::int64_t width) {
@@ -60,10 +69,27 @@ void RankExchange::give_back(Real *rows, std::int64_t width) {
   std::fill(rows + atom_.nlocal * width, rows + atom_of_->size() * width, Real(0));
 }
 
-void RankExchange::forward(float *rows, std::int64_t width) { fetch(rows, width); }
-void RankExchange::forward(double *rows, std::int64_t width) { fetch(rows, width); }
-void RankExchange::reverse(float *rows, std::int64_t width) { give_back(rows, width); }
-void RankExchange::reverse(double *rows, std::int64_t width) { give_back(rows, width); }
+void RankExchange::forward(float *rows, std::int64_t width) {
+  await_others();
+  fetch(rows, width);
+}
+
+void RankExchange::forward(double *rows, std::int64_t width) {
+  await_others();
+  fetch(rows, width);
+}
+
+void RankExchange::reverse(float *rows, std::int64_t width) {
+  await_others();
+  give_back(rows, width);
+}
+
+void RankExchange::reverse(double *rows, std::int64_t width) {
+  await_others();
+  give_back(rows, width);
+}
+
+void RankExchange::add_to_owners(double *rows, std::int64_t width) { give_back(rows, width); }
 
 int RankExchange::pack_forward(int count, const int *atoms, double *to) const {
   for (int k = 0; k < count; k++) to = std::copy_n(part_of(atoms[k]), part_, to);

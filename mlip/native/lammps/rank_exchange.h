@@ -3,6 +3,7 @@
 
 #include "exchanger.h"
 
+#include <mpi.h>
 #include <vector>
 
 namespace LAMMPS_NS {
@@ -20,15 +21,24 @@ inline constexpr int kExchangeWidth = 128;
 class RankExchange : public Exchanger {
  public:
   // Between the ghosts of these atoms, by `comm`, which calls the pair style's pack and unpack functions.
-  RankExchange(LAMMPS_NS::Pair &pair, LAMMPS_NS::Comm &comm, const LAMMPS_NS::Atom &atom);
+  RankExchange(LAMMPS_NS::Pair &pair, LAMMPS_NS::Comm &comm, const LAMMPS_NS::Atom &atom, MPI_Comm world);
 
   // The graph whose rows are exchanged next; atom_of as in RankGraph.
-  void set_graph(const std::vector<int> &atom_of) { atom_of_ = &atom_of; }
+  void set_graph(const std::vector<int> &atom_of) {
+    atom_of_ = &atom_of;
+    interrupted_ = false;
+  }
+
+  // Whether an exchange of the model's was given up, by an exception, because another rank has failed.
+  bool interrupted() const { return interrupted_; }
 
   void forward(float *rows, std::int64_t width) override;
   void forward(double *rows, std::int64_t width) override;
   void reverse(float *rows, std::int64_t width) override;
   void reverse(double *rows, std::int64_t width) override;
+
+  // As reverse, when all ranks are known to be well.
+  void add_to_owners(double *rows, std::int64_t width);
 
   // What the pair style's functions of the same names do.
   int pack_forward(int count, const int *atoms, double *to) const;
@@ -40,6 +50,8 @@ class RankExchange : public Exchanger {
   LAMMPS_NS::Pair &pair_;
   LAMMPS_NS::Comm &comm_;
   const LAMMPS_NS::Atom &atom_;
+  MPI_Comm world_;
+  bool interrupted_ = false;
   const std::vector<int> *atom_of_ = nullptr;
   // A row for each local atom and ghost, for LAMMPS hands ghosts on from rank to rank; floats lie two in a double.
   std::vector<double> rows_;
@@ -55,6 +67,7 @@ class RankExchange : public Exchanger {
   void prepare(std::int64_t width);
   template <class Exchange>
   void in_parts(Exchange exchange);
+  void await_others();
   double *row_of(int atom) { return rows_.data() + static_cast<std::size_t>(atom) * row_; }
   const double *part_of(int atom) const { return rows_.data() + static_cast<std::size_t>(atom) * row_ + first_; }
 };
