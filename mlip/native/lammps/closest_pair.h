@@ -4,13 +4,19 @@
 #include "graph_builder.h"
 
 #include <cmath>
+#include <limits>
 #include <string>
 
 namespace vitreous {
 
+struct ClosestPair {
+  double distance = std::numeric_limits<double>::max();  // A
+  std::string text = "no two atoms are within the cutoff";
+};
+
 // The shortest edge, the usual reason. `tags` are LAMMPS's IDs, of type tagint.
 template <class Tag>
-std::string describe_closest_pair(const RankGraph &rank_graph, const Tag *tags) {
+ClosestPair find_closest_pair(const RankGraph &rank_graph, const Tag *tags) {
   const Graph graph = rank_graph.view();
   double shortest = INFINITY;
   std::int64_t found = -1;
@@ -22,10 +28,11 @@ std::string describe_closest_pair(const RankGraph &rank_graph, const Tag *tags) 
       found = e;
     }
   }
-  if (found < 0) return "no two atoms are within the cutoff";
+  if (found < 0) return {};
   const auto tag = [&](std::int64_t node) { return std::to_string(tags[rank_graph.atom_of[node]]); };
-  return "closest atoms " + tag(graph.center(found)) + " and " + tag(graph.neighbor(found)) + " are " +
-         std::to_string(std::sqrt(shortest)) + " A apart";
+  const double distance = std::sqrt(shortest);
+  return {distance, "closest atoms " + tag(graph.center(found)) + " and " + tag(graph.neighbor(found)) + " are " +
+                        std::to_string(distance) + " A apart"};
 }
 
 }  // namespace vitreous

@@ -2,6 +2,7 @@
 
 #include "closest_pair.h"
 #include "evaluator_library.h"
+#include "rank_agreement.h"
 
 #include <algorithm>
 #include <atom.h>
@@ -14,6 +15,7 @@
 #include <memory.h>
 #include <neigh_list.h>
 #include <neighbor.h>
+#include <new>
 #include <numeric>
 #include <tuple>
 #include <universe.h>
@@ -41,21 +43,6 @@ std::pair<int, int> place_on_node(MPI_Comm world) {
   MPI_Comm_size(node, &size);
   MPI_Comm_free(&node);
   return {rank, size};
-}
-
-// The problem of the first rank that has one, on all ranks; they must all ask.
-std::string problem_of_any(const std::string &mine, MPI_Comm world) {
-  int rank = 0, size = 1;
-  MPI_Comm_rank(world, &rank);
-  MPI_Comm_size(world, &size);
-  int first = mine.empty() ? size : rank;
-  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == size) return "";
-  int length = static_cast<int>(mine.size());
-  MPI_Bcast(&length, 1, MPI_INT, first, world);
-  std::string problem = rank == first ? mine : std::string(length, ' ');
-  MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
-  return problem;
 }
 
 bool all_finite(const double *values, std::int64_t count) {
@@ -124,17 +111,17 @@ void PairModel::open_model(const std::string &path) {
   options_.path = path;
   std::tie(options_.local_rank, options_.ranks_of_node) = place_on_node(universe->uworld);
   options_.exchanging = parallel() && style_ != "allegro" && !wide_ghosts_;
-  std::string problem;
+  Problem problem;
   try {
     model_ = vitreous::load_model(options_);
     if (!dtype_.empty() && dtype_ != model_->metadata().dtype)
-      problem = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
-                ": deploy the potential with dtype=" + dtype_;
+      problem.text = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
+                     ": deploy the potential with dtype=" + dtype_;
   } catch (const ModelError &failure) {
-    problem = failure.what();
+    problem.text = failure.what();
   }
-  problem = problem_of_any(problem, world);
-  if (!problem.empty()) error->all(FLERR, problem);
+  const std::string told = problem_to_tell(problem, world);
+  if (!told.empty()) error->all(FLERR, told);
 }
 
 void PairModel::choose_reach() {
@@ -149,6 +136,8 @@ void PairModel::choose_reach() {
   reach_ = wide_ghosts_ && metadata.layers > 1 ? Reach::ghosts
            : local && !metadata.ours           ? Reach::images
                                                : Reach::folded;
+  const bool exchanging = options_.exchanging && metadata.exchanged_bytes > 0;
+  exchange_.expect(exchanging ? metadata.layers - 1 : 0, metadata.exchanged_bytes);
 }
 
 void PairModel::map_types(char **names) {
@@ -208,14 +197,35 @@ double PairModel::init_one(int i, int j) {
 void PairModel::compute(int eflag, int vflag) {
   ev_init(eflag, vflag);
   if (atom->nlocal == 0 && !parallel()) return;
-  if (list->inum != atom->nlocal)
-    error->one(FLERR, "pair_style {} needs all atoms, but the neighbor list has {} of {}; in pair_style hybrid "
-                      "name every type in its pair_coeff",
-               style_, list->inum, atom->nlocal);
-  build_graph();
-  const Prediction prediction = evaluate();
-  check_finite(prediction);
+  Prediction prediction;
+  const Problem problem = predict(prediction);
+  if (!all_well(!problem.found(), world)) error->all(FLERR, problem_to_tell(problem, world));
   add_to_lammps(prediction);
+}
+
+// What came between, if anything, which ends all ranks: nothing may be thrown while others wait.
+Problem PairModel::predict(Prediction &prediction) {
+  exchange_.begin(rank_graph_.atom_of);
+  try {
+    require_all_atoms();
+    build_graph();
+    prediction = evaluate();
+  } catch (const std::bad_alloc &) {
+    exchange_.finish_absent();
+    return {"too little memory for the neighbors of " + std::to_string(atom->nlocal) +
+            " atoms; use fewer atoms for each computer, or more computers"};
+  } catch (const ModelError &failure) {
+    exchange_.finish_absent();
+    return {failure.what()};
+  }
+  return not_finite(prediction);
+}
+
+void PairModel::require_all_atoms() const {
+  if (list->inum == atom->nlocal) return;
+  throw ModelError("pair_style " + style_ + " needs all atoms, but the neighbor list has " +
+                   std::to_string(list->inum) + " of " + std::to_string(atom->nlocal) +
+                   "; in pair_style hybrid name every type in its pair_coeff");
 }
 
 void PairModel::build_graph() {
@@ -230,27 +240,22 @@ void PairModel::build_graph() {
 }
 
 Prediction PairModel::evaluate() {
-  exchange_.set_graph(rank_graph_.atom_of);
   Request request;
   if (parallel() && reach_ == Reach::folded) request.exchanger = &exchange_;
   request.edge_gradient = vflag_atom != 0;
   request.grade = grade_wanted_ != 0;
-  try {
-    return model_->evaluate(rank_graph_.view(), request);
-  } catch (const ModelError &failure) {
-    error->one(FLERR, failure.what());  // the others may wait for this rank's features: no time to ask them
-  }
-  return {};
+  return model_->evaluate(rank_graph_.view(), request);
 }
 
-void PairModel::check_finite(const Prediction &prediction) {
+Problem PairModel::not_finite(const Prediction &prediction) const {
   if (all_finite(prediction.energies, atom->nlocal) &&
       all_finite(prediction.forces, 3 * rank_graph_.view().num_atoms))
-    return;
-  error->one(FLERR,
-             "the model gives NaN or infinite energies at step {}: {}; relax the structure first, use a smaller "
-             "timestep or a potential trained on such structures",
-             update->ntimestep, describe_closest_pair(rank_graph_, atom->tag));
+    return {};
+  const ClosestPair closest = find_closest_pair(rank_graph_, atom->tag);
+  return {"the model gives NaN or infinite energies at step " + std::to_string(update->ntimestep) + ": " +
+              closest.text +
+              "; relax the structure first, use a smaller timestep or a potential trained on such structures",
+          closest.distance};
 }
 
 void PairModel::add_to_lammps(const Prediction &prediction) {
@@ -271,7 +276,7 @@ void PairModel::add_to_lammps(const Prediction &prediction) {
 
 // Forces on other ranks' atoms go home with newton by LAMMPS, after this, and without by our own exchange.
 void PairModel::add_forces(const Prediction &prediction) {
-  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) exchange_.reverse(prediction.forces, 3);
+  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) exchange_.add_to_owners(prediction.forces, 3);
   const int count = force->newton_pair ? static_cast<int>(rank_graph_.atom_of.size()) : atom->nlocal;
   for (int n = 0; n < count; n++) {
     double *sum = atom->f[rank_graph_.atom_of[n]];
@@ -292,7 +297,7 @@ void PairModel::add_atoms_virial(const Prediction &prediction) {
     share[4] -= 0.5 * (vec[0] * g[2] + vec[2] * g[0]);
     share[5] -= 0.5 * (vec[1] * g[2] + vec[2] * g[1]);
   }
-  if (reach_ == Reach::ghosts) exchange_.reverse(shares.data(), 6);  // ghosts are centres, too
+  if (reach_ == Reach::ghosts) exchange_.add_to_owners(shares.data(), 6);  // ghosts are centres, too
   for (int i = 0; i < atom->nlocal; i++)
     for (int k = 0; k < 6; k++) vatom[i][k] += energy_unit_ * shares[6 * i + k];
 }

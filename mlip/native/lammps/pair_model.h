@@ -7,6 +7,7 @@
 
 #include "graph_builder.h"
 #include "model.h"
+#include "rank_agreement.h"
 #include "rank_exchange.h"
 
 #include <memory>
@@ -62,8 +63,10 @@ class PairModel : public LAMMPS_NS::Pair {
   void allocate();
   void check_special_bonds();
   void build_graph();
+  Problem predict(Prediction &prediction);
+  void require_all_atoms() const;
   Prediction evaluate();
-  void check_finite(const Prediction &prediction);
+  Problem not_finite(const Prediction &prediction) const;
   void add_to_lammps(const Prediction &prediction);
   void add_forces(const Prediction &prediction);
   void add_atoms_virial(const Prediction &prediction);

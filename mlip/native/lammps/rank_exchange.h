@@ -16,19 +16,28 @@ namespace vitreous {
 // Doubles of an atom that LAMMPS exchanges in one go: its buffers are sized before it knows the model.
 inline constexpr int kExchangeWidth = 128;
 
-// Every rank must ask for the same exchanges in the same order, also one without atoms.
+// Every rank must ask for the same exchanges in the same order, also one without atoms, and one that has failed.
 class RankExchange : public Exchanger {
  public:
   // Between the ghosts of these atoms, by `comm`, which calls the pair style's pack and unpack functions.
   RankExchange(LAMMPS_NS::Pair &pair, LAMMPS_NS::Comm &comm, const LAMMPS_NS::Atom &atom);
 
-  // The graph whose rows are exchanged next; atom_of as in RankGraph.
-  void set_graph(const std::vector<int> &atom_of) { atom_of_ = &atom_of; }
+  // How often a model exchanges features each way, and the bytes of its largest row: all take as many messages.
+  void expect(int each_way, long row_bytes);
+
+  // A new step. Rows will be those of the graph with this atom_of, as in RankGraph.
+  void begin(const std::vector<int> &atom_of);
+
+  // For a rank whose model has failed in this step: what the others still wait for, with nothing in it.
+  void finish_absent();
 
   void forward(float *rows, std::int64_t width) override;
   void forward(double *rows, std::int64_t width) override;
   void reverse(float *rows, std::int64_t width) override;
   void reverse(double *rows, std::int64_t width) override;
+
+  // As reverse, beside the exchanges of the model.
+  void add_to_owners(double *rows, int width);
 
   // What the pair style's functions of the same names do.
   int pack_forward(int count, const int *atoms, double *to) const;
@@ -40,6 +49,9 @@ class RankExchange : public Exchanger {
   LAMMPS_NS::Pair &pair_;
   LAMMPS_NS::Comm &comm_;
   const LAMMPS_NS::Atom &atom_;
+  int each_way_ = 0, parts_ = 0;
+  int forward_left_ = 0, reverse_left_ = 0;  // of this step
+  bool absent_ = false;
   const std::vector<int> *atom_of_ = nullptr;
   // A row for each local atom and ghost, for LAMMPS hands ghosts on from rank to rank; floats lie two in a double.
   std::vector<double> rows_;
@@ -50,11 +62,11 @@ class RankExchange : public Exchanger {
   template <class Real>
   void fetch(Real *rows, std::int64_t width);
   template <class Real>
-  void give_back(Real *rows, std::int64_t width);
+  void give_back(Real *rows, std::int64_t width, int parts);
   template <class Real>
   void prepare(std::int64_t width);
   template <class Exchange>
-  void in_parts(Exchange exchange);
+  void in_parts(int parts, Exchange exchange);
   double *row_of(int atom) { return rows_.data() + static_cast<std::size_t>(atom) * row_; }
   const double *part_of(int atom) const { return rows_.data() + static_cast<std::size_t>(atom) * row_ + first_; }
 };
