@@ -1,6 +1,7 @@
 #include "pair_model.h"
 
 #include "closest_pair.h"
+#include "compute_grade.h"
 #include "evaluator_library.h"
 
 #include <algorithm>
@@ -12,6 +13,7 @@
 #include <error.h>
 #include <force.h>
 #include <memory.h>
+#include <modify.h>
 #include <neigh_list.h>
 #include <neighbor.h>
 #include <numeric>
@@ -82,6 +84,8 @@ PairModel::~PairModel() {
 }
 
 bool PairModel::parallel() const { return comm->nprocs > 1; }
+
+bool PairModel::without_atoms() const { return atom->nlocal == 0 && !parallel(); }
 
 void PairModel::settings(int narg, char **arg) {
   if (style_ != "vitreous") {
@@ -172,6 +176,7 @@ void PairModel::allocate() {
 }
 
 void PairModel::init_style() {
+  force_step_ = grade_step_ = -1;
   if (std::strcmp(update->unit_style, "metal") == 0) energy_unit_ = 1.0;
   else if (std::strcmp(update->unit_style, "real") == 0)
     energy_unit_ = utils::get_conversion_factor(utils::ENERGY, utils::METAL2REAL);
@@ -206,15 +211,19 @@ double PairModel::init_one(int i, int j) {
 
 void PairModel::compute(int eflag, int vflag) {
   ev_init(eflag, vflag);
-  if (atom->nlocal == 0 && !parallel()) return;
+  force_step_ = update->ntimestep;
+  if (without_atoms()) return;
   if (list->inum != atom->nlocal)
     error->one(FLERR, "pair_style {} needs all atoms, but the neighbor list has {} of {}; in pair_style hybrid "
                       "name every type in its pair_coeff",
                style_, list->inum, atom->nlocal);
   const RankGraph rank_graph = build_graph();
-  Prediction prediction = evaluate(rank_graph);
+  const bool grade = grade_asked();
+  Prediction prediction = evaluate(rank_graph, grade);
   check_finite(rank_graph, prediction);
   add_to_lammps(rank_graph, prediction);
+  keep_grades(prediction);
+  grade_step_ = grade ? force_step_ : -1;
 }
 
 RankGraph PairModel::build_graph() {
@@ -227,12 +236,20 @@ RankGraph PairModel::build_graph() {
   return build_unfolded(*atom, *domain, *list, model_types_, metadata, centers);
 }
 
-Prediction PairModel::evaluate(const RankGraph &rank_graph) {
+// By fix pair, or by a compute that LAMMPS will call on this step.
+bool PairModel::grade_asked() const {
+  const auto computes = modify->get_compute_by_style(ComputeGrade::kStyle);
+  return grade_wanted_ != 0 || std::any_of(computes.begin(), computes.end(), [this](Compute *compute) {
+           return compute->matchstep(update->ntimestep) != 0;
+         });
+}
+
+Prediction PairModel::evaluate(const RankGraph &rank_graph, bool grade) {
   exchange_.set_graph(rank_graph.atom_of);
   Request request;
   if (parallel() && reach_ == Reach::folded) request.exchanger = &exchange_;
   request.edge_gradient = vflag_atom != 0;
-  request.grade = grade_wanted_ != 0;
+  request.grade = grade;
   try {
     return model_->evaluate(rank_graph.graph, request);
   } catch (const ModelError &failure) {
@@ -265,8 +282,6 @@ void PairModel::add_to_lammps(const RankGraph &rank_graph, Prediction &predictio
     for (int k = 0; k < 6; k++) virial[k] += energy_unit_ * voigt[k];
   }
   if (vflag_atom) add_atoms_virial(rank_graph, prediction);
-  grades_ = std::move(prediction.grades);
-  grades_.resize(std::max<std::size_t>(1, atom->nlocal));  // a rank without atoms has them, too
 }
 
 // Each edge's share, -vec (x) dE/dvec, belongs to its centre.
@@ -285,6 +300,22 @@ void PairModel::add_atoms_virial(const RankGraph &rank_graph, const Prediction &
   if (reach_ == Reach::ghosts) exchange_.reverse(shares.data(), 6);  // ghosts are centres, too
   for (int i = 0; i < atom->nlocal; i++)
     for (int k = 0; k < 6; k++) vatom[i][k] += energy_unit_ * shares[6 * i + k];
+}
+
+void PairModel::keep_grades(Prediction &prediction) {
+  grades_ = std::move(prediction.grades);
+  grades_.resize(std::max<std::size_t>(1, atom->nlocal));  // a rank without atoms has them, too
+}
+
+const std::vector<double> &PairModel::grades() {
+  if (grade_step_ == update->ntimestep || without_atoms()) return grades_;
+  if (force_step_ != update->ntimestep)
+    error->all(FLERR, "grades of step {} are asked for, but its forces were not computed; write 'run 0' before",
+               update->ntimestep);
+  Prediction prediction = evaluate(build_graph(), true);
+  keep_grades(prediction);
+  grade_step_ = update->ntimestep;
+  return grades_;
 }
 
 // `fix ID all pair N STYLE grade 1` asks for the extrapolation grade of each atom, every N steps.
