@@ -1,6 +1,7 @@
 #include "pair_model.h"
 
 #include "closest_pair.h"
+#include "compute_grade.h"
 #include "evaluator_library.h"
 #include "rank_agreement.h"
 
@@ -13,6 +14,7 @@
 #include <error.h>
 #include <force.h>
 #include <memory.h>
+#include <modify.h>
 #include <neigh_list.h>
 #include <neighbor.h>
 #include <new>
@@ -69,6 +71,8 @@ PairModel::~PairModel() {
 }
 
 bool PairModel::parallel() const { return comm->nprocs > 1; }
+
+bool PairModel::without_atoms() const { return atom->nlocal == 0 && !parallel(); }
 
 void PairModel::settings(int narg, char **arg) {
   if (style_ != "vitreous") {
@@ -162,6 +166,7 @@ void PairModel::allocate() {
 }
 
 void PairModel::init_style() {
+  force_step_ = grade_step_ = -1;
   if (std::strcmp(update->unit_style, "metal") == 0) energy_unit_ = 1.0;
   else if (std::strcmp(update->unit_style, "real") == 0)
     energy_unit_ = utils::get_conversion_factor(utils::ENERGY, utils::METAL2REAL);
@@ -196,20 +201,29 @@ double PairModel::init_one(int i, int j) {
 
 void PairModel::compute(int eflag, int vflag) {
   ev_init(eflag, vflag);
-  if (atom->nlocal == 0 && !parallel()) return;
-  Prediction prediction;
-  const Problem problem = predict(prediction);
-  if (!all_well(!problem.found(), world)) error->all(FLERR, problem_to_tell(problem, world));
+  force_step_ = update->ntimestep;
+  if (without_atoms()) return;
+  const bool grade = grade_asked();
+  const Prediction prediction = predict(grade);
   add_to_lammps(prediction);
+  keep_grades(prediction);
+  grade_step_ = grade ? force_step_ : -1;
+}
+
+Prediction PairModel::predict(bool grade) {
+  Prediction prediction;
+  const Problem problem = try_to_predict(grade, prediction);
+  if (!all_well(!problem.found(), world)) error->all(FLERR, problem_to_tell(problem, world));
+  return prediction;
 }
 
 // What came between, if anything, which ends all ranks: nothing may be thrown while others wait.
-Problem PairModel::predict(Prediction &prediction) {
+Problem PairModel::try_to_predict(bool grade, Prediction &prediction) {
   exchange_.begin(rank_graph_.atom_of);
   try {
     require_all_atoms();
     build_graph();
-    prediction = evaluate();
+    prediction = evaluate(grade);
   } catch (const std::bad_alloc &) {
     exchange_.finish_absent();
     return {"too little memory for the neighbors of " + std::to_string(atom->nlocal) +
@@ -239,11 +253,19 @@ void PairModel::build_graph() {
   build_unfolded(rank_graph_, *atom, *domain, *list, model_types_, metadata, centers);
 }
 
-Prediction PairModel::evaluate() {
+// By fix pair, or by a compute that LAMMPS will call on this step.
+bool PairModel::grade_asked() const {
+  const auto computes = modify->get_compute_by_style(ComputeGrade::kStyle);
+  return grade_wanted_ != 0 || std::any_of(computes.begin(), computes.end(), [this](Compute *compute) {
+           return compute->matchstep(update->ntimestep) != 0;
+         });
+}
+
+Prediction PairModel::evaluate(bool grade) {
   Request request;
   if (parallel() && reach_ == Reach::folded) request.exchanger = &exchange_;
   request.edge_gradient = vflag_atom != 0;
-  request.grade = grade_wanted_ != 0;
+  request.grade = grade;
   return model_->evaluate(rank_graph_.view(), request);
 }
 
@@ -270,6 +292,9 @@ void PairModel::add_to_lammps(const Prediction &prediction) {
     for (int k = 0; k < 6; k++) virial[k] += energy_unit_ * voigt[k];
   }
   if (vflag_atom) add_atoms_virial(prediction);
+}
+
+void PairModel::keep_grades(const Prediction &prediction) {
   grades_.assign(std::max(1, atom->nlocal), 0.0);  // a rank without atoms has them, too
   if (prediction.grades) std::copy_n(prediction.grades, atom->nlocal, grades_.begin());
 }
@@ -300,6 +325,16 @@ void PairModel::add_atoms_virial(const Prediction &prediction) {
   if (reach_ == Reach::ghosts) exchange_.add_to_owners(shares.data(), 6);  // ghosts are centres, too
   for (int i = 0; i < atom->nlocal; i++)
     for (int k = 0; k < 6; k++) vatom[i][k] += energy_unit_ * shares[6 * i + k];
+}
+
+const std::vector<double> &PairModel::grades() {
+  if (grade_step_ == update->ntimestep || without_atoms()) return grades_;
+  if (force_step_ != update->ntimestep)
+    error->all(FLERR, "grades of step {} are asked for, but its forces were not computed; write 'run 0' before",
+               update->ntimestep);
+  keep_grades(predict(true));
+  grade_step_ = update->ntimestep;
+  return grades_;
 }
 
 // `fix ID all pair N STYLE grade 1` asks for the extrapolation grade of each atom, every N steps.

@@ -25,6 +25,8 @@ enum class Reach {
 
 class PairModel : public LAMMPS_NS::Pair {
  public:
+  static constexpr const char *kStyles[] = {"nequip", "allegro", "vitreous"};
+
   PairModel(LAMMPS_NS::LAMMPS *lammps, const char *style);
   ~PairModel() override;
 
@@ -41,6 +43,9 @@ class PairModel : public LAMMPS_NS::Pair {
   int pack_reverse_comm(int count, int first, double *to) override;
   void unpack_reverse_comm(int count, int *atoms, double *from) override;
 
+  // The extrapolation grades of this step, (local atoms,): kept if they were asked for, else evaluated now.
+  const std::vector<double> &grades();
+
  private:
   std::string style_;
   ModelOptions options_;
@@ -54,7 +59,9 @@ class PairModel : public LAMMPS_NS::Pair {
   RankExchange exchange_;
   double energy_unit_ = 1.0;  // eV in LAMMPS's units
   std::vector<double> grades_;  // (local atoms,)
-  int grade_wanted_ = 0;
+  int grade_wanted_ = 0;        // by fix pair
+  // The steps of the last forces and of the last grades, or -1: LAMMPS may move atoms to other places in between.
+  LAMMPS_NS::bigint force_step_ = -1, grade_step_ = -1;
 
   bool parallel() const;
   void open_model(const std::string &path);
@@ -62,14 +69,18 @@ class PairModel : public LAMMPS_NS::Pair {
   void map_types(char **names);
   void allocate();
   void check_special_bonds();
+  bool without_atoms() const;
   void build_graph();
-  Problem predict(Prediction &prediction);
+  bool grade_asked() const;
+  Prediction predict(bool grade);
+  Problem try_to_predict(bool grade, Prediction &prediction);
   void require_all_atoms() const;
-  Prediction evaluate();
+  Prediction evaluate(bool grade);
   Problem not_finite(const Prediction &prediction) const;
   void add_to_lammps(const Prediction &prediction);
   void add_forces(const Prediction &prediction);
   void add_atoms_virial(const Prediction &prediction);
+  void keep_grades(const Prediction &prediction);
 };
 
 }  // namespace vitreous
