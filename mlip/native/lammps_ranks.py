@@ -8,14 +8,14 @@ GRACE seconds.
 import ctypes
 import os
 import select
-import signal
 import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Client, Connection, wait
 from operator import attrgetter
@@ -57,12 +57,14 @@ class RankedLammps:
         self.numpy = SimpleNamespace(extract_compute=partial(self._call, "numpy.extract_compute"))
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `close`; a pipe would fill up)
         self._ranks: list[Connection] = []
-        # A folder that only this user may enter, so the socket in it needs no password.
+        # A folder that only this user may enter, so the socket in it needs no password. A socket takes a path of
+        # 107 bytes, and TMPDIR may be longer: through /proc it is short.
         with (
             tempfile.TemporaryDirectory(prefix="vitreous-ranks-") as folder,
+            _opened_folder(folder) as descriptor,
             socket.socket(socket.AF_UNIX) as server,
         ):
-            address = str(Path(folder) / "socket")
+            address = f"/proc/{os.getpid()}/fd/{descriptor}/socket"
             server.bind(address)
             server.listen(ranks)
             self._processes = subprocess.Popen(
@@ -149,18 +151,25 @@ class RankedLammps:
         except subprocess.TimeoutExpired:
             self._processes.terminate()
             code = self._processes.wait(GRACE)
-        # mpiexec gives the signal that ended a rank as a negative exit code, of which one byte arrives
-        number = -code if code < 0 else 256 - code
-        cause = signal.Signals(number).name if number in set(signal.Signals) else f"exit code {code}"
         return SimulationError(
-            f"an MPI rank ended ({cause}); if the system killed it, memory was short: use fewer ranks or a "
-            "smaller structure, and give the command again to go on"
+            f"an MPI rank ended (mpiexec: exit code {code}); if the system killed it, memory was short: use fewer "
+            "ranks or a smaller structure, and give the command again to go on"
         )
 
     def _last_words(self) -> str:
         self._errors.seek(0)
         lines = self._errors.read().strip().splitlines()
         return lines[-1] if lines else "they said nothing"
+
+
+@contextmanager
+def _opened_folder(folder: str) -> Iterator[int]:
+    """A file descriptor of a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
 
 
 def _require_cores(ranks: int) -> None:
