@@ -52,7 +52,7 @@ bool all_finite(const std::vector<double> &values, std::size_t count) {
 }  // namespace
 
 PairModel::PairModel(LAMMPS *lammps, const char *style)
-    : Pair(lammps), style_(style), exchange_(*this, *comm, *atom, world) {
+    : Pair(lammps), style_(style), exchange_(*this, comm, atom, world) {
   one_coeff = 1;
   manybody_flag = 1;
   single_enable = 0;

@@ -25,7 +25,7 @@ void add(const double *from, double *to, int row) {
 
 }  // namespace
 
-RankExchange::RankExchange(Pair &pair, Comm &comm, const Atom &atom, MPI_Comm world)
+RankExchange::RankExchange(Pair &pair, Comm *const &comm, Atom *const &atom, MPI_Comm world)
     : pair_(pair), comm_(comm), atom_(atom), world_(world) {}
 
 void RankExchange::await_others() {
@@ -37,7 +37,7 @@ template <class Real>
 void RankExchange::prepare(std::int64_t width) {
   row_ = static_cast<int>((width * sizeof(Real) + sizeof(double) - 1) / sizeof(double));
   single_ = std::is_same_v<Real, float>;
-  rows_.assign(static_cast<std::size_t>(atom_.nlocal + atom_.nghost) * row_, 0.0);
+  rows_.assign(static_cast<std::size_t>(atom_->nlocal + atom_->nghost) * row_, 0.0);
 }
 
 template <class Exchange>
@@ -50,46 +50,51 @@ void RankExchange::in_parts(Exchange exchange) {
 
 template <class Real>
 void RankExchange::fetch(Real *rows, std::int64_t width) {
-  prepare<Real>(width);
   const std::size_t bytes = width * sizeof(Real);
-  for (int i = 0; i < atom_.nlocal; i++) std::memcpy(row_of(i), rows + i * width, bytes);
-  in_parts([&](int part) { comm_.forward_comm(&pair_, part); });
-  for (std::size_t n = atom_.nlocal; n < atom_of_->size(); n++)
+  for (int i = 0; i < atom_->nlocal; i++) std::memcpy(row_of(i), rows + i * width, bytes);
+  in_parts([&](int part) { comm_->forward_comm(&pair_, part); });
+  for (std::size_t n = atom_->nlocal; n < atom_of_->size(); n++)
     std::memcpy(rows + n * width, row_of((*atom_of_)[n]), bytes);
 }
 
 template <class Real>
 void RankExchange::give_back(Real *rows, std::int64_t width) {
-  prepare<Real>(width);
   const std::size_t bytes = width * sizeof(Real);
   for (std::size_t n = 0; n < atom_of_->size(); n++)
     std::memcpy(row_of((*atom_of_)[n]), rows + n * width, bytes);
-  in_parts([&](int part) { comm_.reverse_comm(&pair_, part); });
-  for (int i = 0; i < atom_.nlocal; i++) std::memcpy(rows + i * width, row_of(i), bytes);
-  std::fill(rows + atom_.nlocal * width, rows + atom_of_->size() * width, Real(0));
+  in_parts([&](int part) { comm_->reverse_comm(&pair_, part); });
+  for (int i = 0; i < atom_->nlocal; i++) std::memcpy(rows + i * width, row_of(i), bytes);
+  std::fill(rows + atom_->nlocal * width, rows + atom_of_->size() * width, Real(0));
 }
 
 void RankExchange::forward(float *rows, std::int64_t width) {
+  prepare<float>(width);
   await_others();
   fetch(rows, width);
 }
 
 void RankExchange::forward(double *rows, std::int64_t width) {
+  prepare<double>(width);
   await_others();
   fetch(rows, width);
 }
 
 void RankExchange::reverse(float *rows, std::int64_t width) {
+  prepare<float>(width);
   await_others();
   give_back(rows, width);
 }
 
 void RankExchange::reverse(double *rows, std::int64_t width) {
+  prepare<double>(width);
   await_others();
   give_back(rows, width);
 }
 
-void RankExchange::add_to_owners(double *rows, std::int64_t width) { give_back(rows, width); }
+void RankExchange::add_to_owners(double *rows, std::int64_t width) {
+  prepare<double>(width);
+  give_back(rows, width);
+}
 
 int RankExchange::pack_forward(int count, const int *atoms, double *to) const {
   for (int k = 0; k < count; k++) to = std::copy_n(part_of(atoms[k]), part_, to);

@@ -20,8 +20,9 @@ inline constexpr int kExchangeWidth = 128;
 // Every rank must ask for the same exchanges in the same order, also one without atoms.
 class RankExchange : public Exchanger {
  public:
-  // Between the ghosts of these atoms, by `comm`, which calls the pair style's pack and unpack functions.
-  RankExchange(LAMMPS_NS::Pair &pair, LAMMPS_NS::Comm &comm, const LAMMPS_NS::Atom &atom, MPI_Comm world);
+  // Between the ghosts of these atoms, by `comm`, which calls the pair style's pack and unpack functions. LAMMPS's
+  // own pointers, for commands like replicate and comm_style put others in their place.
+  RankExchange(LAMMPS_NS::Pair &pair, LAMMPS_NS::Comm *const &comm, LAMMPS_NS::Atom *const &atom, MPI_Comm world);
 
   // The graph whose rows are exchanged next; atom_of as in RankGraph.
   void set_graph(const std::vector<int> &atom_of) {
@@ -48,8 +49,8 @@ class RankExchange : public Exchanger {
 
  private:
   LAMMPS_NS::Pair &pair_;
-  LAMMPS_NS::Comm &comm_;
-  const LAMMPS_NS::Atom &atom_;
+  LAMMPS_NS::Comm *const &comm_;
+  LAMMPS_NS::Atom *const &atom_;
   MPI_Comm world_;
   bool interrupted_ = false;
   const std::vector<int> *atom_of_ = nullptr;
