@@ -24,7 +24,7 @@ int parts_of(int row) { return (row + kExchangeWidth - 1) / kExchangeWidth; }
 
 }  // namespace
 
-RankExchange::RankExchange(Pair &pair, Comm &comm, const Atom &atom) : pair_(pair), comm_(comm), atom_(atom) {}
+RankExchange::RankExchange(Pair &pair, Comm *const &comm, Atom *const &atom) : pair_(pair), comm_(comm), atom_(atom) {}
 
 void RankExchange::expect(int each_way, long row_bytes) {
   each_way_ = each_way;
@@ -39,9 +39,9 @@ void RankExchange::begin(const std::vector<int> &atom_of) {
 void RankExchange::finish_absent() {
   absent_ = true;
   for (; forward_left_ > 0; forward_left_--)
-    for (int part = 0; part < parts_; part++) comm_.forward_comm(&pair_, kExchangeWidth);
+    for (int part = 0; part < parts_; part++) comm_->forward_comm(&pair_, kExchangeWidth);
   for (; reverse_left_ > 0; reverse_left_--)
-    for (int part = 0; part < parts_; part++) comm_.reverse_comm(&pair_, kExchangeWidth);
+    for (int part = 0; part < parts_; part++) comm_->reverse_comm(&pair_, kExchangeWidth);
   absent_ = false;
 }
 
@@ -49,7 +49,7 @@ template <class Real>
 void RankExchange::prepare(std::int64_t width) {
   row_ = static_cast<int>((width * sizeof(Real) + sizeof(double) - 1) / sizeof(double));
   single_ = std::is_same_v<Real, float>;
-  rows_.assign(static_cast<std::size_t>(atom_.nlocal + atom_.nghost) * row_, 0.0);
+  rows_.assign(static_cast<std::size_t>(atom_->nlocal + atom_->nghost) * row_, 0.0);
 }
 
 template <class Exchange>
@@ -65,10 +65,10 @@ template <class Real>
 void RankExchange::fetch(Real *rows, std::int64_t width) {
   prepare<Real>(width);
   const std::size_t bytes = width * sizeof(Real);
-  for (int i = 0; i < atom_.nlocal; i++) std::memcpy(row_of(i), rows + i * width, bytes);
-  in_parts(parts_, [&](int part) { comm_.forward_comm(&pair_, part); });
+  for (int i = 0; i < atom_->nlocal; i++) std::memcpy(row_of(i), rows + i * width, bytes);
+  in_parts(parts_, [&](int part) { comm_->forward_comm(&pair_, part); });
   forward_left_--;
-  for (std::size_t n = atom_.nlocal; n < atom_of_->size(); n++)
+  for (std::size_t n = atom_->nlocal; n < atom_of_->size(); n++)
     std::memcpy(rows + n * width, row_of((*atom_of_)[n]), bytes);
 }
 
@@ -78,9 +78,9 @@ void RankExchange::give_back(Real *rows, std::int64_t width, int parts) {
   const std::size_t bytes = width * sizeof(Real);
   for (std::size_t n = 0; n < atom_of_->size(); n++)
     std::memcpy(row_of((*atom_of_)[n]), rows + n * width, bytes);
-  in_parts(parts, [&](int part) { comm_.reverse_comm(&pair_, part); });
-  for (int i = 0; i < atom_.nlocal; i++) std::memcpy(rows + i * width, row_of(i), bytes);
-  std::fill(rows + atom_.nlocal * width, rows + atom_of_->size() * width, Real(0));
+  in_parts(parts, [&](int part) { comm_->reverse_comm(&pair_, part); });
+  for (int i = 0; i < atom_->nlocal; i++) std::memcpy(rows + i * width, row_of(i), bytes);
+  std::fill(rows + atom_->nlocal * width, rows + atom_of_->size() * width, Real(0));
 }
 
 void RankExchange::forward(float *rows, std::int64_t width) { fetch(rows, width); }
