@@ -57,8 +57,8 @@ class RankedLammps:
         self.numpy = SimpleNamespace(extract_compute=partial(self._call, "numpy.extract_compute"))
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `close`; a pipe would fill up)
         self._ranks: list[Connection] = []
-        # A folder that only this user may enter, so the socket in it needs no password. A socket takes a path of
-        # 107 bytes, and TMPDIR may be longer: through /proc it is short.
+        # A folder that only this user may enter, so the socket in it needs no password. A socket's path has
+        # at most 107 bytes, and TMPDIR may be longer: through /proc it is short.
         with (
             tempfile.TemporaryDirectory(prefix="vitreous-ranks-") as folder,
             _opened_folder(folder) as descriptor,
@@ -152,8 +152,8 @@ class RankedLammps:
             self._processes.terminate()
             code = self._processes.wait(GRACE)
         return SimulationError(
-            f"an MPI rank ended (mpiexec: exit code {code}); if the system killed it, memory was short: use fewer "
-            "ranks or a smaller structure, and give the command again to go on"
+            f"an MPI rank ended (mpiexec: exit code {code}); if the system killed it, memory was short: use "
+            "fewer ranks or a smaller structure, and give the command again to go on"
         )
 
     def _last_words(self) -> str:

@@ -2,11 +2,16 @@
 
 import numpy as np
 import pytest
+import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 
 from md.protocols.stages import Stage, plan_stages
+from mlip.deploy import Potential, deploy_potential
+from mlip.models.build import build_force_field
+from mlip.models.nequip import NequIPConfig
+from mlip.models.normalization import Normalization
 
 EPSILON, SIGMA, R_ON, R_MAX = 0.0104, 3.4, 4.2, 5.0
 
@@ -62,3 +67,40 @@ def plan():
         return plan_stages([Stage(name="only", **keys)])
 
     return plan_one
+
+
+def build_potential(energy_scale, trained_on_stress):
+    """A small NequIP for argon and lithium with random weights, soft enough to move with for a while."""
+    torch.manual_seed(0)
+    config = NequIPConfig(r_max=4.0, num_layers=2, l_max=1, num_features=4)
+    species = ("Li", "Ar")
+    scales = (energy_scale, energy_scale)
+    normalization = Normalization((12.0, 12.0), scales, (0.0, 0.0), config.edge_cutoffs(species))
+    model = build_force_field(config, species, normalization, torch.float64)
+    reference = bulk("Ar", "fcc", a=5.3, cubic=True)
+    reference.symbols[0] = "Li"
+    reference.rattle(0.1, seed=0)
+    return Potential(
+        config=config,
+        species=species,
+        dtype="float64",
+        normalization=normalization,
+        weights=model.state_dict(),
+        reference_structure=reference,
+        trained_on_stress=trained_on_stress,
+    )
+
+
+@pytest.fixture(scope="session")
+def potential(tmp_path_factory):
+    path = tmp_path_factory.mktemp("potential") / "toy.mlip"
+    build_potential(energy_scale=0.1, trained_on_stress=False).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory):
+    """A file for every engine, of a stiffer potential."""
+    path = tmp_path_factory.mktemp("deployed") / "stiff.mlip"
+    build_potential(energy_scale=3.0, trained_on_stress=True).save(path)
+    return deploy_potential(path, path.parent, device="cpu")
