@@ -2,16 +2,11 @@
 
 import numpy as np
 import pytest
-import torch
 from ase import Atoms
 from ase.build import bulk
 from ase.calculators.calculator import Calculator, all_changes
 
 from md.protocols.stages import Stage, plan_stages
-from mlip.deploy import Potential, deploy_potential
-from mlip.models.build import build_force_field
-from mlip.models.nequip import NequIPConfig
-from mlip.models.normalization import Normalization
 
 EPSILON, SIGMA, R_ON, R_MAX = 0.0104, 3.4, 4.2, 5.0
 
@@ -71,6 +66,13 @@ def plan():
 
 def build_potential(energy_scale, trained_on_stress):
     """A small NequIP for argon and lithium with random weights, soft enough to move with for a while."""
+    import torch  # here: most of these tests do without
+
+    from mlip.deploy import Potential
+    from mlip.models.build import build_force_field
+    from mlip.models.nequip import NequIPConfig
+    from mlip.models.normalization import Normalization
+
     torch.manual_seed(0)
     config = NequIPConfig(r_max=4.0, num_layers=2, l_max=1, num_features=4)
     species = ("Li", "Ar")
@@ -101,6 +103,8 @@ def potential(tmp_path_factory):
 @pytest.fixture(scope="session")
 def deployed(tmp_path_factory):
     """A file for every engine, of a stiffer potential."""
+    from mlip.deploy import deploy_potential
+
     path = tmp_path_factory.mktemp("deployed") / "stiff.mlip"
     build_potential(energy_scale=3.0, trained_on_stress=True).save(path)
     return deploy_potential(path, path.parent, device="cpu")
