@@ -89,13 +89,13 @@ def test_what_is_fixed_stays_and_what_is_free_keeps_its_shape(hexagonal, engines
 
 
 @pytest.mark.parametrize(
-    ("barostat", "share"), [("iso", 0.01), ("z", 0.06), ("xy", 0.06), ("flexible", 0.06)]
+    ("barostat", "share"), [("iso", 0.003), ("z", 0.003), ("xy", 0.03), ("flexible", 0.05)]
 )
 def test_both_engines_take_the_same_way(hexagonal, engines, barostat, share):
-    """They split operators, weigh the barostat's chain and, LAMMPS in z and xy, count 1/N terms differently."""
+    """Until the chains on the barostats, which differ, have their say."""
     stages = stages_at(barostat, timestep_fs=1.0)
     for engine in engines.values():
-        begun(engine, hexagonal, stages).advance(100)
+        begun(engine, hexagonal, stages).advance(20)
     start, ours, theirs = (
         np.sqrt(np.diag(cell @ cell.T))
         for cell in (hexagonal.cell.array, *(engine.state().cell for engine in engines.values()))

@@ -7,6 +7,7 @@ import select
 import signal
 import subprocess
 import sys
+import termios
 import uuid
 from pathlib import Path
 
@@ -206,6 +207,7 @@ def test_a_lost_rank_is_one_line_and_the_run_goes_on(tmp_path, start, mark):
 def test_a_terminal_shows_the_run_and_control_c_keeps_it(tmp_path, start, mark, engine):
     """Stage, steps, temperature and energy move on; Ctrl-C ends it in one line, and nothing is done twice."""
     folder, (master, terminal) = tmp_path / "run", pty.openpty()
+    termios.tcsetwinsize(terminal, (40, 120))
     process = start(folder, engine, *LONG, terminal=terminal)
     os.close(terminal)
     shown = read_until(master, r"quench: .*?\d+/1400 .*?\d+ K, -?\d+\.\d{3} eV, \S+ ns/day", 200)
