@@ -159,8 +159,8 @@ class RankedLammps:
             self._processes.terminate()
             code = self._processes.wait(GRACE)
         return SimulationError(
-            f"an MPI rank ended (mpiexec: exit code {code}); if the system killed it, memory was short: use fewer "
-            "ranks or a smaller structure, and give the command again to go on"
+            f"an MPI rank ended (mpiexec: exit code {code}); if the system killed it, memory was short: use "
+            "fewer ranks or a smaller structure, and give the command again to go on"
         )
 
     def _last_words(self) -> str:
