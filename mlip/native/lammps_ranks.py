@@ -69,8 +69,8 @@ class RankedLammps:
 
     def _start(self, command: Sequence[str], ranks: int, cmdargs: Sequence[str]) -> None:
         """Start the ranks, and wait until each has called back."""
-        # A folder that only this user may enter, so the socket in it needs no password. A socket takes a path of
-        # 107 bytes, and TMPDIR may be longer: through /proc it is short.
+        # A folder that only this user may enter, so the socket in it needs no password. A socket's path has
+        # at most 107 bytes, and TMPDIR may be longer: through /proc it is short.
         with (
             tempfile.TemporaryDirectory(prefix="vitreous-ranks-") as folder,
             _opened_folder(folder) as descriptor,

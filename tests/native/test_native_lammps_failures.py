@@ -26,7 +26,7 @@ def overlapping(at: float) -> tuple[Atoms, str]:
 @RANKS
 @STYLES
 def test_overlapping_atoms(tmp_path, deployed, style, ranks):
-    """In the middle of the last rank's part: the others' numbers are fine with Allegro, NaN, too, with NequIP."""
+    """In the middle of the last rank's part: others' numbers are fine with Allegro, NaN with NequIP."""
     atoms, pair = overlapping(at=0.75)
     model = deployed["allegro" if style == "allegro" else "nequip"]
     write_input(tmp_path, atoms, model, style=style, before=SLABS)
