@@ -40,7 +40,7 @@ class PairModel : public LAMMPS_NS::Pair {
   int pack_reverse_comm(int count, int first, double *to) override;
   void unpack_reverse_comm(int count, int *atoms, double *from) override;
 
- private:
+ protected:
   std::string style_;
   ModelOptions options_;
   std::string dtype_;
@@ -50,23 +50,32 @@ class PairModel : public LAMMPS_NS::Pair {
   std::vector<int> model_types_;  // (ntypes + 1,), the model's type number of each LAMMPS type
   FoldedGraphs folded_;
   RankGraph rank_graph_;
-  RankExchange exchange_;
+  std::unique_ptr<RankExchange> exchange_;
   double energy_unit_ = 1.0;  // eV in LAMMPS's units
   std::vector<double> grades_;  // (local atoms,)
   int grade_wanted_ = 0;
 
   bool parallel() const;
+  // The steps of `compute`, which know where the atoms' numbers lie.
+  virtual void build_graph();
+  virtual Graph graph() const { return rank_graph_.view(); }
+  virtual void check_finite(const Prediction &prediction);
+  virtual void add_to_lammps(const Prediction &prediction);
+
+  [[noreturn]] void refuse_infinite(const Graph &graph, const std::vector<int> &atom_of);
+  void add_sums(double energy, const Prediction &prediction);
+  void add_atoms_energies(const double *energies);
+  void add_atoms_virial(const Graph &graph, const double *edge_gradient);
+  void keep_grades(const double *grades);
+
+ private:
   void open_model(const std::string &path);
   void choose_reach();
   void map_types(char **names);
   void allocate();
   void check_special_bonds();
-  void build_graph();
   Prediction evaluate();
-  void check_finite(const Prediction &prediction);
-  void add_to_lammps(const Prediction &prediction);
   void add_forces(const Prediction &prediction);
-  void add_atoms_virial(const Prediction &prediction);
 };
 
 }  // namespace vitreous

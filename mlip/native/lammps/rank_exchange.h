@@ -31,32 +31,44 @@ class RankExchange : public Exchanger {
   void reverse(double *rows, std::int64_t width) override;
 
   // What the pair style's functions of the same names do.
-  int pack_forward(int count, const int *atoms, double *to) const;
-  void unpack_forward(int count, int first, const double *from);
-  int pack_reverse(int count, int first, double *to) const;
-  void unpack_reverse(int count, const int *atoms, const double *from);
+  virtual int pack_forward(int count, const int *atoms, double *to);
+  virtual void unpack_forward(int count, int first, const double *from);
+  virtual int pack_reverse(int count, int first, double *to);
+  virtual void unpack_reverse(int count, const int *atoms, const double *from);
 
- private:
+ protected:
   LAMMPS_NS::Pair &pair_;
   LAMMPS_NS::Comm &comm_;
   const LAMMPS_NS::Atom &atom_;
-  const std::vector<int> *atom_of_ = nullptr;
   // A row for each local atom and ghost, for LAMMPS hands ghosts on from rank to rank; floats lie two in a double.
-  std::vector<double> rows_;
+  double *rows_ = nullptr;
   int row_ = 0;                    // doubles of a row,
   int first_ = 0, part_ = 0;       // and of those that LAMMPS takes in one go
   bool single_ = false;            // whether they are floats
 
+  // Sets how long rows are; the doubles of all of them.
+  template <class Real>
+  std::size_t measure(std::int64_t width) {
+    row_ = static_cast<int>((width * sizeof(Real) + sizeof(double) - 1) / sizeof(double));
+    single_ = sizeof(Real) < sizeof(double);
+    return count_atoms() * row_;
+  }
+  void forward_parts();
+  void reverse_parts();
+
+ private:
+  const std::vector<int> *atom_of_ = nullptr;
+  std::vector<double> memory_;
+
+  template <class Real>
+  void prepare(std::int64_t width);
   template <class Real>
   void fetch(Real *rows, std::int64_t width);
   template <class Real>
   void give_back(Real *rows, std::int64_t width);
-  template <class Real>
-  void prepare(std::int64_t width);
-  template <class Exchange>
-  void in_parts(Exchange exchange);
-  double *row_of(int atom) { return rows_.data() + static_cast<std::size_t>(atom) * row_; }
-  const double *part_of(int atom) const { return rows_.data() + static_cast<std::size_t>(atom) * row_ + first_; }
+  std::size_t count_atoms() const;  // with ghosts
+  double *row_of(int atom) { return rows_ + static_cast<std::size_t>(atom) * row_; }
+  const double *part_of(int atom) { return row_of(atom) + first_; }
 };
 
 }  // namespace vitreous
