@@ -88,12 +88,13 @@ Prediction evaluate_by(const Graph &graph, c10::Device device, const Request &re
                        const std::function<Tensors(const Tensors &)> &run) {
   try {
     return read_output(run(input_tensors(graph, device)), graph, device, request);
-  } catch (const c10::OutOfMemoryError &) {
-    throw ModelError(device.str() + " has too little memory for " + size_of(graph) +
-                     "; use a smaller cell, a float32 deployment or VITREOUS_DEVICE=cpu");
   } catch (const ModelError &) {
     throw;
   } catch (const std::exception &error) {
+    if (is_out_of_memory(error))
+      throw ModelError(device.str() + " has too little memory for " + size_of(graph) +
+                       "; use a smaller cell, a float32 deployment, " +
+                       (device.is_cpu() ? "or more computers" : "more GPUs or VITREOUS_DEVICE=cpu"));
     throw ModelError("the model failed on " + size_of(graph) + ": " + one_line(error));
   }
 }

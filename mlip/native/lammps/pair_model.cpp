@@ -1,7 +1,9 @@
 #include "pair_model.h"
 
 #include "closest_pair.h"
+#include "compute_grade.h"
 #include "evaluator_library.h"
+#include "rank_agreement.h"
 
 #include <algorithm>
 #include <atom.h>
@@ -12,8 +14,10 @@
 #include <error.h>
 #include <force.h>
 #include <memory.h>
+#include <modify.h>
 #include <neigh_list.h>
 #include <neighbor.h>
+#include <new>
 #include <numeric>
 #include <tuple>
 #include <universe.h>
@@ -43,21 +47,6 @@ std::pair<int, int> place_on_node(MPI_Comm world) {
   return {rank, size};
 }
 
-// The problem of the first rank that has one, on all ranks; they must all ask.
-std::string problem_of_any(const std::string &mine, MPI_Comm world) {
-  int rank = 0, size = 1;
-  MPI_Comm_rank(world, &rank);
-  MPI_Comm_size(world, &size);
-  int first = mine.empty() ? size : rank;
-  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == size) return "";
-  int length = static_cast<int>(mine.size());
-  MPI_Bcast(&length, 1, MPI_INT, first, world);
-  std::string problem = rank == first ? mine : std::string(length, ' ');
-  MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
-  return problem;
-}
-
 bool all_finite(const double *values, std::int64_t count) {
   return std::all_of(values, values + count, [](double value) { return std::isfinite(value); });
 }
@@ -82,6 +71,8 @@ PairModel::~PairModel() {
 }
 
 bool PairModel::parallel() const { return comm->nprocs > 1; }
+
+bool PairModel::without_atoms() const { return atom->nlocal == 0 && !parallel(); }
 
 void PairModel::settings(int narg, char **arg) {
   if (style_ != "vitreous") {
@@ -124,17 +115,17 @@ void PairModel::open_model(const std::string &path) {
   options_.path = path;
   std::tie(options_.local_rank, options_.ranks_of_node) = place_on_node(universe->uworld);
   options_.exchanging = parallel() && style_ != "allegro" && !wide_ghosts_;
-  std::string problem;
+  Problem problem;
   try {
     model_ = vitreous::load_model(options_);
     if (!dtype_.empty() && dtype_ != model_->metadata().dtype)
-      problem = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
-                ": deploy the potential with dtype=" + dtype_;
+      problem.text = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
+                     ": deploy the potential with dtype=" + dtype_;
   } catch (const ModelError &failure) {
-    problem = failure.what();
+    problem.text = failure.what();
   }
-  problem = problem_of_any(problem, world);
-  if (!problem.empty()) error->all(FLERR, problem);
+  const std::string told = problem_to_tell(problem, world);
+  if (!told.empty()) error->all(FLERR, told);
 }
 
 void PairModel::choose_reach() {
@@ -149,6 +140,8 @@ void PairModel::choose_reach() {
   reach_ = wide_ghosts_ && metadata.layers > 1 ? Reach::ghosts
            : local && !metadata.ours           ? Reach::images
                                                : Reach::folded;
+  const bool exchanging = options_.exchanging && metadata.exchanged_bytes > 0;
+  exchange_->expect(exchanging ? metadata.layers - 1 : 0, metadata.exchanged_bytes);
 }
 
 void PairModel::map_types(char **names) {
@@ -173,6 +166,7 @@ void PairModel::allocate() {
 }
 
 void PairModel::init_style() {
+  force_step_ = grade_step_ = -1;
   if (std::strcmp(update->unit_style, "metal") == 0) energy_unit_ = 1.0;
   else if (std::strcmp(update->unit_style, "real") == 0)
     energy_unit_ = utils::get_conversion_factor(utils::ENERGY, utils::METAL2REAL);
@@ -207,15 +201,45 @@ double PairModel::init_one(int i, int j) {
 
 void PairModel::compute(int eflag, int vflag) {
   ev_init(eflag, vflag);
-  if (atom->nlocal == 0 && !parallel()) return;
-  if (list->inum != atom->nlocal)
-    error->one(FLERR, "pair_style {} needs all atoms, but the neighbor list has {} of {}; in pair_style hybrid "
-                      "name every type in its pair_coeff",
-               style_, list->inum, atom->nlocal);
-  build_graph();
-  const Prediction prediction = evaluate();
-  check_finite(prediction);
+  force_step_ = update->ntimestep;
+  if (without_atoms()) return;
+  const bool grade = grade_asked();
+  const Prediction prediction = predict(grade);
   add_to_lammps(prediction);
+  keep_grades(prediction);
+  grade_step_ = grade ? force_step_ : -1;
+}
+
+Prediction PairModel::predict(bool grade) {
+  Prediction prediction;
+  const Problem problem = try_to_predict(grade, prediction);
+  if (!all_well(!problem.found(), world)) error->all(FLERR, problem_to_tell(problem, world));
+  return prediction;
+}
+
+// What came between, if anything, which ends all ranks: nothing may be thrown while others wait.
+Problem PairModel::try_to_predict(bool grade, Prediction &prediction) {
+  exchange_->begin(rank_graph_.atom_of);
+  try {
+    require_all_atoms();
+    build_graph();
+    prediction = evaluate(grade);
+  } catch (const std::bad_alloc &) {
+    exchange_->finish_absent();
+    return {"too little memory for the neighbors of " + std::to_string(atom->nlocal) +
+            " atoms; use fewer atoms for each computer, or more computers"};
+  } catch (const ModelError &failure) {
+    exchange_->finish_absent();
+    return {failure.what()};
+  }
+  return not_finite(prediction);
+}
+
+void PairModel::require_all_atoms() const {
+  if (list->inum == atom->nlocal) return;
+  throw ModelError("pair_style " + style_ + " needs all atoms, but the neighbor list has " +
+                   std::to_string(list->inum) + " of " + std::to_string(atom->nlocal) +
+                   "; in pair_style hybrid name every type in its pair_coeff");
 }
 
 void PairModel::build_graph() {
@@ -223,36 +247,39 @@ void PairModel::build_graph() {
   if (reach_ == Reach::folded) {
     if (neighbor->ago == 0 || !folded_.fits(*atom)) folded_.find_owners(*atom, *domain);
     folded_.build(rank_graph_, *atom, *domain, *list, model_types_, metadata);
-  } else {
-    const int centers = reach_ == Reach::ghosts ? atom->nlocal + list->gnum : atom->nlocal;
-    build_unfolded(rank_graph_, *atom, *domain, *list, model_types_, metadata, centers);
+    return;
   }
-  exchange_->set_graph(rank_graph_.atom_of);
+  const int centers = reach_ == Reach::ghosts ? atom->nlocal + list->gnum : atom->nlocal;
+  build_unfolded(rank_graph_, *atom, *domain, *list, model_types_, metadata, centers);
 }
 
-Prediction PairModel::evaluate() {
+// By fix pair, or by a compute that LAMMPS will call on this step.
+bool PairModel::grade_asked() const {
+  const auto computes = modify->get_compute_by_style(ComputeGrade::kStyle);
+  return grade_wanted_ != 0 || std::any_of(computes.begin(), computes.end(), [this](Compute *compute) {
+           return compute->matchstep(update->ntimestep) != 0;
+         });
+}
+
+Prediction PairModel::evaluate(bool grade) {
   Request request;
   if (parallel() && reach_ == Reach::folded) request.exchanger = exchange_.get();
   request.edge_gradient = vflag_atom != 0;
-  request.grade = grade_wanted_ != 0;
-  try {
-    return model_->evaluate(graph(), request);
-  } catch (const ModelError &failure) {
-    error->one(FLERR, failure.what());  // the others may wait for this rank's features: no time to ask them
-  }
-  return {};
+  request.grade = grade;
+  return model_->evaluate(graph(), request);
 }
 
-void PairModel::check_finite(const Prediction &prediction) {
-  if (!all_finite(prediction.energies, atom->nlocal) || !all_finite(prediction.forces, 3 * graph().num_atoms))
-    refuse_infinite(graph(), rank_graph_.atom_of);
+Problem PairModel::not_finite(const Prediction &prediction) {
+  if (all_finite(prediction.energies, atom->nlocal) && all_finite(prediction.forces, 3 * graph().num_atoms)) return {};
+  return nonsense(graph(), rank_graph_.atom_of);
 }
 
-void PairModel::refuse_infinite(const Graph &graph, const std::vector<int> &atom_of) {
-  error->one(FLERR,
-             "the model gives NaN or infinite energies at step {}: {}; relax the structure first, use a smaller "
-             "timestep or a potential trained on such structures",
-             update->ntimestep, describe_closest_pair(graph, atom_of, atom->tag));
+Problem PairModel::nonsense(const Graph &graph, const std::vector<int> &atom_of) const {
+  const ClosestPair closest = find_closest_pair(graph, atom_of, atom->tag);
+  return {"the model gives NaN or infinite energies at step " + std::to_string(update->ntimestep) + ": " +
+              closest.text +
+              "; relax the structure first, use a smaller timestep or a potential trained on such structures",
+          closest.distance};
 }
 
 void PairModel::add_to_lammps(const Prediction &prediction) {
@@ -260,7 +287,6 @@ void PairModel::add_to_lammps(const Prediction &prediction) {
   add_sums(std::accumulate(prediction.energies, prediction.energies + atom->nlocal, 0.0), prediction);
   if (eflag_atom) add_atoms_energies(prediction.energies);
   if (vflag_atom) add_atoms_virial(graph(), prediction.edge_gradient);
-  keep_grades(prediction.grades);
 }
 
 void PairModel::add_sums(double energy, const Prediction &prediction) {
@@ -275,14 +301,14 @@ void PairModel::add_atoms_energies(const double *energies) {
   for (int i = 0; i < atom->nlocal; i++) eatom[i] += energy_unit_ * energies[i];
 }
 
-void PairModel::keep_grades(const double *grades) {
+void PairModel::keep_grades(const Prediction &prediction) {
   grades_.assign(std::max(1, atom->nlocal), 0.0);  // a rank without atoms has them, too
-  if (grades) std::copy_n(grades, atom->nlocal, grades_.begin());
+  if (prediction.grades) std::copy_n(prediction.grades, atom->nlocal, grades_.begin());
 }
 
 // Forces on other ranks' atoms go home with newton by LAMMPS, after this, and without by our own exchange.
 void PairModel::add_forces(const Prediction &prediction) {
-  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) exchange_->reverse(prediction.forces, 3);
+  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) exchange_->add_to_owners(prediction.forces, 3);
   const int count = force->newton_pair ? static_cast<int>(rank_graph_.atom_of.size()) : atom->nlocal;
   for (int n = 0; n < count; n++) {
     double *sum = atom->f[rank_graph_.atom_of[n]];
@@ -302,9 +328,19 @@ void PairModel::add_atoms_virial(const Graph &graph, const double *edge_gradient
     share[4] -= 0.5 * (vec[0] * g[2] + vec[2] * g[0]);
     share[5] -= 0.5 * (vec[1] * g[2] + vec[2] * g[1]);
   }
-  if (reach_ == Reach::ghosts) exchange_->reverse(shares.data(), 6);  // ghosts are centres, too
+  if (reach_ == Reach::ghosts) exchange_->add_to_owners(shares.data(), 6);  // ghosts are centres, too
   for (int i = 0; i < atom->nlocal; i++)
     for (int k = 0; k < 6; k++) vatom[i][k] += energy_unit_ * shares[6 * i + k];
+}
+
+const std::vector<double> &PairModel::grades() {
+  if (grade_step_ == update->ntimestep || without_atoms()) return grades_;
+  if (force_step_ != update->ntimestep)
+    error->all(FLERR, "grades of step {} are asked for, but its forces were not computed; write 'run 0' before",
+               update->ntimestep);
+  keep_grades(predict(true));
+  grade_step_ = update->ntimestep;
+  return grades_;
 }
 
 // `fix ID all pair N STYLE grade 1` asks for the extrapolation grade of each atom, every N steps.

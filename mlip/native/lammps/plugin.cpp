@@ -1,4 +1,5 @@
-// What LAMMPS calls when it loads the plugin: registers the pair styles.
+// What LAMMPS calls when it loads the plugin: registers the pair styles and the compute.
+#include "compute_grade.h"
 #include "pair_model.h"
 #include "plugin_abi.h"
 #ifdef VITREOUS_KOKKOS
@@ -29,11 +30,16 @@ void *create_allegro_kk(void *lammps) { return create_on_device(lammps, "allegro
 void *create_vitreous_kk(void *lammps) { return create_on_device(lammps, "vitreous"); }
 #endif
 
-struct Style {
+void *create_grade(void *lammps, int narg, char **arg) {
+  return static_cast<LAMMPS_NS::Compute *>(
+      new vitreous::ComputeGrade(static_cast<LAMMPS_NS::LAMMPS *>(lammps), narg, arg));
+}
+
+struct PairStyle {
   const char *name, *info;
   lammpsplugin_factory1 *create;
 };
-constexpr Style kStyles[] = {
+constexpr PairStyle kPairStyles[] = {
     {"nequip", "Vitreous: message-passing models, syntax of pair_nequip_allegro", &create_nequip},
     {"allegro", "Vitreous: strictly local models, syntax of pair_nequip_allegro", &create_allegro},
     {"vitreous", "Vitreous: all deployed models, with options", &create_vitreous},
@@ -69,15 +75,21 @@ bool fits(const LAMMPS_NS::LAMMPS &host) {
 extern "C" void lammpsplugin_init(void *lammps, void *handle, void *register_style) {
   const auto *host = static_cast<LAMMPS_NS::LAMMPS *>(lammps);
   if (!fits(*host)) return;
-  for (const Style &style : kStyles) {
-    lammpsplugin_t plugin{};
-    plugin.version = host->version;
-    plugin.style = "pair";
+  lammpsplugin_t plugin{};
+  plugin.version = host->version;
+  plugin.author = "Vitreous";
+  plugin.handle = handle;
+  const auto announce = reinterpret_cast<lammpsplugin_regfunc>(register_style);
+  plugin.style = "pair";
+  for (const PairStyle &style : kPairStyles) {
     plugin.name = style.name;
     plugin.info = style.info;
-    plugin.author = "Vitreous";
     plugin.creator.v1 = style.create;
-    plugin.handle = handle;
-    reinterpret_cast<lammpsplugin_regfunc>(register_style)(&plugin, lammps);
+    announce(&plugin, lammps);
   }
+  plugin.style = "compute";
+  plugin.name = vitreous::ComputeGrade::kStyle;
+  plugin.info = "Vitreous: the extrapolation grade of each atom";
+  plugin.creator.v2 = &create_grade;
+  announce(&plugin, lammps);
 }

@@ -1,7 +1,6 @@
 #include "device_exchange.h"
 
 #include <atom.h>
-#include <cstring>
 
 using namespace LAMMPS_NS;
 
@@ -9,25 +8,6 @@ namespace vitreous {
 
 // Not unnamed: CUDA compiles lambdas of named functions only.
 namespace on_device {
-
-// Rows of LAMMPS's atoms, and the part of them that is exchanged now. What lies in the doubles is copied byte by byte:
-// it may be floats.
-struct Rows {
-  double *data;
-  int row, first, part;
-
-  KOKKOS_INLINE_FUNCTION double *of(std::int64_t atom) const { return data + atom * row; }
-
-  template <class Real>
-  KOKKOS_INLINE_FUNCTION void put(std::int64_t atom, std::int64_t k, const Real &number) const {
-    std::memcpy(reinterpret_cast<char *>(of(atom)) + k * sizeof(Real), &number, sizeof(Real));
-  }
-
-  template <class Real>
-  KOKKOS_INLINE_FUNCTION void get(std::int64_t atom, std::int64_t k, Real &number) const {
-    std::memcpy(&number, reinterpret_cast<const char *>(of(atom)) + k * sizeof(Real), sizeof(Real));
-  }
-};
 
 // Copies rows of the graph's atoms from `begin` to `end` to those of LAMMPS's atoms, or back.
 template <class Real>
@@ -101,7 +81,7 @@ void DeviceExchange::set_device_graph(const DeviceArray<int> &atom_of, std::int6
 
 template <class Real>
 void DeviceExchange::prepare(std::int64_t width) {
-  const std::size_t count = measure<Real>(width);
+  const std::size_t count = measure(width, std::is_same_v<Real, float>);
   if (both_.extent(0) < count) both_ = decltype(both_)("vitreous::rows", count + count / 8);
   both_.clear_sync_state();
   both_.modify_device();
@@ -114,18 +94,18 @@ void DeviceExchange::fetch(Real *rows, std::int64_t width) {
   prepare<Real>(width);
   const on_device::Rows all{both_.d_view.data(), row_, 0, row_};
   on_device::scatter(rows, width, all, atom_of_, 0, atom_.nlocal);
-  forward_parts();
+  pass_forward();
   both_.sync_device();
   on_device::gather(rows, width, all, atom_of_, atom_.nlocal, num_atoms_);
   Kokkos::fence("vitreous::fetch");  // torch has streams of its own
 }
 
-template <class Real>
-void DeviceExchange::give_back(Real *rows, std::int64_t width) {
+template <class Real, class Pass>
+void DeviceExchange::give_back(Real *rows, std::int64_t width, Pass pass) {
   prepare<Real>(width);
   const on_device::Rows all{both_.d_view.data(), row_, 0, row_};
   on_device::scatter(rows, width, all, atom_of_, 0, num_atoms_);
-  reverse_parts();
+  pass();
   both_.sync_device();
   on_device::gather(rows, width, all, atom_of_, 0, atom_.nlocal);
   on_device::clear(rows, atom_.nlocal * width, num_atoms_ * width);
@@ -134,8 +114,18 @@ void DeviceExchange::give_back(Real *rows, std::int64_t width) {
 
 void DeviceExchange::forward(float *rows, std::int64_t width) { fetch(rows, width); }
 void DeviceExchange::forward(double *rows, std::int64_t width) { fetch(rows, width); }
-void DeviceExchange::reverse(float *rows, std::int64_t width) { give_back(rows, width); }
-void DeviceExchange::reverse(double *rows, std::int64_t width) { give_back(rows, width); }
+
+void DeviceExchange::reverse(float *rows, std::int64_t width) {
+  give_back(rows, width, [this] { pass_reverse(); });
+}
+
+void DeviceExchange::reverse(double *rows, std::int64_t width) {
+  give_back(rows, width, [this] { pass_reverse(); });
+}
+
+void DeviceExchange::add_to_owners(double *rows, int width) {
+  give_back(rows, width, [this, width] { pass_to_owners(width); });
+}
 
 int DeviceExchange::pack_forward(int count, const int *atoms, double *to) {
   both_.sync_host();
@@ -160,27 +150,27 @@ void DeviceExchange::unpack_reverse(int count, const int *atoms, const double *f
 }
 
 int DeviceExchange::pack_forward(int count, const DAT::tdual_int_1d &atoms, Buffer &to) {
-  const on_device::Rows rows{both_.d_view.data(), row_, first_, part_};
-  on_device::pack(count, atoms.view<LMPDeviceType>(), rows, to.view<LMPDeviceType>());
+  if (absent_) return 0;
+  on_device::pack(count, atoms.view<LMPDeviceType>(), part_of_rows(), to.view<LMPDeviceType>());
   return count * part_;
 }
 
 void DeviceExchange::unpack_forward(int count, int first, const Buffer &from) {
-  const on_device::Rows rows{both_.d_view.data(), row_, first_, part_};
-  on_device::unpack(count, on_device::Following{first}, rows, from.view<LMPDeviceType>());
+  if (absent_) return;
+  on_device::unpack(count, on_device::Following{first}, part_of_rows(), from.view<LMPDeviceType>());
 }
 
 int DeviceExchange::pack_reverse(int count, int first, Buffer &to) {
-  const on_device::Rows rows{both_.d_view.data(), row_, first_, part_};
-  on_device::pack(count, on_device::Following{first}, rows, to.view<LMPDeviceType>());
+  if (absent_) return 0;
+  on_device::pack(count, on_device::Following{first}, part_of_rows(), to.view<LMPDeviceType>());
   return count * part_;
 }
 
 void DeviceExchange::unpack_reverse(int count, const DAT::tdual_int_1d &atoms, const Buffer &from) {
-  const on_device::Rows rows{both_.d_view.data(), row_, first_, part_};
+  if (absent_) return;
   const auto list = atoms.view<LMPDeviceType>();
-  if (single_) on_device::add<float>(count, list, rows, from.view<LMPDeviceType>());
-  else on_device::add<double>(count, list, rows, from.view<LMPDeviceType>());
+  if (single_) on_device::add<float>(count, list, part_of_rows(), from.view<LMPDeviceType>());
+  else on_device::add<double>(count, list, part_of_rows(), from.view<LMPDeviceType>());
 }
 
 }  // namespace vitreous

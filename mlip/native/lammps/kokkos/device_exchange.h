@@ -4,7 +4,33 @@
 #include "device_memory.h"
 #include "rank_exchange.h"
 
+#include <cstring>
+
 namespace vitreous {
+
+// Not unnamed: CUDA compiles lambdas of named functions only.
+namespace on_device {
+
+// Rows of LAMMPS's atoms, and the part of them that is exchanged now. What lies in the doubles is copied byte by byte:
+// it may be floats.
+struct Rows {
+  double *data;
+  int row, first, part;
+
+  KOKKOS_INLINE_FUNCTION double *of(std::int64_t atom) const { return data + atom * row; }
+
+  template <class Real>
+  KOKKOS_INLINE_FUNCTION void put(std::int64_t atom, std::int64_t k, const Real &number) const {
+    std::memcpy(reinterpret_cast<char *>(of(atom)) + k * sizeof(Real), &number, sizeof(Real));
+  }
+
+  template <class Real>
+  KOKKOS_INLINE_FUNCTION void get(std::int64_t atom, std::int64_t k, Real &number) const {
+    std::memcpy(&number, reinterpret_cast<const char *>(of(atom)) + k * sizeof(Real), sizeof(Real));
+  }
+};
+
+}  // namespace on_device
 
 class DeviceExchange : public RankExchange {
  public:
@@ -20,6 +46,7 @@ class DeviceExchange : public RankExchange {
   void forward(double *rows, std::int64_t width) override;
   void reverse(float *rows, std::int64_t width) override;
   void reverse(double *rows, std::int64_t width) override;
+  void add_to_owners(double *rows, int width) override;
 
   // For an MPI that reads main memory only.
   int pack_forward(int count, const int *atoms, double *to) override;
@@ -37,12 +64,13 @@ class DeviceExchange : public RankExchange {
   std::int64_t num_atoms_ = 0;
   Kokkos::DualView<double *, Kokkos::LayoutRight, LMPDeviceType> both_;  // the rows, on host and device
 
+  on_device::Rows part_of_rows() const { return {both_.d_view.data(), row_, first_, part_}; }
   template <class Real>
   void prepare(std::int64_t width);
   template <class Real>
   void fetch(Real *rows, std::int64_t width);
-  template <class Real>
-  void give_back(Real *rows, std::int64_t width);
+  template <class Real, class Pass>
+  void give_back(Real *rows, std::int64_t width, Pass pass);
 };
 
 }  // namespace vitreous

@@ -2,6 +2,7 @@
 
 #include "create_pair.h"
 
+#include <algorithm>
 #include <atom_kokkos.h>
 #include <atom_masks.h>
 #include <comm.h>
@@ -52,7 +53,7 @@ PairModelKokkos::PairModelKokkos(LAMMPS *lammps, const char *style) : PairModel(
   atomKK = static_cast<AtomKokkos *>(atom);
   // Also where the device is the host: LAMMPS then exchanges by the functions of Kokkos if it is told so.
   execution_space = Device;
-  datamask_read = X_MASK | F_MASK | TYPE_MASK | TAG_MASK;
+  datamask_read = X_MASK | F_MASK | TYPE_MASK;
   datamask_modify = F_MASK;
   auto exchange = std::make_unique<DeviceExchange>(*this, *comm, *atom);
   device_exchange_ = exchange.get();
@@ -81,12 +82,13 @@ void PairModelKokkos::init_style() {
 }
 
 void PairModelKokkos::compute(int eflag, int vflag) {
-  atomKK->sync(execution_space, datamask_read);
+  atomKK->sync(execution_space, F_MASK);
   PairModel::compute(eflag, vflag);
   atomKK->modified(execution_space, datamask_modify);
 }
 
 void PairModelKokkos::build_graph() {
+  atomKK->sync(execution_space, X_MASK | TYPE_MASK);
   const int total = atom->nlocal + atom->nghost;
   if (neighbor->ago == 0 || !device_graph_.fits(total)) {
     if (reach_ == Reach::folded) {
@@ -101,13 +103,13 @@ void PairModelKokkos::build_graph() {
   device_exchange_->set_device_graph(device_graph_.atom_of(), device_graph_.view().num_atoms);
 }
 
-void PairModelKokkos::check_finite(const Prediction &prediction) {
+Problem PairModelKokkos::not_finite(const Prediction &prediction) {
   if (on_device::count_infinite(prediction.energies, atom->nlocal) == 0 &&
       on_device::count_infinite(prediction.forces, 3 * graph().num_atoms) == 0)
-    return;
+    return {};
   atomKK->sync(Host, TAG_MASK);
   const HostGraph copy = device_graph_.copy();
-  refuse_infinite(copy.graph, copy.atom_of);
+  return nonsense(copy.graph, copy.atom_of);
 }
 
 void PairModelKokkos::add_to_lammps(const Prediction &prediction) {
@@ -118,11 +120,16 @@ void PairModelKokkos::add_to_lammps(const Prediction &prediction) {
     const HostGraph copy = device_graph_.copy();
     add_atoms_virial(copy.graph, to_host(prediction.edge_gradient, 3 * copy.graph.num_edges).data());
   }
-  keep_grades(prediction.grades ? to_host(prediction.grades, atom->nlocal).data() : nullptr);
+}
+
+void PairModelKokkos::keep_grades(const Prediction &prediction) {
+  const std::size_t count = prediction.grades ? atom->nlocal : 0;
+  grades_ = to_host(prediction.grades, count);
+  grades_.resize(std::max(1, atom->nlocal), 0.0);
 }
 
 void PairModelKokkos::add_forces(const Prediction &prediction) {
-  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) device_exchange_->reverse(prediction.forces, 3);
+  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) device_exchange_->add_to_owners(prediction.forces, 3);
   const std::int64_t count = force->newton_pair ? graph().num_atoms : atom->nlocal;
   on_device::add_forces(prediction.forces, energy_unit_, count, device_graph_.atom_of(),
                         atomKK->k_f.view<LMPDeviceType>());

@@ -27,8 +27,9 @@ class PairModelKokkos : public PairModel, public LAMMPS_NS::KokkosBase {
  protected:
   void build_graph() override;
   Graph graph() const override { return device_graph_.view(); }
-  void check_finite(const Prediction &prediction) override;
+  Problem not_finite(const Prediction &prediction) override;
   void add_to_lammps(const Prediction &prediction) override;
+  void keep_grades(const Prediction &prediction) override;
 
  private:
   DeviceGraph device_graph_;
