@@ -55,6 +55,17 @@ def build_plugin(folder: Path, *options: str, path: str | None = None) -> Path:
     return (folder / "installed").rename(folder / "moved")
 
 
+def own_environment() -> dict[str, str]:
+    """Variables for a LAMMPS of one's own and its MPI: that of a user's shell, not of this Python's."""
+    words = os.environ["PATH"].split(os.pathsep)
+    return {
+        "PATH": os.pathsep.join(word for word in words if Path(word) != HERE),
+        "OMPI_ALLOW_RUN_AS_ROOT": "1",
+        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
+        "OMPI_MCA_rmaps_base_oversubscribe": "1",
+    }
+
+
 def compiled(build: Path) -> dict[Path, set[str]]:
     """How CMake compiles each source, see `words_of`."""
     entries = json.loads((build / "compile_commands.json").read_text())

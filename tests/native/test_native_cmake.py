@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_cmake_build import HERE, build_plugin, compiled, configure, make_prefix, words_of
+from native_cmake_build import HERE, build_plugin, compiled, configure, make_prefix, own_environment, words_of
 from native_lammps_runs import evaluate_lammps, read_result, run_lmp, write_input
 from native_random_models import structure
 
@@ -104,16 +104,9 @@ def test_runs_in_an_installed_lammps(prefix, plugin, deployed, tmp_path):
 @pytest.mark.skipif(not OWN_LAMMPS, reason="VITREOUS_TEST_LAMMPS_PREFIX names no LAMMPS of your own")
 def test_runs_in_a_lammps_of_ones_own(plugin, deployed, tmp_path):
     """With its own MPI, which a user's shell finds."""
-    path = os.pathsep.join(word for word in os.environ["PATH"].split(os.pathsep) if Path(word) != HERE)
-    plugins = build_plugin(tmp_path, f"LAMMPS_PREFIX={OWN_LAMMPS}", path=path)
-    environment = {
-        "PATH": path,
-        "LAMMPS_PLUGIN_PATH": str(plugins),
-        "LD_LIBRARY_PATH": f"{OWN_LAMMPS}/lib",
-        "OMPI_ALLOW_RUN_AS_ROOT": "1",
-        "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
-        "OMPI_MCA_rmaps_base_oversubscribe": "1",
-    }
+    own = own_environment()
+    plugins = build_plugin(tmp_path, f"LAMMPS_PREFIX={OWN_LAMMPS}", path=own["PATH"])
+    environment = {**own, "LAMMPS_PLUGIN_PATH": str(plugins), "LD_LIBRARY_PATH": f"{OWN_LAMMPS}/lib"}
     for ranks in (1, 2):
         for name, model in deployed.items():
             command = ["mpirun", "-n", str(ranks), f"{OWN_LAMMPS}/bin/lmp"]

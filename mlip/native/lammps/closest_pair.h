@@ -1,11 +1,12 @@
 // What to tell a user whose model gives nonsense.
 #pragma once
 
-#include "graph_builder.h"
+#include "graph.h"
 
 #include <cmath>
 #include <limits>
 #include <string>
+#include <vector>
 
 namespace vitreous {
 
@@ -14,10 +15,9 @@ struct ClosestPair {
   std::string text = "no two atoms are within the cutoff";
 };
 
-// The shortest edge, the usual reason. `tags` are LAMMPS's IDs, of type tagint.
+// The shortest edge, the usual reason. `atom_of` as in RankGraph; `tags` are LAMMPS's IDs, of type tagint.
 template <class Tag>
-ClosestPair find_closest_pair(const RankGraph &rank_graph, const Tag *tags) {
-  const Graph graph = rank_graph.view();
+ClosestPair find_closest_pair(const Graph &graph, const std::vector<int> &atom_of, const Tag *tags) {
   double shortest = INFINITY;
   std::int64_t found = -1;
   for (std::int64_t e = 0; e < graph.num_edges; e++) {
@@ -29,7 +29,7 @@ ClosestPair find_closest_pair(const RankGraph &rank_graph, const Tag *tags) {
     }
   }
   if (found < 0) return {};
-  const auto tag = [&](std::int64_t node) { return std::to_string(tags[rank_graph.atom_of[node]]); };
+  const auto tag = [&](std::int64_t node) { return std::to_string(tags[atom_of[node]]); };
   const double distance = std::sqrt(shortest);
   return {distance, "closest atoms " + tag(graph.center(found)) + " and " + tag(graph.neighbor(found)) + " are " +
                         std::to_string(distance) + " A apart"};

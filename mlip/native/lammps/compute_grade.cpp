@@ -6,6 +6,7 @@
 #include <atom.h>
 #include <error.h>
 #include <force.h>
+#include <string>
 #include <update.h>
 
 using namespace LAMMPS_NS;
@@ -21,8 +22,9 @@ ComputeGrade::ComputeGrade(LAMMPS *lammps, int narg, char **arg) : Compute(lammp
 
 void ComputeGrade::init() {
   pair_ = nullptr;
-  for (const char *style : PairModel::kStyles)
-    if (auto *pair = dynamic_cast<PairModel *>(force->pair_match(style, 1))) pair_ = pair;
+  for (const std::string style : PairModel::kStyles)
+    for (const auto &name : {style, style + "/kk"})
+      if (auto *pair = dynamic_cast<PairModel *>(force->pair_match(name, 1))) pair_ = pair;
   if (!pair_)
     error->all(FLERR, "compute {} found no pair style with a model, or several of one name; expected pair_style nequip, "
                       "allegro or vitreous, alone or once in a hybrid", kStyle);

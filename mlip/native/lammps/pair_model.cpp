@@ -54,7 +54,7 @@ bool all_finite(const double *values, std::int64_t count) {
 }  // namespace
 
 PairModel::PairModel(LAMMPS *lammps, const char *style)
-    : Pair(lammps), style_(style), exchange_(*this, comm, atom) {
+    : Pair(lammps), style_(style), exchange_(std::make_unique<RankExchange>(*this, comm, atom)) {
   one_coeff = 1;
   manybody_flag = 1;
   single_enable = 0;
@@ -141,7 +141,7 @@ void PairModel::choose_reach() {
            : local && !metadata.ours           ? Reach::images
                                                : Reach::folded;
   const bool exchanging = options_.exchanging && metadata.exchanged_bytes > 0;
-  exchange_.expect(exchanging ? metadata.layers - 1 : 0, metadata.exchanged_bytes);
+  exchange_->expect(exchanging ? metadata.layers - 1 : 0, metadata.exchanged_bytes);
 }
 
 void PairModel::map_types(char **names) {
@@ -219,17 +219,17 @@ Prediction PairModel::predict(bool grade) {
 
 // What came between, if anything, which ends all ranks: nothing may be thrown while others wait.
 Problem PairModel::try_to_predict(bool grade, Prediction &prediction) {
-  exchange_.begin(rank_graph_.atom_of);
+  exchange_->begin(rank_graph_.atom_of);
   try {
     require_all_atoms();
     build_graph();
     prediction = evaluate(grade);
   } catch (const std::bad_alloc &) {
-    exchange_.finish_absent();
+    exchange_->finish_absent();
     return {"too little memory for the neighbors of " + std::to_string(atom->nlocal) +
             " atoms; use fewer atoms for each computer, or more computers"};
   } catch (const ModelError &failure) {
-    exchange_.finish_absent();
+    exchange_->finish_absent();
     return {failure.what()};
   }
   return not_finite(prediction);
@@ -263,17 +263,19 @@ bool PairModel::grade_asked() const {
 
 Prediction PairModel::evaluate(bool grade) {
   Request request;
-  if (parallel() && reach_ == Reach::folded) request.exchanger = &exchange_;
+  if (parallel() && reach_ == Reach::folded) request.exchanger = exchange_.get();
   request.edge_gradient = vflag_atom != 0;
   request.grade = grade;
-  return model_->evaluate(rank_graph_.view(), request);
+  return model_->evaluate(graph(), request);
 }
 
-Problem PairModel::not_finite(const Prediction &prediction) const {
-  if (all_finite(prediction.energies, atom->nlocal) &&
-      all_finite(prediction.forces, 3 * rank_graph_.view().num_atoms))
-    return {};
-  const ClosestPair closest = find_closest_pair(rank_graph_, atom->tag);
+Problem PairModel::not_finite(const Prediction &prediction) {
+  if (all_finite(prediction.energies, atom->nlocal) && all_finite(prediction.forces, 3 * graph().num_atoms)) return {};
+  return nonsense(graph(), rank_graph_.atom_of);
+}
+
+Problem PairModel::nonsense(const Graph &graph, const std::vector<int> &atom_of) const {
+  const ClosestPair closest = find_closest_pair(graph, atom_of, atom->tag);
   return {"the model gives NaN or infinite energies at step " + std::to_string(update->ntimestep) + ": " +
               closest.text +
               "; relax the structure first, use a smaller timestep or a potential trained on such structures",
@@ -282,16 +284,21 @@ Problem PairModel::not_finite(const Prediction &prediction) const {
 
 void PairModel::add_to_lammps(const Prediction &prediction) {
   add_forces(prediction);
-  const double *energies = prediction.energies;
-  if (eflag_global) eng_vdwl += energy_unit_ * std::accumulate(energies, energies + atom->nlocal, 0.0);
-  if (eflag_atom)
-    for (int i = 0; i < atom->nlocal; i++) eatom[i] += energy_unit_ * energies[i];
-  if (vflag_global) {
-    const auto &v = prediction.virial;
-    const double voigt[6] = {v[0], v[4], v[8], v[1], v[2], v[5]};  // LAMMPS: xx yy zz xy xz yz
-    for (int k = 0; k < 6; k++) virial[k] += energy_unit_ * voigt[k];
-  }
-  if (vflag_atom) add_atoms_virial(prediction);
+  add_sums(std::accumulate(prediction.energies, prediction.energies + atom->nlocal, 0.0), prediction);
+  if (eflag_atom) add_atoms_energies(prediction.energies);
+  if (vflag_atom) add_atoms_virial(graph(), prediction.edge_gradient);
+}
+
+void PairModel::add_sums(double energy, const Prediction &prediction) {
+  if (eflag_global) eng_vdwl += energy_unit_ * energy;
+  if (!vflag_global) return;
+  const auto &v = prediction.virial;
+  const double voigt[6] = {v[0], v[4], v[8], v[1], v[2], v[5]};  // LAMMPS: xx yy zz xy xz yz
+  for (int k = 0; k < 6; k++) virial[k] += energy_unit_ * voigt[k];
+}
+
+void PairModel::add_atoms_energies(const double *energies) {
+  for (int i = 0; i < atom->nlocal; i++) eatom[i] += energy_unit_ * energies[i];
 }
 
 void PairModel::keep_grades(const Prediction &prediction) {
@@ -301,7 +308,7 @@ void PairModel::keep_grades(const Prediction &prediction) {
 
 // Forces on other ranks' atoms go home with newton by LAMMPS, after this, and without by our own exchange.
 void PairModel::add_forces(const Prediction &prediction) {
-  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) exchange_.add_to_owners(prediction.forces, 3);
+  if (!force->newton_pair && (parallel() || reach_ != Reach::folded)) exchange_->add_to_owners(prediction.forces, 3);
   const int count = force->newton_pair ? static_cast<int>(rank_graph_.atom_of.size()) : atom->nlocal;
   for (int n = 0; n < count; n++) {
     double *sum = atom->f[rank_graph_.atom_of[n]];
@@ -310,19 +317,18 @@ void PairModel::add_forces(const Prediction &prediction) {
 }
 
 // Each edge's share, -vec (x) dE/dvec, belongs to its centre.
-void PairModel::add_atoms_virial(const Prediction &prediction) {
-  const Graph graph = rank_graph_.view();
+void PairModel::add_atoms_virial(const Graph &graph, const double *edge_gradient) {
   std::vector<double> shares(6 * graph.num_atoms, 0.0);
   for (std::int64_t e = 0; e < graph.num_edges; e++) {
     const auto vec = graph.edge_vector(e);
-    const double *g = prediction.edge_gradient + 3 * e;
+    const double *g = edge_gradient + 3 * e;
     double *share = shares.data() + 6 * graph.center(e);
     for (int axis = 0; axis < 3; axis++) share[axis] -= vec[axis] * g[axis];
     share[3] -= 0.5 * (vec[0] * g[1] + vec[1] * g[0]);
     share[4] -= 0.5 * (vec[0] * g[2] + vec[2] * g[0]);
     share[5] -= 0.5 * (vec[1] * g[2] + vec[2] * g[1]);
   }
-  if (reach_ == Reach::ghosts) exchange_.add_to_owners(shares.data(), 6);  // ghosts are centres, too
+  if (reach_ == Reach::ghosts) exchange_->add_to_owners(shares.data(), 6);  // ghosts are centres, too
   for (int i = 0; i < atom->nlocal; i++)
     for (int k = 0; k < 6; k++) vatom[i][k] += energy_unit_ * shares[6 * i + k];
 }
@@ -349,17 +355,17 @@ void *PairModel::extract_peratom(const char *name, int &columns) {
 }
 
 int PairModel::pack_forward_comm(int count, int *atoms, double *to, int, int *) {
-  return exchange_.pack_forward(count, atoms, to);
+  return exchange_->pack_forward(count, atoms, to);
 }
 
 void PairModel::unpack_forward_comm(int count, int first, double *from) {
-  exchange_.unpack_forward(count, first, from);
+  exchange_->unpack_forward(count, first, from);
 }
 
-int PairModel::pack_reverse_comm(int count, int first, double *to) { return exchange_.pack_reverse(count, first, to); }
+int PairModel::pack_reverse_comm(int count, int first, double *to) { return exchange_->pack_reverse(count, first, to); }
 
 void PairModel::unpack_reverse_comm(int count, int *atoms, double *from) {
-  exchange_.unpack_reverse(count, atoms, from);
+  exchange_->unpack_reverse(count, atoms, from);
 }
 
 }  // namespace vitreous

@@ -46,7 +46,7 @@ class PairModel : public LAMMPS_NS::Pair {
   // The extrapolation grades of this step, (local atoms,): kept if they were asked for, else evaluated now.
   const std::vector<double> &grades();
 
- private:
+ protected:
   std::string style_;
   ModelOptions options_;
   std::string dtype_;
@@ -56,7 +56,7 @@ class PairModel : public LAMMPS_NS::Pair {
   std::vector<int> model_types_;  // (ntypes + 1,), the model's type number of each LAMMPS type
   FoldedGraphs folded_;
   RankGraph rank_graph_;
-  RankExchange exchange_;
+  std::unique_ptr<RankExchange> exchange_;
   double energy_unit_ = 1.0;  // eV in LAMMPS's units
   std::vector<double> grades_;  // (local atoms,)
   int grade_wanted_ = 0;        // by fix pair
@@ -64,23 +64,32 @@ class PairModel : public LAMMPS_NS::Pair {
   LAMMPS_NS::bigint force_step_ = -1, grade_step_ = -1;
 
   bool parallel() const;
+  // The steps of `compute` that know in which memory a graph and its answer lie.
+  virtual void build_graph();
+  virtual Graph graph() const { return rank_graph_.view(); }
+  virtual Problem not_finite(const Prediction &prediction);
+  virtual void add_to_lammps(const Prediction &prediction);
+  virtual void keep_grades(const Prediction &prediction);
+
+  // What they share; the arrays are in main memory.
+  Problem nonsense(const Graph &graph, const std::vector<int> &atom_of) const;
+  void add_sums(double energy, const Prediction &prediction);
+  void add_atoms_energies(const double *energies);
+  void add_atoms_virial(const Graph &graph, const double *edge_gradient);
+
+ private:
   void open_model(const std::string &path);
   void choose_reach();
   void map_types(char **names);
   void allocate();
   void check_special_bonds();
   bool without_atoms() const;
-  void build_graph();
   bool grade_asked() const;
   Prediction predict(bool grade);
   Problem try_to_predict(bool grade, Prediction &prediction);
   void require_all_atoms() const;
   Prediction evaluate(bool grade);
-  Problem not_finite(const Prediction &prediction) const;
-  void add_to_lammps(const Prediction &prediction);
   void add_forces(const Prediction &prediction);
-  void add_atoms_virial(const Prediction &prediction);
-  void keep_grades(const Prediction &prediction);
 };
 
 }  // namespace vitreous

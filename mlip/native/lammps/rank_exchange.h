@@ -38,38 +38,51 @@ class RankExchange : public Exchanger {
   void reverse(double *rows, std::int64_t width) override;
 
   // As reverse, beside the exchanges of the model.
-  void add_to_owners(double *rows, int width);
+  virtual void add_to_owners(double *rows, int width);
 
   // What the pair style's functions of the same names do.
-  int pack_forward(int count, const int *atoms, double *to) const;
-  void unpack_forward(int count, int first, const double *from);
-  int pack_reverse(int count, int first, double *to) const;
-  void unpack_reverse(int count, const int *atoms, const double *from);
+  virtual int pack_forward(int count, const int *atoms, double *to);
+  virtual void unpack_forward(int count, int first, const double *from);
+  virtual int pack_reverse(int count, int first, double *to);
+  virtual void unpack_reverse(int count, const int *atoms, const double *from);
 
- private:
-  LAMMPS_NS::Pair &pair_;
-  LAMMPS_NS::Comm *const &comm_;
+ protected:
   LAMMPS_NS::Atom *const &atom_;
-  int each_way_ = 0, parts_ = 0;
-  int forward_left_ = 0, reverse_left_ = 0;  // of this step
   bool absent_ = false;
-  const std::vector<int> *atom_of_ = nullptr;
   // A row for each local atom and ghost, for LAMMPS hands ghosts on from rank to rank; floats lie two in a double.
-  std::vector<double> rows_;
+  double *rows_ = nullptr;
   int row_ = 0;                    // doubles of a row,
   int first_ = 0, part_ = 0;       // and of those that LAMMPS takes in one go
   bool single_ = false;            // whether they are floats
 
-  template <class Real>
-  void fetch(Real *rows, std::int64_t width);
-  template <class Real>
-  void give_back(Real *rows, std::int64_t width, int parts);
+  // Sets how long rows are; returns the doubles of all.
+  std::size_t measure(std::int64_t width, bool single);
+  // An exchange of the model's.
+  void pass_forward();
+  void pass_reverse();
+  // Another, of rows of this width.
+  void pass_to_owners(int width);
+
+ private:
+  LAMMPS_NS::Pair &pair_;
+  LAMMPS_NS::Comm *const &comm_;
+  int each_way_ = 0, parts_ = 0;
+  int forward_left_ = 0, reverse_left_ = 0;  // of this step
+  const std::vector<int> *atom_of_ = nullptr;
+  std::vector<double> memory_;
+
   template <class Real>
   void prepare(std::int64_t width);
+  template <class Real>
+  void fetch(Real *rows, std::int64_t width);
+  template <class Real, class Pass>
+  void give_back(Real *rows, std::int64_t width, Pass pass);
   template <class Exchange>
   void in_parts(int parts, Exchange exchange);
-  double *row_of(int atom) { return rows_.data() + static_cast<std::size_t>(atom) * row_; }
-  const double *part_of(int atom) const { return rows_.data() + static_cast<std::size_t>(atom) * row_ + first_; }
+  void forward_part(int width);
+  void reverse_part(int width);
+  double *row_of(int atom) { return rows_ + static_cast<std::size_t>(atom) * row_; }
+  const double *part_of(int atom) { return row_of(atom) + first_; }
 };
 
 }  // namespace vitreous
