@@ -9,8 +9,8 @@ from native_random_models import structure
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
-# LAMMPS gives the barostat its mass, by the temperature of the thermostat, at the start of each run: under npt
-# a ramp of the pressure goes on, one of the temperature goes on with another mass.
+# LAMMPS gives the barostat its mass, by the temperature of the thermostat, at the start of each run: under
+# npt a ramp of the pressure goes on, one of the temperature goes on with another mass.
 FIXES = {
     "nvt": "fix 1 all nvt temp 300 900 0.05",
     "npt": "fix 1 all npt temp 300 300 0.05 tri 0 5000 0.3",
@@ -43,7 +43,7 @@ run 50 {ramp}
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("ensemble", FIXES)
 def test_goes_on_as_if_never_interrupted(tmp_path, deployed, ensemble, ranks):
-    """With thermostat, barostat and ramps; `start` and `stop` tell the second run where ramps begin and end."""
+    """With thermostat, barostat and ramps; `start` and `stop` tell the second run where ramps begin, end."""
     model = deployed["nequip"]
     start = f"velocity all create 300 7 loop geom\n{FIXES[ensemble]}\ntimestep 0.001"
     after = f"{start}\nrestart 50 state.*\nrun 100\n{LAST}"

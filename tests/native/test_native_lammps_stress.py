@@ -9,7 +9,7 @@ from native_random_models import structure
 COMPONENTS = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]  # LAMMPS: xx yy zz xy xz yz
 STRAINS = 1e-3 * np.array([-2.0, -1.0, 1.0, 2.0])
 DERIVATIVE = np.array([1.0, -8.0, 8.0, -1.0]) / 12e-3  # of fourth order
-# LAMMPS's pressure of an energy over a volume; its digits, which end at the seventh, matter to one check only.
+# LAMMPS's pressure of an energy over a volume; its digits end at the seventh, which matters to one check.
 NKTV2P = {"metal": 1.6021765e6, "real": 68568.415}
 ENERGY = {"metal": 1.0, "real": units.kcal / units.mol}  # eV
 PRESSURE = {"metal": 1e5 * units.Pascal, "real": 101325.0 * units.Pascal}  # bar and atm in eV/A^3
