@@ -99,7 +99,11 @@ print "CELL $(lx:%.17g) $(ly:%.17g) $(lz:%.17g) $(xy:%.17g) $(xz:%.17g) $(yz:%.1
 
 
 def run_lmp(
-    folder: Path, *, command: tuple[str, ...] = (str(LMP),), environment: dict[str, str] | None = None
+    folder: Path,
+    *,
+    command: tuple[str, ...] = (str(LMP),),
+    environment: dict[str, str] | None = None,
+    timeout: float = 120,
 ) -> subprocess.CompletedProcess[str]:
     """Run in.lmp of a folder."""
     return subprocess.run(
@@ -109,7 +113,7 @@ def run_lmp(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=timeout,
     )
 
 
@@ -147,7 +151,9 @@ def numbers_after(word: str, text: str) -> list[np.ndarray]:
     return [np.array([float(number) for number in line.split()[1:]]) for line in lines]
 
 
-def evaluate_lammps(folder: Path, atoms: Atoms, model: Path, ranks: int = 1, **options: object) -> Result:
+def evaluate_lammps(
+    folder: Path, atoms: Atoms, model: Path | str, ranks: int = 1, **options: object
+) -> Result:
     """Energy, forces and virial of the last step of a run of lmp, in one process or in several."""
     write_input(folder, atoms, model, **options)  # type: ignore[arg-type]
     finished = run_lmp(folder, command=command_of(ranks))

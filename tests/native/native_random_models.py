@@ -16,6 +16,7 @@ from mlip.models.normalization import Normalization
 R_MAX = 4.0
 MODELS = {
     "nequip": NequIPConfig(r_max=R_MAX, num_layers=3, l_max=1, num_features=4, radial_mlp_width=8),
+    "tiny": NequIPConfig(r_max=R_MAX, num_layers=2, l_max=1, num_features=2, radial_mlp_width=4),
     "wide": NequIPConfig(r_max=R_MAX, num_layers=2, l_max=2, num_features=40, radial_mlp_width=8),
     "allegro": AllegroConfig(r_max=R_MAX, l_max=1, num_scalar_features=8, num_tensor_features=4),
 }

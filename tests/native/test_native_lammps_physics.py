@@ -95,15 +95,6 @@ def test_cutoffs_of_type_pairs_go_by_centre_and_neighbor(tmp_path):
     evaluate_lammps(tmp_path, atoms, model).assert_same(expected)
 
 
-def test_two_types_of_one_species(tmp_path, toy):
-    """LAMMPS types Li, Be, S as the model's Li, Li, S."""
-    atoms, _ = SYSTEMS["orthorhombic"]
-    same = atoms.copy()
-    same.symbols[[symbol == "P" for symbol in atoms.symbols]] = "Li"
-    found = evaluate_lammps(tmp_path, atoms, toy, types="Li Li S")
-    found.assert_same(evaluate_reference(same))
-
-
 def test_no_atoms(tmp_path, toy):
     write_input(tmp_path, Atoms("LiPS", cell=[8, 8, 8], pbc=True), toy, after="delete_atoms group all\nrun 1")
     finished = run_lmp(tmp_path)

@@ -59,23 +59,52 @@ def test_ranks_equal_one_process(tmp_path, plugin, deployed, style, name, ranks,
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_beside_another_style(tmp_path, plugin, deployed, ranks):
-    """With hybrid/overlay the sum of both; rows of features are wider than LAMMPS exchanges in one go."""
+@pytest.mark.parametrize("style", ["nequip", "allegro"])
+def test_two_types_of_one_species(tmp_path, plugin, deployed, style, ranks):
+    """LAMMPS types 1 and 2 as the model's Li."""
     atoms = structure("triclinic")
-    wide = deploy("wide", tmp_path)
-    plain = evaluate_lammps(tmp_path, atoms, wide, ranks)
-    plain.assert_same(by_ase(atoms, wide))
-    zbl = "pair_coeff * * zbl 3 3\n"
-    write_input(tmp_path, atoms, wide, style="hybrid/overlay nequip zbl 2.0 3.0")
-    text = (tmp_path / "in.lmp").read_text().replace("pair_coeff * * ", "pair_coeff * * nequip ")
-    (tmp_path / "in.lmp").write_text(text.replace("compute virial", zbl + "compute virial", 1))
-    sums = []
-    for count in (ranks, 1):
-        finished = run_lmp(tmp_path, command=command_of(count))
-        assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
-        sums.append(read_result(tmp_path, finished.stdout))
-    sums[0].assert_same(sums[1])
-    assert sums[0].energy > plain.energy + 1e-3
+    same = atoms.copy()
+    same.symbols[[symbol == "P" for symbol in atoms.symbols]] = "Li"
+    found = evaluate_lammps(tmp_path, atoms, deployed[style], ranks, style=style, types="Li Li S")
+    found.assert_same(by_ase(same, deployed[style]))
+    evaluate_lammps(tmp_path, same, deployed[style], ranks, style=style).assert_same(found)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory) -> Path:
+    """Its rows of features are wider than LAMMPS exchanges in one go."""
+    return deploy("wide", tmp_path_factory.mktemp("wide"))
+
+
+# A style's arguments, and what its pair_coeff says, in two parts.
+OTHERS = {
+    "zbl": ("2.0 3.0", "3", "3"),
+    "lj/cut": ("6.0", "0.01", "3.0"),
+    "dispersion/d3": ("bj pbe 12.0 8.0", "Li", "P S"),
+}
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("name", OTHERS)
+def test_beside_another_style(tmp_path, plugin, wide, name, ranks):
+    """With hybrid/overlay energies, forces and virials are sums: repulsion and dispersion beside ours."""
+    atoms = structure("triclinic")
+    arguments, first, rest = OTHERS[name]
+    other = evaluate_lammps(tmp_path, atoms, first, ranks, style=f"{name} {arguments}", types=rest)
+    style = f"hybrid/overlay nequip {name} {arguments}"
+    names = f"Li P S\npair_coeff * * {name} {first} {rest}"
+    both = evaluate_lammps(tmp_path, atoms, f"nequip {wide}", ranks, style=style, types=names)
+    ours = by_ase(atoms, wide)
+    assert np.abs(other.forces).max() > 1e-3
+    both.assert_same(
+        Result(
+            ours.energy + other.energy,
+            ours.energies + other.energies,
+            ours.forces + other.forces,
+            ours.virial + other.virial,
+        ),
+        tolerance=1e-10,
+    )
 
 
 @pytest.mark.parametrize("style", ["nequip", "allegro"])

@@ -9,12 +9,15 @@ from native_random_models import structure
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
-# LAMMPS gives the barostat its mass, by the temperature of the thermostat, at the start of each run: under
-# npt a ramp of the pressure goes on, one of the temperature goes on with another mass.
 FIXES = {
     "nvt": "fix 1 all nvt temp 300 900 0.05",
     "npt": "fix 1 all npt temp 300 300 0.05 tri 0 5000 0.3",
+    "both ramps": "fix 1 all npt temp 300 900 0.05 tri 0 5000 0.3",
 }
+WHOLE = "run 100"
+# At the start of each run LAMMPS gives the barostat a mass by the thermostat's temperature there: under npt a ramp of
+# the temperature in two runs is not quite the one in a single run, with or without a restart.
+HALVES = "run 50 start 0 stop 100\nrun 50 start 0 stop 100"
 LAST = """write_dump all custom last.dump id xu yu zu vx vy vz modify sort id format float %.17g
 print "THERMO $(step) $(temp:%.17g) $(pe:%.17g) $(etotal:%.17g) $(econserve:%.17g) $(press:%.17g)"
 print "BOX $(lx:%.17g) $(ly:%.17g) $(lz:%.17g) $(xy:%.17g) $(xz:%.17g) $(yz:%.17g)"
@@ -43,10 +46,11 @@ run 50 {ramp}
 @pytest.mark.parametrize("ranks", [1, 2])
 @pytest.mark.parametrize("ensemble", FIXES)
 def test_goes_on_as_if_never_interrupted(tmp_path, deployed, ensemble, ranks):
-    """With thermostat, barostat and ramps; `start` and `stop` tell the second run where ramps begin, end."""
+    """With thermostat, barostat and ramps; `start` and `stop` say where those began and end."""
     model = deployed["nequip"]
     start = f"velocity all create 300 7 loop geom\n{FIXES[ensemble]}\ntimestep 0.001"
-    after = f"{start}\nrestart 50 state.*\nrun 100\n{LAST}"
+    runs = HALVES if ensemble == "both ramps" else WHOLE
+    after = f"{start}\nrestart 50 state.*\n{runs}\n{LAST}"
     write_input(tmp_path, structure("triclinic"), model, after=after)
     atoms, thermo, box = run(tmp_path, ranks)
     (tmp_path / "in.lmp").write_text(continued(model, ensemble=ensemble, ramp="start 0 stop 100"))

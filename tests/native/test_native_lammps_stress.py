@@ -9,7 +9,7 @@ from native_random_models import structure
 COMPONENTS = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]  # LAMMPS: xx yy zz xy xz yz
 STRAINS = 1e-3 * np.array([-2.0, -1.0, 1.0, 2.0])
 DERIVATIVE = np.array([1.0, -8.0, 8.0, -1.0]) / 12e-3  # of fourth order
-# LAMMPS's pressure of an energy over a volume; its digits end at the seventh, which matters to one check.
+# LAMMPS's pressure of an energy over a volume, to seven digits: too few for the check by strains.
 NKTV2P = {"metal": 1.6021765e6, "real": 68568.415}
 ENERGY = {"metal": 1.0, "real": units.kcal / units.mol}  # eV
 PRESSURE = {"metal": 1e5 * units.Pascal, "real": 101325.0 * units.Pascal}  # bar and atm in eV/A^3
@@ -79,7 +79,8 @@ write_dump all custom velocities.dump id mass vx vy vz modify sort id format flo
     expected = (kinetic + by_strain) / volume / PRESSURE[unit]
     scale = np.abs(expected).max()
     assert np.abs(kinetic).max() > 0.01 * np.abs(by_strain).max()
-    found = numbers_after("TENSOR", finished.stdout)[-1]
-    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * scale)
+    np.testing.assert_allclose(
+        numbers_after("TENSOR", finished.stdout)[-1], expected, rtol=0, atol=1e-6 * scale
+    )
     press = numbers_after("PRESS", finished.stdout)[-1][0]
     assert press == pytest.approx(expected[:3].mean(), abs=1e-6 * scale)
