@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Sequence
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -47,8 +48,8 @@ def run_md(config: DictConfig, run: Run) -> None:
     state = _load_checkpoint(run) or first_state(structure, stages, config.seed)
     backend: Backend = build_group(config, "engine")
     calculator = _open_potential(config, structure, stages)
-    engine = backend.open(calculator, state, config.seed, run.path)
-    simulate(engine, stages, state, run.path)
+    with closing(backend.open(calculator, state, config.seed, run.path)) as engine:
+        simulate(engine, stages, state, run.path)
     files = RunFiles(run.path)
     logger.info("trajectory %s, final structure %s", files.trajectory, files.final)
 
@@ -108,7 +109,9 @@ def _open_potential(config: DictConfig, structure: State, stages: Sequence[Plann
     return calculator
 
 
-main = application("md", run_md, inputs=("potential", "structure"), mutable=("device", "kernel"))
+main = application(
+    "md", run_md, inputs=("potential", "structure"), mutable=("device", "kernel", "engine.ranks")
+)
 
 if __name__ == "__main__":
     main()

@@ -8,12 +8,12 @@ differ in the last bit from one process to the next.
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import ase.units
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
 
 from md.engines.ase_integrators import (
+    FEMTOSECOND,
     Integrator,
     build_integrator,
     conserved_energy,
@@ -55,7 +55,7 @@ class AseEngine:
             state.numbers, positions=state.positions, cell=state.cell, pbc=state.pbc, masses=state.masses
         )
         # momenta to the bit: velocities in A/fs would be rounded on their way to ASE's units
-        momenta = state.internals.get(_MOMENTA, state.masses[:, None] * state.velocities / ase.units.fs)
+        momenta = state.internals.get(_MOMENTA, state.masses[:, None] * state.velocities / FEMTOSECOND)
         self._atoms.set_momenta(momenta)
         self._atoms.calc = self._calculator
         self._dynamics = build_integrator(self._atoms, stage, self._seed)
@@ -74,7 +74,7 @@ class AseEngine:
         return replace(
             self._start,
             positions=self._atoms.get_positions(),
-            velocities=self._atoms.get_velocities() * ase.units.fs,
+            velocities=self._atoms.get_velocities() * FEMTOSECOND,
             cell=np.array(self._atoms.cell),
             steps_done=self._steps_done,
             internals={},
@@ -92,6 +92,9 @@ class AseEngine:
             conserved_eV=conserved_energy(self._dynamics),
             stress=self._atoms.get_stress(voigt=False) if self._has_stress(self._start) else None,
         )
+
+    def close(self) -> None:
+        """Nothing to let go of."""
 
     def _follow_ramp(self) -> None:
         target = self._stage.temperature_K(self._steps_done)

@@ -1,9 +1,11 @@
 """ASE's integrators as one family: build, set the temperature, read and write what a restart needs.
 
-ASE keeps the variables of its thermostats in private attributes; this file is the only one that knows them.
-Two things are set straight here. ASE's chains thermalise 3N degrees of freedom although total momentum stays
-zero, which makes a system hotter by N/(N - 1); we count 3N - 3. And ASE's chains know one temperature; on a
-ramp the masses of the thermostat follow it, at constant friction, and the barostat's stay: as in LAMMPS.
+ASE keeps the variables of its thermostats in private attributes; only this file and `ase_barostat` know them.
+Four things are set straight here. ASE's chains thermalise 3N degrees of freedom although total momentum stays
+zero, which makes a system hotter by N/(N - 1); we count 3N - 3. The chain on its flexible barostat counts the
+nine elements of the strain rate, of which symmetry leaves six: the cell moved as at 3/2 of the temperature.
+ASE's chains know one temperature; on a ramp the masses of the thermostat follow it, at constant friction, and
+the barostat's stay: as in LAMMPS. And ASE's constants are of CODATA 2014: here they are of `mlip.units`.
 """
 
 import json
@@ -16,16 +18,21 @@ import numpy as np
 from ase import Atoms
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
-from ase.md.nose_hoover_chain import MTKNPT, IsotropicMTKNPT, MaskedMTKNPT, NoseHooverChainNVT
+from ase.md.nose_hoover_chain import MTKNPT, NoseHooverChainNVT
 from ase.md.verlet import VelocityVerlet
 from numpy.typing import NDArray
 
+from md.engines.ase_barostat import DilationMTKNPT, stretched_directions
 from md.protocols.stages import PlannedStage
-from mlip.errors import ConfigError
+from mlip.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
 
+# A femtosecond in ASE's unit of time, A sqrt(amu/eV).
+FEMTOSECOND = AMU_A2_PER_FS2_IN_EV**-0.5
+_KELVIN = BOLTZMANN_EV_PER_K / ase.units.kB
+_INDEPENDENT_STRAINS = 6
 _CHAIN = ("_thermostat._eta", "_thermostat._p_eta", "_thermostat._Q", "_thermostat._kT")
 _BAROSTAT = ("_barostat._xi", "_barostat._p_xi", "_barostat._kT")
-Npt = IsotropicMTKNPT | MTKNPT
+Npt = DilationMTKNPT | MTKNPT
 Chained = NoseHooverChainNVT | Npt
 Integrator = VelocityVerlet | Langevin | Chained
 
@@ -33,9 +40,8 @@ _INTERNALS: dict[type[MolecularDynamics], tuple[str, ...]] = {
     VelocityVerlet: (),
     Langevin: (),
     NoseHooverChainNVT: _CHAIN,
-    IsotropicMTKNPT: (*_CHAIN, *_BAROSTAT, "_eps", "_p_eps", "_volume0", "_cell0"),
+    DilationMTKNPT: (*_CHAIN, *_BAROSTAT, "_eps", "_p_eps", "_volume0", "_cell0", "_directions"),
     MTKNPT: (*_CHAIN, *_BAROSTAT, "_p_g"),
-    MaskedMTKNPT: (*_CHAIN, *_BAROSTAT, "_p_c", "_h0_basis"),
 }
 _RANDOM = "random_generator"
 
@@ -47,12 +53,9 @@ def build_integrator(atoms: Atoms, stage: PlannedStage, seed: int) -> Integrator
         atoms: The atoms it moves, with a calculator.
         stage: Ensemble, temperature at the start, time step, relaxation times.
         seed: Seed of the run; each stage draws its own random numbers.
-
-    Raises:
-        ConfigError: A barostat that ASE does not have.
     """
-    user, fs = stage.stage, ase.units.fs
-    timestep = user.timestep_fs * fs
+    user = stage.stage
+    timestep = user.timestep_fs * FEMTOSECOND
     start_K = stage.start_K
     if user.ensemble == "nve" or start_K is None:
         return VelocityVerlet(atoms, timestep)
@@ -60,33 +63,37 @@ def build_integrator(atoms: Atoms, stage: PlannedStage, seed: int) -> Integrator
         return _count_free_momenta(_build_npt(atoms, stage, start_K))
     if user.thermostat == "langevin":
         generator = np.random.default_rng([seed, stage.index])
-        friction = 1.0 / (user.tdamp_fs * fs)
-        return Langevin(atoms, timestep, temperature_K=start_K, friction=friction, fixcm=False, rng=generator)
-    chain = NoseHooverChainNVT(atoms, timestep, temperature_K=start_K, tdamp=user.tdamp_fs * fs)
-    return _count_free_momenta(chain)
+        return Langevin(
+            atoms,
+            timestep,
+            temperature_K=start_K * _KELVIN,
+            friction=1.0 / (user.tdamp_fs * FEMTOSECOND),
+            fixcm=False,
+            rng=generator,
+        )
+    tdamp = user.tdamp_fs * FEMTOSECOND
+    return _count_free_momenta(
+        NoseHooverChainNVT(atoms, timestep, temperature_K=start_K * _KELVIN, tdamp=tdamp)
+    )
 
 
 def _build_npt(atoms: Atoms, stage: PlannedStage, start_K: float) -> Npt:
-    user, fs = stage.stage, ase.units.fs
-    if user.barostat == "xy":
-        raise ConfigError(
-            f"stage {user.name} asks barostat=xy, which engine=ase does not have; expected iso, z or "
-            "flexible, or engine=lammps"
-        )
+    user = stage.stage
     settings: dict[str, Any] = {
-        "timestep": user.timestep_fs * fs,
-        "temperature_K": start_K,
-        "pressure_au": user.pressure_GPa * ase.units.GPa,
-        "tdamp": user.tdamp_fs * fs,
-        "pdamp": user.pdamp_fs * fs,
+        "timestep": user.timestep_fs * FEMTOSECOND,
+        "temperature_K": start_K * _KELVIN,
+        "pressure_au": user.pressure_GPa / EV_PER_A3_IN_GPA,
+        "tdamp": user.tdamp_fs * FEMTOSECOND,
+        "pdamp": user.pdamp_fs * FEMTOSECOND,
     }
-    if user.barostat == "iso":
-        return IsotropicMTKNPT(atoms, **settings)
-    if user.barostat == "z":
-        # an array: ASE indexes momenta with the mask, and a tuple of flags would select nothing
-        settings["mask"] = np.array([False, False, True])
-        return MaskedMTKNPT(atoms, **settings)
-    return MTKNPT(atoms, **settings)
+    if user.barostat != "flexible":
+        directions = stretched_directions(user.barostat, np.array(atoms.cell))
+        return DilationMTKNPT(atoms, directions, **settings)
+    flexible = MTKNPT(atoms, **settings)
+    barostat = flexible._barostat
+    barostat._R[0] *= _INDEPENDENT_STRAINS / barostat._cell_dof
+    barostat._cell_dof = _INDEPENDENT_STRAINS
+    return flexible
 
 
 def _count_free_momenta(dynamics: Chained) -> Chained:
@@ -104,10 +111,10 @@ def set_temperature(dynamics: Integrator, temperature_K: float) -> None:
     """Change the target temperature; nothing happens in NVE or if it is the present one."""
     if isinstance(dynamics, VelocityVerlet):
         return
-    thermal_energy = ase.units.kB * temperature_K
+    thermal_energy = ase.units.kB * (temperature_K * _KELVIN)  # as ASE has it, to the bit
     if isinstance(dynamics, Langevin):
         if thermal_energy != dynamics.temp:
-            dynamics.set_temperature(temperature_K=temperature_K)
+            dynamics.set_temperature(temperature_K=temperature_K * _KELVIN)
         return
     thermostat = dynamics._thermostat
     ratio = thermal_energy / thermostat._kT

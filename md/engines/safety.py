@@ -1,4 +1,4 @@
-"""Signs that a simulation left the physical regime: the run stops there, not an hour later."""
+"""Signs that a simulation left, or cannot enter, the physical regime: it stops there, not an hour later."""
 
 import numpy as np
 
@@ -6,9 +6,10 @@ from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import temperature_K
 from mlip.data.neighbors import neighbor_list
-from mlip.errors import SimulationError
+from mlip.errors import ConfigError, SimulationError
 
 SHORTEST_DISTANCE_A = 0.5
+_LARGEST_LEAN = 1e-6
 # A run may get this much hotter than the hottest target of its protocol before it counts as exploded.
 _TEMPERATURE_FACTOR = 5.0
 _TEMPERATURE_MARGIN_K = 2000.0
@@ -59,6 +60,23 @@ def require_no_overlap(state: State, where: str = "in the structure to start fro
         f"atoms {centre[closest]} and {neighbor[closest]} are {distances[closest]:.3f} A apart {where}; "
         f"expected more than {SHORTEST_DISTANCE_A} A: mend the structure, or train on short distances"
     )
+
+
+def require_barostat_fits(stage: PlannedStage, state: State) -> None:
+    """Refuse `z` and `xy` where the third vector leans: fixing or stretching it alone would shear the cell.
+
+    Raises:
+        ConfigError: The third lattice vector is not normal to the other two.
+    """
+    user = stage.stage
+    if user.ensemble != "npt" or user.barostat not in ("z", "xy") or not state.pbc.all():
+        return
+    lengths = np.linalg.norm(state.cell, axis=1)
+    if np.abs(state.cell[:2] @ state.cell[2] / (lengths[:2] * lengths[2])).max() > _LARGEST_LEAN:
+        raise ConfigError(
+            f"stage {user.name} asks barostat={user.barostat} for a cell whose third vector leans over; "
+            "expected it normal to the other two, or barostat=iso or flexible"
+        )
 
 
 def _check_finite(state: State, where: str) -> None:

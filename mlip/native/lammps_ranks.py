@@ -1,11 +1,21 @@
-"""LAMMPS in several MPI processes, driven from this one: each call is made on all ranks."""
+"""LAMMPS in several MPI processes of this machine, driven from this one: each call is made on all ranks.
+
+The ranks live as long as there is somebody to call them. However this process ends, the system closes its
+connections, and that ends them: idle ones at once, those in the midst of a call when it is done, or after
+GRACE seconds.
+"""
 
 import ctypes
+import os
+import select
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from multiprocessing.connection import Client, Connection, wait
 from operator import attrgetter
@@ -15,46 +25,69 @@ from typing import Any
 
 import numpy as np
 
-from mlip.errors import ConfigError
+from mlip.errors import ConfigError, SimulationError
 from mlip.native.lammps_library import open_lammps
 from mlip.native.lammps_plugin import REMEDY, ensure_plugin
 
-# Seconds for the other ranks to answer when one has failed: they may wait for it, in vain.
+# Seconds for the other ranks to answer when one has failed (they may wait for it, in vain), and to end.
 GRACE = 5.0
 CALLS = ("command", "create_atoms", "extract_box", "extract_fix", "gather_atoms", "get_thermo")
+# Inside a batch job mpiexec would start ranks on all of its computers; the socket is on this one.
+_HERE = ("-launcher", "fork", "-hosts", "localhost")
 
 
 class RankedLammps:
     """As much of `lammps.lammps` as dynamics need, over several ranks of `mpiexec`.
+
+    Calls raise `RuntimeError` with LAMMPS's message where LAMMPS fails, and `SimulationError` where a rank is
+    lost.
 
     Args:
         ranks: How many.
         cmdargs: Command-line arguments as of `lmp`.
 
     Raises:
-        ConfigError: mpiexec or LAMMPS is missing, or the ranks do not start.
+        ConfigError: mpiexec, LAMMPS or processor cores are missing, or the ranks do not start.
     """
 
     def __init__(self, ranks: int, cmdargs: Sequence[str] = ()) -> None:
+        _require_cores(ranks)
+        command = [mpiexec(), *_HERE, "-n", str(ranks), sys.executable, "-m", __name__]
         ensure_plugin()
         self.numpy = SimpleNamespace(extract_compute=partial(self._call, "numpy.extract_compute"))
-        # A folder that only this user may enter, so the socket in it needs no password.
-        self._folder = tempfile.TemporaryDirectory(prefix="vitreous-ranks-")
-        address = str(Path(self._folder.name) / "socket")
-        with socket.socket(socket.AF_UNIX) as server:
+        self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `close`; a pipe would fill up)
+        self._ranks: list[Connection] = []
+        self._processes: subprocess.Popen[bytes]
+        try:
+            self._start(command, ranks, cmdargs)
+            self._answers()
+        except BaseException as error:
+            self.close()
+            if isinstance(error, RuntimeError):
+                raise ConfigError(f"LAMMPS did not start on {ranks} ranks: {error}") from None
+            raise
+
+    def _start(self, command: Sequence[str], ranks: int, cmdargs: Sequence[str]) -> None:
+        """Start the ranks, and wait until each has called back."""
+        # A folder that only this user may enter, so the socket in it needs no password. A socket's path has
+        # at most 107 bytes, and TMPDIR may be longer: through /proc it is short.
+        with (
+            tempfile.TemporaryDirectory(prefix="vitreous-ranks-") as folder,
+            _opened_folder(folder) as descriptor,
+            socket.socket(socket.AF_UNIX) as server,
+        ):
+            address = f"/proc/{os.getpid()}/fd/{descriptor}/socket"
             server.bind(address)
             server.listen(ranks)
             self._processes = subprocess.Popen(
-                [mpiexec(), "-n", str(ranks), sys.executable, "-m", __name__, address, *cmdargs],
+                [*command, address, *cmdargs],
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-                text=True,
+                stderr=self._errors,
+                start_new_session=True,  # Ctrl-C of a terminal is for this process
             )
-            self._ranks: list[Connection] = []
             while len(self._ranks) < ranks:
                 self._ranks.append(self._accept(server))
-        self._answers()
 
     def _accept(self, server: socket.socket) -> Connection:
         """The connection of one more rank; looks now and then whether the ranks are still there."""
@@ -77,19 +110,26 @@ class RankedLammps:
         for rank in self._ranks:
             rank.close()  # they leave when nobody calls any more
         self._ranks = []
-        self._processes.communicate()
-        self._folder.cleanup()
+        try:
+            self._processes.wait(2 * GRACE)
+        except subprocess.TimeoutExpired:
+            self._processes.kill()  # its proxy ends the ranks when it is gone
+            self._processes.wait()
+        self._errors.close()
 
     def _call(self, name: str, *args: Any, **kwargs: Any) -> Any:
-        for rank in self._ranks:
-            rank.send((name, args, kwargs))
+        try:
+            for rank in self._ranks:
+                rank.send((name, args, kwargs))
+        except OSError:
+            raise self._lost() from None
         return self._answers()
 
     def _answers(self) -> Any:
-        """What the ranks answer, all the same; a failure of one is a failure of all."""
-        waiting, results, failure = list(self._ranks), [], ""
+        """The first rank's answer; a failure of one is a failure of all."""
+        waiting, answer, failure, is_lost = list(self._ranks), None, "", False
         while waiting:
-            heard = wait(waiting, GRACE if failure else None)
+            heard = wait(waiting, GRACE if failure or is_lost else None)
             if not heard:
                 break  # the others wait for the one that failed
             for rank in [rank for rank in waiting if rank in heard]:
@@ -97,24 +137,55 @@ class RankedLammps:
                 try:
                     worked, result = rank.recv()
                 except (EOFError, OSError):
-                    worked, result = False, "a rank ended"
-                if worked:
-                    results.append(result)
-                else:
+                    is_lost = True
+                    continue
+                if not worked:
                     failure = failure or str(result)
+                elif result is not None:
+                    answer = result
         if failure:
-            if waiting or failure == "a rank ended":
-                self._end()
+            if waiting or is_lost:
+                self._processes.terminate()
             raise RuntimeError(failure)
-        return results[0]
+        if is_lost:
+            raise self._lost()
+        return answer
 
-    def _end(self) -> None:
-        self._processes.terminate()
-        self.close()
+    def _lost(self) -> SimulationError:
+        """What to say when ranks are gone."""
+        try:
+            code = self._processes.wait(GRACE)
+        except subprocess.TimeoutExpired:
+            self._processes.terminate()
+            code = self._processes.wait(GRACE)
+        return SimulationError(
+            f"an MPI rank ended (mpiexec: exit code {code}); if the system killed it, memory was short: use "
+            "fewer ranks or a smaller structure, and give the command again to go on"
+        )
 
     def _last_words(self) -> str:
-        lines = (self._processes.communicate()[1] or "").strip().splitlines()
+        self._errors.seek(0)
+        lines = self._errors.read().strip().splitlines()
         return lines[-1] if lines else "they said nothing"
+
+
+@contextmanager
+def _opened_folder(folder: str) -> Iterator[int]:
+    """A file descriptor of a folder."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _require_cores(ranks: int) -> None:
+    cores = len(os.sched_getaffinity(0))
+    if ranks > cores:
+        raise ConfigError(
+            f"found {ranks} MPI ranks for {cores} processor cores; expected at most {cores}: ranks on one "
+            "core wait for each other"
+        )
 
 
 def mpiexec() -> str:
@@ -132,23 +203,41 @@ def mpiexec() -> str:
 def serve(address: str, cmdargs: Sequence[str]) -> None:
     """One rank: make the calls that come, until nobody calls any more."""
     with Client(address, "AF_UNIX") as caller:
+        threading.Thread(target=_end_without_caller, args=(caller.fileno(),), daemon=True).start()
         try:
             engine = open_lammps(cmdargs)
         except Exception as error:
             caller.send((False, str(error)))
             return
+        answers_all = engine.extract_setting("world_rank") == 0
         caller.send((True, None))
         while True:
             try:
                 name, args, kwargs = caller.recv()
-            except EOFError:
+                caller.send(_answer(attrgetter(name)(engine), args, kwargs, answers_all))
+            except (EOFError, OSError):
                 break
-            try:
-                answer = True, _plain(attrgetter(name)(engine)(*args, **kwargs))
-            except Exception as error:  # LAMMPS's Python module raises Exception itself
-                answer = False, str(error)
-            caller.send(answer)
-    engine.close()
+    engine.finalize()
+
+
+def _answer(
+    function: Callable[..., Any], args: Sequence[Any], kwargs: dict[str, Any], answers_all: bool
+) -> tuple[bool, Any]:
+    """Whether a call worked, and its result or what went wrong; only one rank sends results."""
+    try:
+        result = function(*args, **kwargs)
+    except Exception as error:  # LAMMPS's Python module raises Exception itself
+        return False, str(error)
+    return True, _plain(result) if answers_all else None
+
+
+def _end_without_caller(descriptor: int) -> None:
+    """Wait until the caller hangs up, then give the call under way a last while: it may hang in MPI."""
+    hangup = select.poll()
+    hangup.register(descriptor, 0)
+    hangup.poll()
+    time.sleep(GRACE)
+    os._exit(1)
 
 
 def _plain(result: Any) -> Any:

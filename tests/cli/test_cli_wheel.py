@@ -93,7 +93,7 @@ def test_the_wheel_carries_configs_samples_and_sources(wheel):
         assert f"mlip/conf/{path.relative_to(CHECKOUT / 'conf').as_posix()}" in names
     for package in ("mlip", "train", "md"):
         for path in (CHECKOUT / package).rglob("*"):
-            if path.suffix in (".py", ".cpp", ".h", ".css", ".mplstyle"):
+            if path.suffix in (".py", ".cpp", ".h", ".cmake", ".txt", ".css", ".mplstyle"):
                 assert path.relative_to(CHECKOUT).as_posix() in names
     assert {"mlip/py.typed", "mlip/datasets/lips/small_20.extxyz", "mlip/datasets/lips/card.md"} <= names
     assert any(name.endswith(".extxyz.xz") for name in names)

@@ -22,3 +22,11 @@ def toy(tmp_path_factory: pytest.TempPathFactory) -> Path:
     from native_toy_model import save_toy_model
 
     return save_toy_model(tmp_path_factory.mktemp("toy") / "toy.nequip.pth")
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """Files of random weights, float64, for any number of ranks: a NequIP of three layers and an Allegro."""
+    from native_random_models import deploy
+
+    return {name: deploy(name, tmp_path_factory.mktemp(name)) for name in ("nequip", "allegro")}

@@ -99,7 +99,11 @@ print "CELL $(lx:%.17g) $(ly:%.17g) $(lz:%.17g) $(xy:%.17g) $(xz:%.17g) $(yz:%.1
 
 
 def run_lmp(
-    folder: Path, *, command: tuple[str, ...] = (str(LMP),), environment: dict[str, str] | None = None
+    folder: Path,
+    *,
+    command: tuple[str, ...] = (str(LMP),),
+    environment: dict[str, str] | None = None,
+    timeout: float = 120,
 ) -> subprocess.CompletedProcess[str]:
     """Run in.lmp of a folder."""
     return subprocess.run(
@@ -109,7 +113,7 @@ def run_lmp(
         capture_output=True,
         text=True,
         check=False,
-        timeout=120,
+        timeout=timeout,
     )
 
 
@@ -118,13 +122,38 @@ def command_of(ranks: int) -> tuple[str, ...]:
     return (str(LMP),) if ranks == 1 else (str(LMP.with_name("mpiexec")), "-n", str(ranks), str(LMP))
 
 
+def second_rank(prepare: str) -> tuple[str, ...]:
+    """Two ranks, of which the second runs a shell command before."""
+    script = f'if [ "$PMI_RANK" = 1 ]; then {prepare}; fi; exec "$0" "$@"'
+    return (str(LMP.with_name("mpiexec")), "-n", "2", "bash", "-c", script, str(LMP))
+
+
+def error_line(output: str) -> str:
+    """The one line by which lmp stops."""
+    lines = [line for line in output.splitlines() if line.startswith("ERROR")]
+    assert len(lines) == 1, output
+    return lines[0]
+
+
+def assert_stops(folder: Path, *words: str, **options: object) -> None:
+    """All ranks of a run of in.lmp end, not in good order, and one line has the words; as `run_lmp`."""
+    finished = run_lmp(folder, **options)  # type: ignore[arg-type]
+    assert finished.returncode != 0
+    line = error_line(finished.stdout)
+    for word in words:
+        assert word in line
+    assert "Exception raised from" not in finished.stdout + finished.stderr
+
+
 def numbers_after(word: str, text: str) -> list[np.ndarray]:
     """The numbers of each output line that starts with a word."""
     lines = [line for line in text.splitlines() if line.startswith(f"{word} ")]
     return [np.array([float(number) for number in line.split()[1:]]) for line in lines]
 
 
-def evaluate_lammps(folder: Path, atoms: Atoms, model: Path, ranks: int = 1, **options: object) -> Result:
+def evaluate_lammps(
+    folder: Path, atoms: Atoms, model: Path | str, ranks: int = 1, **options: object
+) -> Result:
     """Energy, forces and virial of the last step of a run of lmp, in one process or in several."""
     write_input(folder, atoms, model, **options)  # type: ignore[arg-type]
     finished = run_lmp(folder, command=command_of(ranks))

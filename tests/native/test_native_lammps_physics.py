@@ -5,7 +5,6 @@ import pytest
 from ase import Atoms
 from ase.build import bulk
 from native_lammps_runs import (
-    NKTV2P,
     SPECIES,
     evaluate_lammps,
     evaluate_reference,
@@ -96,46 +95,11 @@ def test_cutoffs_of_type_pairs_go_by_centre_and_neighbor(tmp_path):
     evaluate_lammps(tmp_path, atoms, model).assert_same(expected)
 
 
-def test_two_types_of_one_species(tmp_path, toy):
-    """LAMMPS types Li, Be, S as the model's Li, Li, S."""
-    atoms, _ = SYSTEMS["orthorhombic"]
-    same = atoms.copy()
-    same.symbols[[symbol == "P" for symbol in atoms.symbols]] = "Li"
-    found = evaluate_lammps(tmp_path, atoms, toy, types="Li Li S")
-    found.assert_same(evaluate_reference(same))
-
-
 def test_no_atoms(tmp_path, toy):
     write_input(tmp_path, Atoms("LiPS", cell=[8, 8, 8], pbc=True), toy, after="delete_atoms group all\nrun 1")
     finished = run_lmp(tmp_path)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     assert numbers_after("RESULT", finished.stdout)[-1][0] == 0.0
-
-
-def test_virial_is_minus_the_strain_derivative(tmp_path, toy):
-    """LAMMPS itself strains the box by central differences."""
-    atoms = SYSTEMS["orthorhombic"][0]
-    lengths = atoms.cell.lengths()
-    h = 1e-4
-    moves = [(axis, h * length) for axis, length in zip("xyz", lengths, strict=True)]
-    moves += [("xy", h * lengths[1]), ("xz", h * lengths[2]), ("yz", h * lengths[2])]
-    script = ["change_box all triclinic", "run 0"]
-    for axis, amount in moves:
-        for sign in (1, -1):
-            there = f"delta {-sign * amount / 2:.16g} {sign * amount / 2:.16g}"
-            back = f"delta {sign * amount / 2:.16g} {-sign * amount / 2:.16g}"
-            if len(axis) == 2:
-                there, back = f"delta {sign * amount:.16g}", f"delta {-sign * amount:.16g}"
-            script += [f"change_box all {axis} {there} remap units box", "run 0 post no"]
-            script += ['print "STRAINED $(pe:%.17g)"', f"change_box all {axis} {back} remap units box"]
-    script.append("run 0")
-    write_input(tmp_path, atoms, toy, after="\n".join(script))
-    finished = run_lmp(tmp_path)
-    assert finished.returncode == 0, finished.stdout[-2000:]
-    energies = np.array(numbers_after("STRAINED", finished.stdout)).reshape(6, 2)
-    _, volume, *pressure = numbers_after("RESULT", finished.stdout)[-1]
-    virial = np.array(pressure) * volume / NKTV2P
-    np.testing.assert_allclose(-(energies[:, 0] - energies[:, 1]) / (2 * h), virial, atol=2e-6 * len(atoms))
 
 
 def test_nve_error_falls_with_the_square_of_the_timestep(tmp_path, toy):

@@ -18,69 +18,11 @@ from native_lammps_runs import (
     run_lmp,
     write_input,
 )
+from native_random_models import BOUNDARIES, R_MAX, deploy, structure
 
 from mlip.data.graph import build_graph
-from mlip.deploy import MLIPCalculator, Potential, deploy_potential
-from mlip.models.allegro import AllegroConfig
-from mlip.models.build import build_force_field
-from mlip.models.nequip import NequIPConfig
-from mlip.models.normalization import Normalization
+from mlip.deploy import MLIPCalculator, Potential
 from mlip.nn.derivatives import edge_vectors
-
-R_MAX = 4.0
-MODELS = {
-    "nequip": NequIPConfig(r_max=R_MAX, num_layers=3, l_max=1, num_features=4, radial_mlp_width=8),
-    "wide": NequIPConfig(r_max=R_MAX, num_layers=2, l_max=2, num_features=40, radial_mlp_width=8),
-    "allegro": AllegroConfig(r_max=R_MAX, l_max=1, num_scalar_features=8, num_tensor_features=4),
-}
-
-
-def deploy(name: str, folder: Path, dtype: str = "float64") -> Path:
-    torch.manual_seed(3)
-    config = MODELS[name]
-    normalization = Normalization(
-        (20.0,) * 3, (13.0, 8.0, 11.0), (-1.0, -2.0, -3.0), config.edge_cutoffs(SPECIES)
-    )
-    force_field = build_force_field(config, tuple(SPECIES), normalization, torch.float64)
-    potential = Potential(
-        config=config,
-        species=tuple(SPECIES),
-        dtype="float64",
-        normalization=normalization,
-        weights=force_field.state_dict(),
-        reference_structure=structure("triclinic"),
-        trained_on_stress=True,
-    )
-    potential.save(folder / f"{name}.mlip")
-    return deploy_potential(folder / f"{name}.mlip", folder, device="cpu", dtype=dtype)
-
-
-@pytest.fixture(scope="module")
-def deployed(tmp_path_factory) -> dict[str, Path]:
-    return {name: deploy(name, tmp_path_factory.mktemp(name)) for name in ("nequip", "allegro")}
-
-
-def structure(name: str) -> Atoms:
-    """Atoms on a jittered grid, about 2.6 A apart."""
-    generator = np.random.default_rng(5)
-    repeats, skew, pbc = {
-        "triclinic": ((5, 4, 4), [[0, 0, 0], [3.1, 0, 0], [-2.3, 2.7, 0]], True),
-        "small": ((2, 2, 3), [[0, 0, 0], [1.1, 0, 0], [-0.9, 1.3, 0]], True),
-        "slab": ((4, 4, 3), np.zeros((3, 3)), (True, True, False)),
-        "molecule": ((4, 3, 2), np.zeros((3, 3)), False),
-    }[name]
-    cell = np.diag(2.6 * np.array(repeats)) + np.array(skew)
-    grid = np.stack(np.meshgrid(*[np.arange(n) for n in repeats], indexing="ij"), -1).reshape(-1, 3)
-    positions = (grid + 0.3) / repeats @ cell + generator.normal(scale=0.15, size=(len(grid), 3))
-    numbers = [SPECIES[k] for k in generator.integers(0, 3, len(grid))]
-    atoms = Atoms(numbers, positions, cell=cell, pbc=pbc)
-    for axis in range(3):
-        if not atoms.pbc[axis]:
-            atoms.center(vacuum=3.0, axis=axis)
-    return atoms
-
-
-BOUNDARIES = {"triclinic": "p p p", "small": "p p p", "slab": "p p f", "molecule": "f f f"}
 
 
 def by_ase(atoms: Atoms, model: Path) -> Result:
@@ -117,23 +59,66 @@ def test_ranks_equal_one_process(tmp_path, plugin, deployed, style, name, ranks,
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_beside_another_style(tmp_path, plugin, deployed, ranks):
-    """With hybrid/overlay the sum of both; rows of features are wider than LAMMPS exchanges in one go."""
+@pytest.mark.parametrize("style", ["nequip", "allegro"])
+def test_two_types_of_one_species(tmp_path, plugin, deployed, style, ranks):
+    """LAMMPS types 1 and 2 as the model's Li."""
     atoms = structure("triclinic")
-    wide = deploy("wide", tmp_path)
-    plain = evaluate_lammps(tmp_path, atoms, wide, ranks)
-    plain.assert_same(by_ase(atoms, wide))
-    zbl = "pair_coeff * * zbl 3 3\n"
-    write_input(tmp_path, atoms, wide, style="hybrid/overlay nequip zbl 2.0 3.0")
-    text = (tmp_path / "in.lmp").read_text().replace("pair_coeff * * ", "pair_coeff * * nequip ")
-    (tmp_path / "in.lmp").write_text(text.replace("compute virial", zbl + "compute virial", 1))
-    sums = []
-    for count in (ranks, 1):
-        finished = run_lmp(tmp_path, command=command_of(count))
-        assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
-        sums.append(read_result(tmp_path, finished.stdout))
-    sums[0].assert_same(sums[1])
-    assert sums[0].energy > plain.energy + 1e-3
+    same = atoms.copy()
+    same.symbols[[symbol == "P" for symbol in atoms.symbols]] = "Li"
+    found = evaluate_lammps(tmp_path, atoms, deployed[style], ranks, style=style, types="Li Li S")
+    found.assert_same(by_ase(same, deployed[style]))
+    evaluate_lammps(tmp_path, same, deployed[style], ranks, style=style).assert_same(found)
+
+
+@pytest.fixture(scope="module")
+def wide(tmp_path_factory) -> Path:
+    """Its rows of features are wider than LAMMPS exchanges in one go."""
+    return deploy("wide", tmp_path_factory.mktemp("wide"))
+
+
+# A style's arguments, and what its pair_coeff says, in two parts.
+OTHERS = {
+    "zbl": ("2.0 3.0", "3", "3"),
+    "lj/cut": ("6.0", "0.01", "3.0"),
+    "dispersion/d3": ("bj pbe 12.0 8.0", "Li", "P S"),
+}
+
+
+@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("name", OTHERS)
+def test_beside_another_style(tmp_path, plugin, wide, name, ranks):
+    """With hybrid/overlay energies, forces and virials are sums: repulsion and dispersion beside ours."""
+    atoms = structure("triclinic")
+    arguments, first, rest = OTHERS[name]
+    other = evaluate_lammps(tmp_path, atoms, first, ranks, style=f"{name} {arguments}", types=rest)
+    style = f"hybrid/overlay nequip {name} {arguments}"
+    names = f"Li P S\npair_coeff * * {name} {first} {rest}"
+    both = evaluate_lammps(tmp_path, atoms, f"nequip {wide}", ranks, style=style, types=names)
+    ours = by_ase(atoms, wide)
+    assert np.abs(other.forces).max() > 1e-3
+    both.assert_same(
+        Result(
+            ours.energy + other.energy,
+            ours.energies + other.energies,
+            ours.forces + other.forces,
+            ours.virial + other.virial,
+        ),
+        tolerance=1e-10,
+    )
+
+
+@pytest.mark.parametrize("style", ["nequip", "allegro"])
+def test_commands_that_replace_what_the_style_was_made_with(tmp_path, plugin, deployed, style):
+    """LAMMPS makes new atoms or a new communication; what is freed is overwritten here."""
+    atoms = structure("triclinic")
+    after = "replicate 1 1 2\ncomm_style tiled\nrun 0\nwrite_data last.data nocoeff"
+    write_input(tmp_path, atoms, deployed[style], style=style, after=after)
+    finished = run_lmp(tmp_path, command=command_of(2), environment={"MALLOC_PERTURB_": "165"})
+    assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
+    found = read_result(tmp_path, finished.stdout)
+    types = last_types(tmp_path / "last.data")
+    symbols = [SPECIES[types[k + 1] - 1] for k in range(len(types))]
+    found.assert_same(by_ase(Atoms(symbols, found.positions, cell=found.cell, pbc=True), deployed[style]))
 
 
 def test_exchanges_matter(tmp_path, plugin, deployed):

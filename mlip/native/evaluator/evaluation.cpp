@@ -61,7 +61,6 @@ Prediction read_output(Tensors output, const Graph &graph, c10::Device device, c
   prediction.memory = answer;
   prediction.energies = answer->numbers("atomic_energy", graph.num_atoms);
   prediction.forces = answer->numbers("forces", 3 * graph.num_atoms);
-  std::copy_n(answer->host_numbers("virial", 9), 9, prediction.virial.begin());
   if (request.grade) {
     if (!answer->has("extrapolation_grade"))
       throw ModelError("the file knows no extrapolation grade, which a fix asks for; deploy the potential with "
@@ -74,6 +73,8 @@ Prediction read_output(Tensors output, const Graph &graph, c10::Device device, c
                        "the potential again, format=torchscript");
     prediction.edge_gradient = answer->numbers("edge_gradient", 3 * graph.num_edges);
   }
+  // Last, for its way to the host waits until the device has done all else.
+  std::copy_n(answer->host_numbers("virial", 9), 9, prediction.virial.begin());
   return prediction;
 }
 
@@ -87,12 +88,13 @@ Prediction evaluate_by(const Graph &graph, c10::Device device, const Request &re
                        const std::function<Tensors(const Tensors &)> &run) {
   try {
     return read_output(run(input_tensors(graph, device)), graph, device, request);
-  } catch (const c10::OutOfMemoryError &) {
-    throw ModelError(device.str() + " has too little memory for " + size_of(graph) +
-                     "; use a smaller cell, a float32 deployment or VITREOUS_DEVICE=cpu");
   } catch (const ModelError &) {
     throw;
   } catch (const std::exception &error) {
+    if (is_out_of_memory(error))
+      throw ModelError(device.str() + " has too little memory for " + size_of(graph) +
+                       "; use a smaller cell, a float32 deployment, " +
+                       (device.is_cpu() ? "or more computers" : "more GPUs or VITREOUS_DEVICE=cpu"));
     throw ModelError("the model failed on " + size_of(graph) + ": " + one_line(error));
   }
 }

@@ -16,4 +16,12 @@ std::string one_line(const std::exception &error) {
   return cause.empty() ? first : cause;
 }
 
+bool is_out_of_memory(const std::exception &error) {
+  // What a TorchScript program or an operator throws arrives as a std::runtime_error: its text alone tells.
+  const std::string text = error.what();
+  for (const char *words : {"can't allocate memory", "bad_alloc", "out of memory"})
+    if (text.find(words) != std::string::npos) return true;
+  return false;
+}
+
 }  // namespace vitreous

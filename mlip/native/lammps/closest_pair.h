@@ -1,17 +1,23 @@
 // What to tell a user whose model gives nonsense.
 #pragma once
 
-#include "graph_builder.h"
+#include "graph.h"
 
 #include <cmath>
+#include <limits>
 #include <string>
+#include <vector>
 
 namespace vitreous {
 
-// The shortest edge, the usual reason. `tags` are LAMMPS's IDs, of type tagint.
+struct ClosestPair {
+  double distance = std::numeric_limits<double>::max();  // A
+  std::string text = "no two atoms are within the cutoff";
+};
+
+// The shortest edge, the usual reason. `atom_of` as in RankGraph; `tags` are LAMMPS's IDs, of type tagint.
 template <class Tag>
-std::string describe_closest_pair(const RankGraph &rank_graph, const Tag *tags) {
-  const Graph graph = rank_graph.view();
+ClosestPair find_closest_pair(const Graph &graph, const std::vector<int> &atom_of, const Tag *tags) {
   double shortest = INFINITY;
   std::int64_t found = -1;
   for (std::int64_t e = 0; e < graph.num_edges; e++) {
@@ -22,10 +28,11 @@ std::string describe_closest_pair(const RankGraph &rank_graph, const Tag *tags) 
       found = e;
     }
   }
-  if (found < 0) return "no two atoms are within the cutoff";
-  const auto tag = [&](std::int64_t node) { return std::to_string(tags[rank_graph.atom_of[node]]); };
-  return "closest atoms " + tag(graph.center(found)) + " and " + tag(graph.neighbor(found)) + " are " +
-         std::to_string(std::sqrt(shortest)) + " A apart";
+  if (found < 0) return {};
+  const auto tag = [&](std::int64_t node) { return std::to_string(tags[atom_of[node]]); };
+  const double distance = std::sqrt(shortest);
+  return {distance, "closest atoms " + tag(graph.center(found)) + " and " + tag(graph.neighbor(found)) + " are " +
+                        std::to_string(distance) + " A apart"};
 }
 
 }  // namespace vitreous

@@ -10,7 +10,7 @@ std::unique_ptr<Model> load_model(const ModelOptions &options) {
   void *function = library ? dlsym(library, kLoadModel) : nullptr;
   if (!function)
     throw ModelError(std::string("cannot load torch for the pair style (") + dlerror() +
-                     "); was torch or the cache moved? run 'mlip lammps build'");
+                     "); was torch or the plugin moved? run 'mlip lammps build', or build it again by cmake");
   return std::unique_ptr<Model>(reinterpret_cast<LoadModel *>(function)(options));
 }
 

@@ -20,11 +20,6 @@ std::array<double, 3> lattice_shift(const double *image, const double *owner, co
           std::round(h_inv[1] * dy + h_inv[3] * dz), std::round(h_inv[2] * dz)};
 }
 
-std::array<double, 9> cell_rows(const Domain &domain) {
-  const double *h = domain.h;  // xx yy zz yz xz xy
-  return {h[0], 0.0, 0.0, h[5], h[1], 0.0, h[4], h[3], h[2]};
-}
-
 std::int64_t pairs_in(const NeighList &list, int centers) {
   return std::accumulate(list.numneigh, list.numneigh + centers, std::int64_t(0));
 }
@@ -47,6 +42,11 @@ void over_edges(const Atom &atom, const NeighList &list, const std::vector<int> 
 }
 
 }  // namespace
+
+std::array<double, 9> cell_rows(const Domain &domain) {
+  const double *h = domain.h;  // xx yy zz yz xz xy
+  return {h[0], 0.0, 0.0, h[5], h[1], 0.0, h[4], h[3], h[2]};
+}
 
 Graph RankGraph::view() const { return graph_; }
 

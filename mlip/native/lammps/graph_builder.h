@@ -40,10 +40,19 @@ class RankGraph {
   std::int64_t most_edges_ = 0;
 };
 
+// Rows are the lattice vectors, A.
+std::array<double, 9> cell_rows(const LAMMPS_NS::Domain &domain);
+
 // Builds graphs whose atoms are the local ones and, once each, those of other ranks that edges reach: ghosts
 // that are images of one atom become that atom and a whole number of lattice vectors.
 class FoldedGraphs {
  public:
+  // What stands for a ghost: an atom of LAMMPS, local if there is one, and the lattice vectors between them.
+  struct Image {
+    int owner;
+    std::array<double, 3> shift;
+  };
+
   // To be called whenever LAMMPS has made new ghosts.
   void find_owners(const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain);
 
@@ -53,12 +62,9 @@ class FoldedGraphs {
   void build(RankGraph &result, const LAMMPS_NS::Atom &atom, const LAMMPS_NS::Domain &domain,
              const LAMMPS_NS::NeighList &list, const std::vector<int> &model_types, const Metadata &metadata) const;
 
+  const std::vector<Image> &images() const { return images_; }
+
  private:
-  // What stands for a ghost: an atom of LAMMPS, local if there is one, and the lattice vectors between them.
-  struct Image {
-    int owner;
-    std::array<double, 3> shift;
-  };
   std::vector<Image> images_;  // (local + ghosts,)
 };
 

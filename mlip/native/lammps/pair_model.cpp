@@ -1,18 +1,16 @@
+// What an input asks of the pair styles, and what LAMMPS asks before a run.
 #include "pair_model.h"
 
-#include "closest_pair.h"
 #include "evaluator_library.h"
+#include "rank_agreement.h"
 
 #include <algorithm>
 #include <atom.h>
-#include <cmath>
 #include <comm.h>
 #include <cstring>
-#include <domain.h>
 #include <error.h>
 #include <force.h>
 #include <memory.h>
-#include <neigh_list.h>
 #include <neighbor.h>
 #include <numeric>
 #include <tuple>
@@ -43,29 +41,10 @@ std::pair<int, int> place_on_node(MPI_Comm world) {
   return {rank, size};
 }
 
-// The problem of the first rank that has one, on all ranks; they must all ask.
-std::string problem_of_any(const std::string &mine, MPI_Comm world) {
-  int rank = 0, size = 1;
-  MPI_Comm_rank(world, &rank);
-  MPI_Comm_size(world, &size);
-  int first = mine.empty() ? size : rank;
-  MPI_Allreduce(MPI_IN_PLACE, &first, 1, MPI_INT, MPI_MIN, world);
-  if (first == size) return "";
-  int length = static_cast<int>(mine.size());
-  MPI_Bcast(&length, 1, MPI_INT, first, world);
-  std::string problem = rank == first ? mine : std::string(length, ' ');
-  MPI_Bcast(problem.data(), length, MPI_CHAR, first, world);
-  return problem;
-}
-
-bool all_finite(const double *values, std::int64_t count) {
-  return std::all_of(values, values + count, [](double value) { return std::isfinite(value); });
-}
-
 }  // namespace
 
 PairModel::PairModel(LAMMPS *lammps, const char *style)
-    : Pair(lammps), style_(style), exchange_(*this, *comm, *atom) {
+    : Pair(lammps), style_(style), exchange_(std::make_unique<RankExchange>(*this, comm, atom)) {
   one_coeff = 1;
   manybody_flag = 1;
   single_enable = 0;
@@ -124,17 +103,17 @@ void PairModel::open_model(const std::string &path) {
   options_.path = path;
   std::tie(options_.local_rank, options_.ranks_of_node) = place_on_node(universe->uworld);
   options_.exchanging = parallel() && style_ != "allegro" && !wide_ghosts_;
-  std::string problem;
+  Problem problem;
   try {
     model_ = vitreous::load_model(options_);
     if (!dtype_.empty() && dtype_ != model_->metadata().dtype)
-      problem = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
-                ": deploy the potential with dtype=" + dtype_;
+      problem.text = path + " computes in " + model_->metadata().dtype + "; asked was dtype " + dtype_ +
+                     ": deploy the potential with dtype=" + dtype_;
   } catch (const ModelError &failure) {
-    problem = failure.what();
+    problem.text = failure.what();
   }
-  problem = problem_of_any(problem, world);
-  if (!problem.empty()) error->all(FLERR, problem);
+  const std::string told = problem_to_tell(problem, world);
+  if (!told.empty()) error->all(FLERR, told);
 }
 
 void PairModel::choose_reach() {
@@ -149,6 +128,8 @@ void PairModel::choose_reach() {
   reach_ = wide_ghosts_ && metadata.layers > 1 ? Reach::ghosts
            : local && !metadata.ours           ? Reach::images
                                                : Reach::folded;
+  const bool exchanging = options_.exchanging && metadata.exchanged_bytes > 0;
+  exchange_->expect(exchanging ? metadata.layers - 1 : 0, metadata.exchanged_bytes);
 }
 
 void PairModel::map_types(char **names) {
@@ -173,6 +154,7 @@ void PairModel::allocate() {
 }
 
 void PairModel::init_style() {
+  force_step_ = grade_step_ = -1;
   if (std::strcmp(update->unit_style, "metal") == 0) energy_unit_ = 1.0;
   else if (std::strcmp(update->unit_style, "real") == 0)
     energy_unit_ = utils::get_conversion_factor(utils::ENERGY, utils::METAL2REAL);
@@ -203,116 +185,6 @@ void PairModel::check_special_bonds() {
 double PairModel::init_one(int i, int j) {
   const Metadata &metadata = model_->metadata();
   return std::max(metadata.cutoff(model_types_[i], model_types_[j]), metadata.cutoff(model_types_[j], model_types_[i]));
-}
-
-void PairModel::compute(int eflag, int vflag) {
-  ev_init(eflag, vflag);
-  if (atom->nlocal == 0 && !parallel()) return;
-  if (list->inum != atom->nlocal)
-    error->one(FLERR, "pair_style {} needs all atoms, but the neighbor list has {} of {}; in pair_style hybrid "
-                      "name every type in its pair_coeff",
-               style_, list->inum, atom->nlocal);
-  build_graph();
-  const Prediction prediction = evaluate();
-  check_finite(prediction);
-  add_to_lammps(prediction);
-}
-
-void PairModel::build_graph() {
-  const Metadata &metadata = model_->metadata();
-  if (reach_ == Reach::folded) {
-    if (neighbor->ago == 0 || !folded_.fits(*atom)) folded_.find_owners(*atom, *domain);
-    folded_.build(rank_graph_, *atom, *domain, *list, model_types_, metadata);
-    return;
-  }
-  const int centers = reach_ == Reach::ghosts ? atom->nlocal + list->gnum : atom->nlocal;
-  build_unfolded(rank_graph_, *atom, *domain, *list, model_types_, metadata, centers);
-}
-
-Prediction PairModel::evaluate() {
-  exchange_.set_graph(rank_graph_.atom_of);
-  Request request;
-  if (parallel() && reach_ == Reach::folded) request.exchanger = &exchange_;
-  request.edge_gradient = vflag_atom != 0;
-  request.grade = grade_wanted_ != 0;
-  try {
-    return model_->evaluate(rank_graph_.view(), request);
-  } catch (const ModelError &failure) {
-    error->one(FLERR, failure.what());  // the others may wait for this rank's features: no time to ask them
-  }
-  return {};
-}
-
-void PairModel::check_finite(const Prediction &prediction) {
-  if (all_finite(prediction.energies, atom->nlocal) &&
-      all_finite(prediction.forces, 3 * rank_graph_.view().num_atoms))
-    return;
-  error->one(FLERR,
-             "the model gives NaN or infinite energies at step {}: {}; relax the structure first, use a smaller "
-             "timestep or a potential trained on such structures",
-             update->ntimestep, describe_closest_pair(rank_graph_, atom->tag));
-}
-
-void PairModel::add_to_lammps(const Prediction &prediction) {
-  // Forces on other ranks' atoms go home by our own exchange: LAMMPS brings them there with newton on only.
-  if (parallel() || reach_ != Reach::folded) exchange_.reverse(prediction.forces, 3);
-  for (int i = 0; i < atom->nlocal; i++)
-    for (int axis = 0; axis < 3; axis++) atom->f[i][axis] += energy_unit_ * prediction.forces[3 * i + axis];
-  const double *energies = prediction.energies;
-  if (eflag_global) eng_vdwl += energy_unit_ * std::accumulate(energies, energies + atom->nlocal, 0.0);
-  if (eflag_atom)
-    for (int i = 0; i < atom->nlocal; i++) eatom[i] += energy_unit_ * energies[i];
-  if (vflag_global) {
-    const auto &v = prediction.virial;
-    const double voigt[6] = {v[0], v[4], v[8], v[1], v[2], v[5]};  // LAMMPS: xx yy zz xy xz yz
-    for (int k = 0; k < 6; k++) virial[k] += energy_unit_ * voigt[k];
-  }
-  if (vflag_atom) add_atoms_virial(prediction);
-  grades_.assign(std::max(1, atom->nlocal), 0.0);  // a rank without atoms has them, too
-  if (prediction.grades) std::copy_n(prediction.grades, atom->nlocal, grades_.begin());
-}
-
-// Each edge's share, -vec (x) dE/dvec, belongs to its centre.
-void PairModel::add_atoms_virial(const Prediction &prediction) {
-  const Graph graph = rank_graph_.view();
-  std::vector<double> shares(6 * graph.num_atoms, 0.0);
-  for (std::int64_t e = 0; e < graph.num_edges; e++) {
-    const auto vec = graph.edge_vector(e);
-    const double *g = prediction.edge_gradient + 3 * e;
-    double *share = shares.data() + 6 * graph.center(e);
-    for (int axis = 0; axis < 3; axis++) share[axis] -= vec[axis] * g[axis];
-    share[3] -= 0.5 * (vec[0] * g[1] + vec[1] * g[0]);
-    share[4] -= 0.5 * (vec[0] * g[2] + vec[2] * g[0]);
-    share[5] -= 0.5 * (vec[1] * g[2] + vec[2] * g[1]);
-  }
-  if (reach_ == Reach::ghosts) exchange_.reverse(shares.data(), 6);  // ghosts are centres, too
-  for (int i = 0; i < atom->nlocal; i++)
-    for (int k = 0; k < 6; k++) vatom[i][k] += energy_unit_ * shares[6 * i + k];
-}
-
-// `fix ID all pair N STYLE grade 1` asks for the extrapolation grade of each atom, every N steps.
-void *PairModel::extract(const char *name, int &dim) {
-  dim = 0;
-  return std::strcmp(name, "grade_flag") == 0 ? &grade_wanted_ : nullptr;
-}
-
-void *PairModel::extract_peratom(const char *name, int &columns) {
-  columns = 0;
-  return std::strcmp(name, "grade") == 0 ? grades_.data() : nullptr;
-}
-
-int PairModel::pack_forward_comm(int count, int *atoms, double *to, int, int *) {
-  return exchange_.pack_forward(count, atoms, to);
-}
-
-void PairModel::unpack_forward_comm(int count, int first, double *from) {
-  exchange_.unpack_forward(count, first, from);
-}
-
-int PairModel::pack_reverse_comm(int count, int first, double *to) { return exchange_.pack_reverse(count, first, to); }
-
-void PairModel::unpack_reverse_comm(int count, int *atoms, double *from) {
-  exchange_.unpack_reverse(count, atoms, from);
 }
 
 }  // namespace vitreous

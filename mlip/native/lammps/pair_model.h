@@ -7,6 +7,7 @@
 
 #include "graph_builder.h"
 #include "model.h"
+#include "rank_agreement.h"
 #include "rank_exchange.h"
 
 #include <memory>
@@ -24,6 +25,8 @@ enum class Reach {
 
 class PairModel : public LAMMPS_NS::Pair {
  public:
+  static constexpr const char *kStyles[] = {"nequip", "allegro", "vitreous"};
+
   PairModel(LAMMPS_NS::LAMMPS *lammps, const char *style);
   ~PairModel() override;
 
@@ -40,7 +43,10 @@ class PairModel : public LAMMPS_NS::Pair {
   int pack_reverse_comm(int count, int first, double *to) override;
   void unpack_reverse_comm(int count, int *atoms, double *from) override;
 
- private:
+  // The extrapolation grades of this step, (local atoms,): kept if they were asked for, else evaluated now.
+  const std::vector<double> &grades();
+
+ protected:
   std::string style_;
   ModelOptions options_;
   std::string dtype_;
@@ -50,22 +56,40 @@ class PairModel : public LAMMPS_NS::Pair {
   std::vector<int> model_types_;  // (ntypes + 1,), the model's type number of each LAMMPS type
   FoldedGraphs folded_;
   RankGraph rank_graph_;
-  RankExchange exchange_;
+  std::unique_ptr<RankExchange> exchange_;
   double energy_unit_ = 1.0;  // eV in LAMMPS's units
   std::vector<double> grades_;  // (local atoms,)
-  int grade_wanted_ = 0;
+  int grade_wanted_ = 0;        // by fix pair
+  // The steps of the last forces and of the last grades, or -1: LAMMPS may move atoms to other places in between.
+  LAMMPS_NS::bigint force_step_ = -1, grade_step_ = -1;
 
   bool parallel() const;
+  // The steps of `compute` that know in which memory a graph and its answer lie.
+  virtual void build_graph();
+  virtual Graph graph() const { return rank_graph_.view(); }
+  virtual Problem not_finite(const Prediction &prediction);
+  virtual void add_to_lammps(const Prediction &prediction);
+  virtual void keep_grades(const Prediction &prediction);
+
+  // What they share; the arrays are in main memory.
+  Problem nonsense(const Graph &graph, const std::vector<int> &atom_of) const;
+  void add_sums(double energy, const Prediction &prediction);
+  void add_atoms_energies(const double *energies);
+  void add_atoms_virial(const Graph &graph, const double *edge_gradient);
+
+ private:
   void open_model(const std::string &path);
   void choose_reach();
   void map_types(char **names);
   void allocate();
   void check_special_bonds();
-  void build_graph();
-  Prediction evaluate();
-  void check_finite(const Prediction &prediction);
-  void add_to_lammps(const Prediction &prediction);
-  void add_atoms_virial(const Prediction &prediction);
+  bool without_atoms() const;
+  bool grade_asked() const;
+  Prediction predict(bool grade);
+  Problem try_to_predict(bool grade, Prediction &prediction);
+  void require_all_atoms() const;
+  Prediction evaluate(bool grade);
+  void add_forces(const Prediction &prediction);
 };
 
 }  // namespace vitreous

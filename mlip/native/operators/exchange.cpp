@@ -2,6 +2,7 @@
 #include "exchanger.h"
 
 #include <ATen/Dispatch.h>
+#include <c10/core/impl/VirtualGuardImpl.h>
 
 #include <atomic>
 
@@ -12,11 +13,14 @@ namespace {
 
 std::atomic<Exchanger*> exchanger{nullptr};  // one a process: derivatives on GPUs run in threads of torch's
 
-// Calls `run` with a copy of the rows in main memory, and returns it on the rows' device.
+// Calls `run` with a copy of the rows where the partner wants them, and returns it on the rows' device.
 template <class Run>
-Tensor with_copy(const Tensor& x, Run run) {
-  auto rows = x.to(at::kCPU, x.scalar_type(), /*non_blocking=*/false, /*copy=*/true, at::MemoryFormat::Contiguous);
+Tensor with_copy(const Tensor& x, const Exchanger& partner, Run run) {
+  const auto memory = partner.on_device() ? x.device() : at::Device(at::kCPU);
+  auto rows = x.to(memory, x.scalar_type(), /*non_blocking=*/false, /*copy=*/true, at::MemoryFormat::Contiguous);
   TORCH_CHECK(rows.dim() == 2, "found features of ", rows.sizes(), "; expected a row for each atom");
+  // The partner knows nothing of torch's streams.
+  if (!memory.is_cpu()) c10::impl::VirtualGuardImpl(memory.type()).getStream(memory).synchronize();
   AT_DISPATCH_FLOATING_TYPES(x.scalar_type(), "exchange", [&] { run(rows.data_ptr<scalar_t>(), rows.size(1)); });
   return rows.to(x.device());
 }
@@ -24,13 +28,13 @@ Tensor with_copy(const Tensor& x, Run run) {
 Tensor exchange(const Tensor& x) {
   auto* partner = exchanger.load();
   if (!partner) return x;
-  return with_copy(x, [&](auto* rows, int64_t width) { partner->forward(rows, width); });
+  return with_copy(x, *partner, [&](auto* rows, int64_t width) { partner->forward(rows, width); });
 }
 
 Tensor exchange_backward(const Tensor& g) {
   auto* partner = exchanger.load();
   if (!partner) return g;
-  return with_copy(g, [&](auto* rows, int64_t width) { partner->reverse(rows, width); });
+  return with_copy(g, *partner, [&](auto* rows, int64_t width) { partner->reverse(rows, width); });
 }
 
 struct Exchange : torch::autograd::Function<Exchange> {

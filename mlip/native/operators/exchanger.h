@@ -9,6 +9,8 @@ namespace vitreous {
 class Exchanger {
  public:
   virtual ~Exchanger() = default;
+  // Whether the rows have to lie in the memory of the model's device, else of the host.
+  virtual bool on_device() const { return false; }
   // Overwrites the rows of others' atoms by those of their owners.
   virtual void forward(float* rows, std::int64_t width) = 0;
   virtual void forward(double* rows, std::int64_t width) = 0;
