@@ -2,9 +2,9 @@
 
     python benchmarks/lammps_traffic.py
 
-The bytes of every message are counted between lmp and MPI (`mpi_traffic.c`), per step as the difference of a long and a
-short run. They are compared with what ghosts, layers and rows of features say, and that formula, which must
-hold, gives the projection. Times of the projection are no measurements. See benchmarks/README.md.
+The bytes of every message are counted between lmp and MPI (`mpi_traffic.c`), per step as the difference of a
+long and a short run. They are compared with what ghosts, layers and rows of features say, and that formula,
+which must hold, gives the projection. Times of the projection are no measurements. See benchmarks/README.md.
 """
 
 import argparse
@@ -154,9 +154,9 @@ def projection(rows: list[Row]) -> list[str]:
     """The table of 10^6 atoms, as Markdown."""
     speeds = [f"{1e6 * seconds:g} us/atom" for seconds in COMPUTE]
     lines = [
-        f"Projection to {ATOMS:.0e} atoms ({DENSITY} atoms/A^3), not measured: {BANDWIDTH / 1e9:g} GB/s a GPU, "
-        f"{LATENCY * 1e6:g} us a message, nothing overlapped; the last columns are the share of communication in a "
-        f"step if a GPU computes in {' or '.join(speeds)}.",
+        f"Projection to {ATOMS:.0e} atoms ({DENSITY} atoms/A^3), not measured: {BANDWIDTH / 1e9:g} GB/s a "
+        f"GPU, {LATENCY * 1e6:g} us a message, nothing overlapped; the last columns are the share of "
+        f"communication in a step if a GPU computes in {' or '.join(speeds)}.",
         "",
         f"| model | GPUs | atoms a GPU | ghosts | MB a step | ms a step | {' | '.join(speeds)} |",
         "|" + 8 * "---|",

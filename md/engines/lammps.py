@@ -221,7 +221,7 @@ class LammpsBackend:
     """`engine=lammps`: the potential as `pair_style vitreous`.
 
     Attributes:
-        ranks: MPI ranks; with one, LAMMPS runs inside this process.
+        ranks: MPI ranks on this machine; with one, LAMMPS runs inside this process.
     """
 
     ranks: int = 1

@@ -41,7 +41,7 @@ class Stage:
         tdamp_fs: Relaxation time of the thermostat; the friction of Langevin is its inverse.
         pressure_GPa: Target pressure of `npt`.
         barostat: What may change in `npt`: `iso` the volume, `z` the third cell vector's length, `xy` the
-            first two together, `flexible` the whole cell.
+            area of the first two (one factor for both), `flexible` the whole cell.
         pdamp_fs: Relaxation time of the barostat.
         every_ps: Time between stored frames (and rows of thermo.csv).
         production: Its frames are samples for averages; a ramp's never are.

@@ -69,8 +69,8 @@ class RankedLammps:
 
     def _start(self, command: Sequence[str], ranks: int, cmdargs: Sequence[str]) -> None:
         """Start the ranks, and wait until each has called back."""
-        # A folder that only this user may enter, so the socket in it needs no password. A socket takes a path of
-        # 107 bytes, and TMPDIR may be longer: through /proc it is short.
+        # A folder that only this user may enter, so the socket in it needs no password. A socket's path has
+        # at most 107 bytes, and TMPDIR may be longer: through /proc it is short.
         with (
             tempfile.TemporaryDirectory(prefix="vitreous-ranks-") as folder,
             _opened_folder(folder) as descriptor,
@@ -159,8 +159,8 @@ class RankedLammps:
             self._processes.terminate()
             code = self._processes.wait(GRACE)
         return SimulationError(
-            f"an MPI rank ended (mpiexec: exit code {code}); if the system killed it, memory was short: use fewer "
-            "ranks or a smaller structure, and give the command again to go on"
+            f"an MPI rank ended (mpiexec: exit code {code}); if the system killed it, memory was short: use "
+            "fewer ranks or a smaller structure, and give the command again to go on"
         )
 
     def _last_words(self) -> str:

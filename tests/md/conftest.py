@@ -62,3 +62,51 @@ def plan():
         return plan_stages([Stage(name="only", **keys)])
 
     return plan_one
+
+
+def build_potential(energy_scale, trained_on_stress):
+    """A small NequIP for argon and lithium with random weights, and ZBL to keep the atoms apart."""
+    import torch  # here: most of these tests do without
+
+    from mlip.deploy import Potential
+    from mlip.models.build import build_force_field
+    from mlip.models.nequip import NequIPConfig
+    from mlip.models.normalization import Normalization
+
+    torch.manual_seed(0)
+    config = NequIPConfig(r_max=4.0, num_layers=2, l_max=1, num_features=4, pair_potential="zbl")
+    species = ("Li", "Ar")
+    scales = (energy_scale, energy_scale)
+    normalization = Normalization((12.0, 12.0), scales, (0.0, 0.0), config.edge_cutoffs(species))
+    pair_cutoffs = ((3.0, 3.0), (3.0, 3.0))
+    model = build_force_field(config, species, normalization, torch.float64, pair_cutoffs)
+    reference = bulk("Ar", "fcc", a=5.3, cubic=True)
+    reference.symbols[0] = "Li"
+    reference.rattle(0.1, seed=0)
+    return Potential(
+        config=config,
+        species=species,
+        dtype="float64",
+        normalization=normalization,
+        weights=model.state_dict(),
+        reference_structure=reference,
+        trained_on_stress=trained_on_stress,
+        pair_cutoffs=pair_cutoffs,
+    )
+
+
+@pytest.fixture(scope="session")
+def potential(tmp_path_factory):
+    path = tmp_path_factory.mktemp("potential") / "toy.mlip"
+    build_potential(energy_scale=0.1, trained_on_stress=False).save(path)
+    return path
+
+
+@pytest.fixture(scope="session")
+def deployed(tmp_path_factory):
+    """A file for every engine, of a stiffer potential."""
+    from mlip.deploy import deploy_potential
+
+    path = tmp_path_factory.mktemp("deployed") / "stiff.mlip"
+    build_potential(energy_scale=1.0, trained_on_stress=True).save(path)
+    return deploy_potential(path, path.parent, device="cpu")

@@ -130,36 +130,6 @@ def test_help_teaches_and_does_not_load_torch():
     assert "Examples:" in shown.stdout
 
 
-@pytest.fixture(scope="module")
-def potential(tmp_path_factory):
-    """A small NequIP for argon and lithium with random weights, soft enough for a few steps."""
-    torch = pytest.importorskip("torch")
-    from mlip.deploy import Potential
-    from mlip.models.build import build_force_field
-    from mlip.models.nequip import NequIPConfig
-    from mlip.models.normalization import Normalization
-
-    torch.manual_seed(0)
-    config = NequIPConfig(r_max=4.0, num_layers=2, l_max=1, num_features=4)
-    species = ("Li", "Ar")
-    normalization = Normalization((12.0, 12.0), (0.1, 0.1), (0.0, 0.0), config.edge_cutoffs(species))
-    model = build_force_field(config, species, normalization, torch.float64)
-    path = tmp_path_factory.mktemp("potential") / "toy.mlip"
-    reference = bulk("Ar", "fcc", a=5.3, cubic=True)
-    reference.symbols[0] = "Li"
-    reference.rattle(0.1, seed=0)
-    Potential(
-        config=config,
-        species=species,
-        dtype="float64",
-        normalization=normalization,
-        weights=model.state_dict(),
-        reference_structure=reference,
-        trained_on_stress=False,
-    ).save(path)
-    return path
-
-
 def command(*arguments):
     call = [sys.executable, "-c", "from mlip.cli import main; main()", "md", *map(str, arguments)]
     return subprocess.run(call, capture_output=True, text=True)

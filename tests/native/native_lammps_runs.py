@@ -118,6 +118,29 @@ def command_of(ranks: int) -> tuple[str, ...]:
     return (str(LMP),) if ranks == 1 else (str(LMP.with_name("mpiexec")), "-n", str(ranks), str(LMP))
 
 
+def second_rank(prepare: str) -> tuple[str, ...]:
+    """Two ranks, of which the second runs a shell command before."""
+    script = f'if [ "$PMI_RANK" = 1 ]; then {prepare}; fi; exec "$0" "$@"'
+    return (str(LMP.with_name("mpiexec")), "-n", "2", "bash", "-c", script, str(LMP))
+
+
+def error_line(output: str) -> str:
+    """The one line by which lmp stops."""
+    lines = [line for line in output.splitlines() if line.startswith("ERROR")]
+    assert len(lines) == 1, output
+    return lines[0]
+
+
+def assert_stops(folder: Path, *words: str, **options: object) -> None:
+    """All ranks of a run of in.lmp end, not in good order, and one line has the words; `run_lmp`'s options."""
+    finished = run_lmp(folder, **options)  # type: ignore[arg-type]
+    assert finished.returncode != 0
+    line = error_line(finished.stdout)
+    for word in words:
+        assert word in line
+    assert "Exception raised from" not in finished.stdout + finished.stderr
+
+
 def numbers_after(word: str, text: str) -> list[np.ndarray]:
     """The numbers of each output line that starts with a word."""
     lines = [line for line in text.splitlines() if line.startswith(f"{word} ")]

@@ -5,29 +5,12 @@ from pathlib import Path
 
 import pytest
 from ase import Atoms
-from native_lammps_runs import LMP, run_lmp, write_input
+from native_lammps_runs import LMP, assert_stops, command_of, second_rank, write_input
 from native_toy_model import save_toy_model
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
 ATOMS = Atoms("LiPS", [[1, 1, 1], [3, 1, 1], [1, 3.2, 1]], cell=[8, 8, 8], pbc=True)
-
-
-def error_line(output: str) -> str:
-    """The one line by which lmp stops."""
-    lines = [line for line in output.splitlines() if line.startswith("ERROR")]
-    assert len(lines) == 1, output
-    return lines[0]
-
-
-def assert_stops(folder: Path, *words: str, **options: object) -> None:
-    """Run in.lmp and look for the words in its error."""
-    finished = run_lmp(folder, **options)  # type: ignore[arg-type]
-    assert finished.returncode != 0
-    line = error_line(finished.stdout)
-    for word in words:
-        assert word in line
-    assert "Exception raised from" not in finished.stdout + finished.stderr
 
 
 MODELS = {
@@ -36,22 +19,36 @@ MODELS = {
     "model.pth": ("expected a name that ends in .nequip.pth or .nequip.pt2",),
     "text.nequip.pt2": ("damaged or no AOTInductor", "deploy the potential again"),
     "model.mlip": ("mlip deploy potential=model.mlip",),
+    "model.pt": ("expected a name that ends in .nequip.pth or .nequip.pt2",),
 }
+RANKS = pytest.mark.parametrize("ranks", [1, 2])
 
 
+@RANKS
 @pytest.mark.parametrize("name", MODELS)
-def test_files_that_are_no_model(tmp_path, name):
+def test_files_that_are_no_model(tmp_path, name, ranks):
     if not name.startswith("missing"):
         (tmp_path / name).write_text("not a model")
     write_input(tmp_path, ATOMS, name)
-    assert_stops(tmp_path, *MODELS[name])
+    assert_stops(tmp_path, *MODELS[name], command=command_of(ranks))
 
 
-def test_truncated_file(tmp_path, toy):
+@RANKS
+@pytest.mark.parametrize("suffix", ["pth", "pt2"])
+def test_truncated_file(tmp_path, toy, suffix, ranks):
     content = toy.read_bytes()
-    (tmp_path / "cut.nequip.pth").write_bytes(content[: len(content) // 2])
-    write_input(tmp_path, ATOMS, "cut.nequip.pth")
-    assert_stops(tmp_path, "damaged", "cut.nequip.pth")
+    (tmp_path / f"cut.nequip.{suffix}").write_bytes(content[: len(content) // 2])
+    write_input(tmp_path, ATOMS, f"cut.nequip.{suffix}")
+    assert_stops(tmp_path, "damaged", f"cut.nequip.{suffix}", command=command_of(ranks))
+
+
+def test_file_that_one_rank_does_not_see(tmp_path, deployed):
+    """As on a cluster whose nodes do not share the folder: the second rank starts in another one."""
+    (tmp_path / "model.nequip.pth").write_bytes(deployed["allegro"].read_bytes())
+    (tmp_path / "elsewhere").mkdir()
+    write_input(tmp_path, ATOMS, "model.nequip.pth", style="allegro")
+    (tmp_path / "elsewhere" / "cell.data").write_text((tmp_path / "cell.data").read_text())
+    assert_stops(tmp_path, "cannot open", "check the path", command=second_rank("cd elsewhere"))
 
 
 @pytest.mark.parametrize("key", ["r_max", "num_types", "type_names", "allow_tf32"])
@@ -77,14 +74,24 @@ def test_metadata_that_contradicts_itself(tmp_path, name):
     assert_stops(tmp_path, word)
 
 
-def test_species_that_the_model_lacks(tmp_path, toy):
-    write_input(tmp_path, ATOMS, toy, types="Li Xx S")
-    assert_stops(tmp_path, "'Xx' of LAMMPS type 2", "it knows Li P S")
+@RANKS
+@pytest.mark.parametrize(
+    ("names", "words"),
+    [
+        ("Li Xx S", ("'Xx' of LAMMPS type 2", "it knows Li P S")),
+        ("Li P", ("3 type names, one for each LAMMPS type", "found 5 words")),
+        ("Li P S S", ("3 type names, one for each LAMMPS type", "found 7 words")),
+    ],
+)
+def test_names_that_do_not_fit(tmp_path, deployed, names, words, ranks):
+    write_input(tmp_path, ATOMS, deployed["nequip"], types=names)
+    assert_stops(tmp_path, *words, command=command_of(ranks))
 
 
-def test_too_few_type_names(tmp_path, toy):
-    write_input(tmp_path, ATOMS, toy, types="Li P")
-    assert_stops(tmp_path, "3 type names, one for each LAMMPS type")
+def test_pair_coeff_before_the_box(tmp_path, toy):
+    before = f"pair_style nequip\npair_coeff * * {toy} Li P S"
+    write_input(tmp_path, ATOMS, toy, before=before)
+    assert_stops(tmp_path, "Pair_coeff command before simulation box is defined")
 
 
 def test_units(tmp_path, toy):
@@ -111,18 +118,6 @@ thermo_style custom c_m
 run 0"""
     write_input(tmp_path, ATOMS, toy, after=after)
     assert_stops(tmp_path, "knows no virial per atom")
-
-
-def test_nan(tmp_path):
-    save_toy_model(tmp_path / "nan.nequip.pth", poison=True)
-    write_input(tmp_path, ATOMS, "nan.nequip.pth")
-    assert_stops(
-        tmp_path,
-        "NaN or infinite",
-        "step 0",
-        "closest atoms 1 and 2 are 2.000000 A apart",
-        "smaller timestep",
-    )
 
 
 def test_a_model_that_fails(tmp_path):

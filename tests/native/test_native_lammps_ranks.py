@@ -78,6 +78,20 @@ def test_beside_another_style(tmp_path, plugin, deployed, ranks):
     assert sums[0].energy > plain.energy + 1e-3
 
 
+@pytest.mark.parametrize("style", ["nequip", "allegro"])
+def test_commands_that_replace_what_the_style_was_made_with(tmp_path, plugin, deployed, style):
+    """LAMMPS makes new atoms or a new communication; what is freed is overwritten here."""
+    atoms = structure("triclinic")
+    after = "replicate 1 1 2\ncomm_style tiled\nrun 0\nwrite_data last.data nocoeff"
+    write_input(tmp_path, atoms, deployed[style], style=style, after=after)
+    finished = run_lmp(tmp_path, command=command_of(2), environment={"MALLOC_PERTURB_": "165"})
+    assert finished.returncode == 0, finished.stdout[-2000:] + finished.stderr
+    found = read_result(tmp_path, finished.stdout)
+    types = last_types(tmp_path / "last.data")
+    symbols = [SPECIES[types[k + 1] - 1] for k in range(len(types))]
+    found.assert_same(by_ase(Atoms(symbols, found.positions, cell=found.cell, pbc=True), deployed[style]))
+
+
 def test_exchanges_matter(tmp_path, plugin, deployed):
     """A border without exchange would be seen: what one rank alone says of its atoms is something else."""
     atoms = structure("triclinic")

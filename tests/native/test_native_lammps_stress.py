@@ -9,7 +9,7 @@ from native_random_models import structure
 COMPONENTS = [(0, 0), (1, 1), (2, 2), (0, 1), (0, 2), (1, 2)]  # LAMMPS: xx yy zz xy xz yz
 STRAINS = 1e-3 * np.array([-2.0, -1.0, 1.0, 2.0])
 DERIVATIVE = np.array([1.0, -8.0, 8.0, -1.0]) / 12e-3  # of fourth order
-# LAMMPS's pressure of an energy over a volume; its digits, which end at the seventh, matter to the first check only.
+# LAMMPS's pressure of an energy over a volume; its digits, which end at the seventh, matter to one check only.
 NKTV2P = {"metal": 1.6021765e6, "real": 68568.415}
 ENERGY = {"metal": 1.0, "real": units.kcal / units.mol}  # eV
 PRESSURE = {"metal": 1e5 * units.Pascal, "real": 101325.0 * units.Pascal}  # bar and atm in eV/A^3
@@ -31,7 +31,9 @@ CASES = [
 def set_box(cell: np.ndarray) -> str:
     """The command that strains box and atoms to a cell of lower triangular rows."""
     (lx, _, _), (xy, ly, _), (xz, yz, lz) = cell
-    edges = " ".join(f"{axis} final 0 {length:.17g}" for axis, length in zip("xyz", (lx, ly, lz), strict=True))
+    edges = " ".join(
+        f"{axis} final 0 {length:.17g}" for axis, length in zip("xyz", (lx, ly, lz), strict=True)
+    )
     tilts = f"xy final {xy:.17g} xz final {xz:.17g} yz final {yz:.17g}"
     return f"change_box all {edges} {tilts} remap units box\nrun 0 post no"
 
@@ -77,6 +79,7 @@ write_dump all custom velocities.dump id mass vx vy vz modify sort id format flo
     expected = (kinetic + by_strain) / volume / PRESSURE[unit]
     scale = np.abs(expected).max()
     assert np.abs(kinetic).max() > 0.01 * np.abs(by_strain).max()
-    np.testing.assert_allclose(numbers_after("TENSOR", finished.stdout)[-1], expected, rtol=0, atol=1e-6 * scale)
+    found = numbers_after("TENSOR", finished.stdout)[-1]
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6 * scale)
     press = numbers_after("PRESS", finished.stdout)[-1][0]
     assert press == pytest.approx(expected[:3].mean(), abs=1e-6 * scale)

@@ -107,11 +107,3 @@ write_dump all extxyz extrapolating.xyz modify element Li P S"""
     assert 0 < step < 100
     assert grade > 3.0
     assert (tmp_path / "extrapolating.xyz").exists()
-
-
-def test_a_grade_that_the_file_lacks(tmp_path, plugin, potential_file, atoms):
-    without = deploy_potential(potential_file, tmp_path, device="cpu")
-    after = GRADE.format(style="nequip") + "run 0"
-    finished = run(tmp_path, atoms, without, after=after)
-    assert finished.returncode != 0
-    assert "deploy the potential with grade=true" in finished.stdout + finished.stderr

@@ -1,4 +1,4 @@
-"""Files that `nequip-compile` writes for the upstream pair styles, in ours: nequip's own numbers on all ranks."""
+"""Files that `nequip-compile` writes for the upstream pair styles, in ours: nequip's own numbers on ranks."""
 
 import os
 import shutil
@@ -99,9 +99,7 @@ def by_nequip(checkpoint: Path, atoms: Atoms) -> Result:
 @pytest.mark.parametrize("style", ["allegro", "vitreous"])
 def test_allegro_of_nequip_runs_on_all_ranks(tmp_path, plugin, allegro, style, ranks, newton):
     model = allegro.with_name("pair_allegro.nequip.pt2")
-    found = evaluate_lammps(
-        tmp_path, structure(), model, ranks, before=f"newton {newton}", style=style
-    )
+    found = evaluate_lammps(tmp_path, structure(), model, ranks, before=f"newton {newton}", style=style)
     expected = by_nequip(allegro, structure())
     assert np.abs(expected.forces).max() > 0.1
     found.assert_same(expected)

@@ -1,4 +1,4 @@
-"""Ranks of LAMMPS live exactly as long as the process that calls them, and say in one line why they cannot."""
+"""Ranks of LAMMPS live as long as the process that calls them, and say in one line why they cannot."""
 
 import os
 import signal
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_processes import environment_of, marked_processes, wait_until
+from marked_processes import environment_of, marked_processes, wait_until
 
 from mlip.errors import ConfigError, SimulationError
 from mlip.native import lammps_ranks
@@ -97,7 +97,7 @@ def test_a_killed_rank_is_one_line_and_the_others_end(ranked, mark):
 
 def is_rank(pid):
     """Whether a process is a rank, and neither mpiexec nor its proxy."""
-    return os.readlink(f"/proc/{pid}/exe") == os.path.realpath(sys.executable)
+    return Path(f"/proc/{pid}/exe").resolve() == Path(sys.executable).resolve()
 
 
 def test_closed_ranks_leave_nothing(ranked, mark, monkeypatch, tmp_path):
@@ -111,7 +111,7 @@ def test_closed_ranks_leave_nothing(ranked, mark, monkeypatch, tmp_path):
     lammps.close()
     assert not marked_processes(mark, "lammps_ranks")
     assert shared
-    assert not [name for name in shared if os.path.exists(name)]
+    assert not [name for name in shared if Path(name).exists()]
     assert not list(temporary.iterdir())
 
 
@@ -126,8 +126,8 @@ def test_ranks_stay_on_this_computer_inside_a_batch_job(ranked, monkeypatch):
 
 
 def test_what_is_missing_is_one_line(monkeypatch, tmp_path):
+    monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
     with pytest.raises(ConfigError, match=r"found 3 MPI ranks for 2 processor cores; expected at most 2"):
-        monkeypatch.setattr("os.sched_getaffinity", lambda pid: {0, 1})
         RankedLammps(3)
     monkeypatch.setattr(sys, "executable", str(tmp_path / "python"))
     with pytest.raises(ConfigError, match=r"found no mpiexec beside .*; pip install 'vitreous\[lammps\]'"):

@@ -54,7 +54,7 @@ bool all_finite(const double *values, std::int64_t count) {
 }  // namespace
 
 PairModel::PairModel(LAMMPS *lammps, const char *style)
-    : Pair(lammps), style_(style), exchange_(std::make_unique<RankExchange>(*this, *comm, *atom)) {
+    : Pair(lammps), style_(style), exchange_(std::make_unique<RankExchange>(*this, comm, atom)) {
   one_coeff = 1;
   manybody_flag = 1;
   single_enable = 0;

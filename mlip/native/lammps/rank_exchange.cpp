@@ -24,7 +24,7 @@ int parts_of(int row) { return (row + kExchangeWidth - 1) / kExchangeWidth; }
 
 }  // namespace
 
-RankExchange::RankExchange(Pair &pair, Comm &comm, const Atom &atom) : atom_(atom), pair_(pair), comm_(comm) {}
+RankExchange::RankExchange(Pair &pair, Comm *const &comm, Atom *const &atom) : atom_(atom), pair_(pair), comm_(comm) {}
 
 void RankExchange::expect(int each_way, long row_bytes) {
   each_way_ = each_way;
@@ -48,20 +48,20 @@ void RankExchange::finish_absent() {
 // How many doubles of an atom LAMMPS takes: newer versions have an argument for it, too, 29 Aug 2024 has not.
 void RankExchange::forward_part(int width) {
   pair_.comm_forward = width;
-  comm_.forward_comm(&pair_);
+  comm_->forward_comm(&pair_);
   pair_.comm_forward = kExchangeWidth;
 }
 
 void RankExchange::reverse_part(int width) {
   pair_.comm_reverse = pair_.comm_reverse_off = width;
-  comm_.reverse_comm(&pair_);
+  comm_->reverse_comm(&pair_);
   pair_.comm_reverse = pair_.comm_reverse_off = kExchangeWidth;
 }
 
 std::size_t RankExchange::measure(std::int64_t width, bool single) {
   row_ = static_cast<int>((width * (single ? sizeof(float) : sizeof(double)) + sizeof(double) - 1) / sizeof(double));
   single_ = single;
-  return static_cast<std::size_t>(atom_.nlocal + atom_.nghost) * row_;
+  return static_cast<std::size_t>(atom_->nlocal + atom_->nghost) * row_;
 }
 
 template <class Real>
@@ -97,9 +97,9 @@ template <class Real>
 void RankExchange::fetch(Real *rows, std::int64_t width) {
   prepare<Real>(width);
   const std::size_t bytes = width * sizeof(Real);
-  for (int i = 0; i < atom_.nlocal; i++) std::memcpy(row_of(i), rows + i * width, bytes);
+  for (int i = 0; i < atom_->nlocal; i++) std::memcpy(row_of(i), rows + i * width, bytes);
   pass_forward();
-  for (std::size_t n = atom_.nlocal; n < atom_of_->size(); n++)
+  for (std::size_t n = atom_->nlocal; n < atom_of_->size(); n++)
     std::memcpy(rows + n * width, row_of((*atom_of_)[n]), bytes);
 }
 
@@ -110,8 +110,8 @@ void RankExchange::give_back(Real *rows, std::int64_t width, Pass pass) {
   for (std::size_t n = 0; n < atom_of_->size(); n++)
     std::memcpy(row_of((*atom_of_)[n]), rows + n * width, bytes);
   pass();
-  for (int i = 0; i < atom_.nlocal; i++) std::memcpy(rows + i * width, row_of(i), bytes);
-  std::fill(rows + atom_.nlocal * width, rows + atom_of_->size() * width, Real(0));
+  for (int i = 0; i < atom_->nlocal; i++) std::memcpy(rows + i * width, row_of(i), bytes);
+  std::fill(rows + atom_->nlocal * width, rows + atom_of_->size() * width, Real(0));
 }
 
 void RankExchange::forward(float *rows, std::int64_t width) { fetch(rows, width); }

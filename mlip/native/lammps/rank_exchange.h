@@ -19,8 +19,9 @@ inline constexpr int kExchangeWidth = 128;
 // Every rank must ask for the same exchanges in the same order, also one without atoms, and one that has failed.
 class RankExchange : public Exchanger {
  public:
-  // Between the ghosts of these atoms, by `comm`, which calls the pair style's pack and unpack functions.
-  RankExchange(LAMMPS_NS::Pair &pair, LAMMPS_NS::Comm &comm, const LAMMPS_NS::Atom &atom);
+  // Between the ghosts of these atoms, by `comm`, which calls the pair style's pack and unpack functions. LAMMPS's
+  // own pointers, for commands like replicate and comm_style put others in their place.
+  RankExchange(LAMMPS_NS::Pair &pair, LAMMPS_NS::Comm *const &comm, LAMMPS_NS::Atom *const &atom);
 
   // How often a model exchanges features each way, and the bytes of its largest row: all take as many messages.
   void expect(int each_way, long row_bytes);
@@ -46,7 +47,7 @@ class RankExchange : public Exchanger {
   virtual void unpack_reverse(int count, const int *atoms, const double *from);
 
  protected:
-  const LAMMPS_NS::Atom &atom_;
+  LAMMPS_NS::Atom *const &atom_;
   bool absent_ = false;
   // A row for each local atom and ghost, for LAMMPS hands ghosts on from rank to rank; floats lie two in a double.
   double *rows_ = nullptr;
@@ -64,7 +65,7 @@ class RankExchange : public Exchanger {
 
  private:
   LAMMPS_NS::Pair &pair_;
-  LAMMPS_NS::Comm &comm_;
+  LAMMPS_NS::Comm *const &comm_;
   int each_way_ = 0, parts_ = 0;
   int forward_left_ = 0, reverse_left_ = 0;  // of this step
   const std::vector<int> *atom_of_ = nullptr;

@@ -93,10 +93,10 @@ template <class Real>
 void DeviceExchange::fetch(Real *rows, std::int64_t width) {
   prepare<Real>(width);
   const on_device::Rows all{both_.d_view.data(), row_, 0, row_};
-  on_device::scatter(rows, width, all, atom_of_, 0, atom_.nlocal);
+  on_device::scatter(rows, width, all, atom_of_, 0, atom_->nlocal);
   pass_forward();
   both_.sync_device();
-  on_device::gather(rows, width, all, atom_of_, atom_.nlocal, num_atoms_);
+  on_device::gather(rows, width, all, atom_of_, atom_->nlocal, num_atoms_);
   Kokkos::fence("vitreous::fetch");  // torch has streams of its own
 }
 
@@ -107,8 +107,8 @@ void DeviceExchange::give_back(Real *rows, std::int64_t width, Pass pass) {
   on_device::scatter(rows, width, all, atom_of_, 0, num_atoms_);
   pass();
   both_.sync_device();
-  on_device::gather(rows, width, all, atom_of_, 0, atom_.nlocal);
-  on_device::clear(rows, atom_.nlocal * width, num_atoms_ * width);
+  on_device::gather(rows, width, all, atom_of_, 0, atom_->nlocal);
+  on_device::clear(rows, atom_->nlocal * width, num_atoms_ * width);
   Kokkos::fence("vitreous::give_back");
 }
 

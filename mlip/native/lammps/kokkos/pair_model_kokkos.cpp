@@ -55,7 +55,7 @@ PairModelKokkos::PairModelKokkos(LAMMPS *lammps, const char *style) : PairModel(
   execution_space = Device;
   datamask_read = X_MASK | F_MASK | TYPE_MASK;
   datamask_modify = F_MASK;
-  auto exchange = std::make_unique<DeviceExchange>(*this, *comm, *atom);
+  auto exchange = std::make_unique<DeviceExchange>(*this, comm, atom);
   device_exchange_ = exchange.get();
   exchange_ = std::move(exchange);
 }
@@ -76,6 +76,7 @@ void PairModelKokkos::coeff(int narg, char **arg) {
 
 void PairModelKokkos::init_style() {
   PairModel::init_style();
+  atomKK = static_cast<AtomKokkos *>(atom);  // others after replicate
   NeighRequest *request = neighbor->find_request(this);
   request->set_kokkos_host(0);
   request->set_kokkos_device(1);

@@ -1,4 +1,4 @@
-"""Processes that inherited a mark in their environment: everything that a command started, whoever adopted it."""
+"""Processes that inherited a mark in their environment: all that a command started, whoever adopted them."""
 
 import os
 import time
