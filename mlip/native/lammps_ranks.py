@@ -74,12 +74,19 @@ class RankedLammps:
                 stderr=self._errors,
                 start_new_session=True,  # Ctrl-C of a terminal is for this process
             )
-            while len(self._ranks) < ranks:
-                self._ranks.append(self._accept(server))
+            try:
+                self._meet(server, ranks)
+            except BaseException:
+                self.close()
+                raise
+
+    def _meet(self, server: socket.socket, ranks: int) -> None:
+        """Wait until all ranks are there and LAMMPS runs on each."""
+        while len(self._ranks) < ranks:
+            self._ranks.append(self._accept(server))
         try:
             self._answers()
         except RuntimeError as error:
-            self.close()
             raise ConfigError(f"LAMMPS did not start on {ranks} ranks: {error}") from None
 
     def _accept(self, server: socket.socket) -> Connection:

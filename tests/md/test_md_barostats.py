@@ -24,7 +24,7 @@ from mlip.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GP
 
 PAIR = ["pair_style lj/smooth 4.2 5.0", "pair_modify shift yes", "pair_coeff * * 0.0104 3.4"]
 FREE = {"iso": [0, 1, 2], "z": [2], "xy": [0, 1], "flexible": [0, 1, 2]}
-TARGET_GPA, TARGET_K, PDAMP_FS = 0.3, 40.0, 200.0
+TARGET_GPA, TARGET_K, PDAMP_FS = 0.3, 80.0, 300.0
 
 
 def open_lammps(arguments):
