@@ -57,18 +57,6 @@ class RankedLammps:
         self.numpy = SimpleNamespace(extract_compute=partial(self._call, "numpy.extract_compute"))
         self._errors = tempfile.TemporaryFile("w+")  # noqa: SIM115 (closed by `close`; a pipe would fill up)
         self._ranks: list[Connection] = []
-        self._processes: subprocess.Popen[bytes]
-        try:
-            self._start(command, ranks, cmdargs)
-            self._answers()
-        except BaseException as error:
-            self.close()
-            if isinstance(error, RuntimeError):
-                raise ConfigError(f"LAMMPS did not start on {ranks} ranks: {error}") from None
-            raise
-
-    def _start(self, command: Sequence[str], ranks: int, cmdargs: Sequence[str]) -> None:
-        """Start the ranks, and wait until each has called back."""
         # A folder that only this user may enter, so the socket in it needs no password. A socket's path has
         # at most 107 bytes, and TMPDIR may be longer: through /proc it is short.
         with (
@@ -86,8 +74,20 @@ class RankedLammps:
                 stderr=self._errors,
                 start_new_session=True,  # Ctrl-C of a terminal is for this process
             )
-            while len(self._ranks) < ranks:
-                self._ranks.append(self._accept(server))
+            try:
+                self._meet(server, ranks)
+            except BaseException:
+                self.close()
+                raise
+
+    def _meet(self, server: socket.socket, ranks: int) -> None:
+        """Wait until all ranks are there and LAMMPS runs on each."""
+        while len(self._ranks) < ranks:
+            self._ranks.append(self._accept(server))
+        try:
+            self._answers()
+        except RuntimeError as error:
+            raise ConfigError(f"LAMMPS did not start on {ranks} ranks: {error}") from None
 
     def _accept(self, server: socket.socket) -> Connection:
         """The connection of one more rank; looks now and then whether the ranks are still there."""

@@ -36,7 +36,7 @@ def test_energy_fluctuation_of_nve_falls_with_the_square_of_the_timestep(argon, 
         stages = plan(ensemble="nve", temperature_K=60, duration_ps=4, timestep_fs=timestep_fs)
         rows = sample(AseEngine(lennard_jones), stages, start(argon, stages), int(4000 / timestep_fs), 1)
         energy = rows["potential_eV"] + rows["kinetic_eV"]
-        assert np.allclose(rows["conserved_eV"], energy, rtol=0, atol=1e-7)  # CODATA of ase.units and ours
+        assert np.allclose(rows["conserved_eV"], energy, rtol=0, atol=1e-12)
         drift_per_ps = np.polyfit(rows["time_ps"], energy, 1)[0] / len(argon)
         assert abs(drift_per_ps) < 1e-6
         fluctuation[timestep_fs] = energy.std()
@@ -94,7 +94,7 @@ def _validation_data(rows, atoms, stage):
     )
 
 
-@pytest.mark.parametrize("barostat", ["iso", "flexible", "z"])
+@pytest.mark.parametrize("barostat", ["iso", "flexible", "z", "xy"])
 def test_npt_reaches_its_pressure_and_conserves_its_energy(argon, lennard_jones, plan, barostat):
     stages = plan(
         ensemble="npt",
@@ -108,7 +108,7 @@ def test_npt_reaches_its_pressure_and_conserves_its_energy(argon, lennard_jones,
     rows = sample(AseEngine(lennard_jones), stages, start(argon, stages), 300, 4, discard=600)
     assert rows["temperature_K"].mean() == pytest.approx(30, rel=0.1)
     assert rows["volume_A3"].std() > 1.0
-    if barostat != "z":  # the other two directions keep the pressure of their cell
+    if barostat not in ("z", "xy"):  # the other directions keep the pressure of their cell
         assert rows["pressure_GPa"].mean() == pytest.approx(0.3, abs=0.03)
     assert np.ptp(rows["conserved_eV"]) < 0.01 * np.ptp(rows["potential_eV"])
 

@@ -73,8 +73,8 @@ def test_energy_stress_and_state_are_those_of_ase(skewed, plan):
     engine = lammps_engine()
     ours, theirs = observed(ase_engine(), stages[0], state), observed(engine, stages[0], state)
     assert theirs.potential_eV == pytest.approx(ours.potential_eV, rel=1e-12)
-    assert theirs.conserved_eV == pytest.approx(ours.conserved_eV, abs=1e-7)
-    assert np.allclose(theirs.stress, ours.stress, rtol=1e-6, atol=1e-9)
+    assert theirs.conserved_eV == pytest.approx(ours.conserved_eV, abs=1e-11)
+    assert np.allclose(theirs.stress, ours.stress, rtol=1e-9, atol=1e-12)
     assert np.allclose(engine.state().positions, state.positions, rtol=0, atol=1e-12)
     assert np.allclose(engine.state().velocities, state.velocities, rtol=0, atol=1e-12)
     assert np.allclose(engine.state().cell, state.cell, rtol=0, atol=1e-12)
@@ -83,7 +83,7 @@ def test_energy_stress_and_state_are_those_of_ase(skewed, plan):
 @pytest.mark.parametrize(
     ("keys", "tolerance_A"),
     [
-        ({"ensemble": "nve", "temperature_K": 30}, 1e-6),
+        ({"ensemble": "nve", "temperature_K": 30}, 1e-10),
         ({"ensemble": "nvt", "temperature_K": 30}, 1e-4),
         ({"ensemble": "nvt", "temperature_K": (60, 30)}, 1e-4),
     ],

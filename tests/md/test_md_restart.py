@@ -98,6 +98,7 @@ def assert_same_run(whole: Path, broken: Path):
         {"ensemble": "nvt", "temperature_K": (60, 20), "thermostat": "langevin"},
         {"ensemble": "npt", "temperature_K": (60, 20), "barostat": "iso"},
         {"ensemble": "npt", "temperature_K": (60, 20), "barostat": "z"},
+        {"ensemble": "npt", "temperature_K": (60, 20), "barostat": "xy"},
         {"ensemble": "npt", "temperature_K": (60, 20), "barostat": "flexible"},
     ],
 )

@@ -136,7 +136,7 @@ def error_line(output: str) -> str:
 
 
 def assert_stops(folder: Path, *words: str, **options: object) -> None:
-    """All ranks of a run of in.lmp end, not in good order, and one line has the words; as `run_lmp`."""
+    """A run of in.lmp ends on all ranks, and one line has the words; options of `run_lmp`."""
     finished = run_lmp(folder, **options)  # type: ignore[arg-type]
     assert finished.returncode != 0
     line = error_line(finished.stdout)

@@ -3,6 +3,8 @@
 import os
 import shutil
 import subprocess
+from datetime import date
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -58,15 +60,15 @@ def test_without_torch_it_asks_for_another_python(prefix, tmp_path):
     assert "found no torch by /bin/false" in " ".join(configured.stderr.split())
 
 
-def other_source(prefix: Path, folder: Path) -> Path:
-    """Sources as of LAMMPS of another day, without what an installed package tells."""
+def source_of(prefix: Path, folder: Path, day: str) -> Path:
+    """Sources as of LAMMPS of a day, without what an installed package tells."""
     shutil.copytree(prefix / "include" / "lammps", folder)
-    (folder / "version.h").write_text('#define LAMMPS_VERSION "4 Feb 2025"\n')
+    (folder / "version.h").write_text(f'#define LAMMPS_VERSION "{day}"\n')
     return folder
 
 
 def test_reads_the_version_of_a_source_tree(prefix, tmp_path):
-    source = other_source(prefix, tmp_path / "src")
+    source = source_of(prefix, tmp_path / "src", "4 Feb 2025")
     configured = configure(tmp_path / "build", f"LAMMPS_SOURCE={source}", "LAMMPS_SIZES=bigbig")
     assert configured.returncode == 0, configured.stderr
     (words,) = (words for file, words in compiled(tmp_path / "build").items() if file.name == "plugin.cpp")
@@ -114,12 +116,22 @@ def test_runs_in_a_lammps_of_ones_own(plugin, deployed, tmp_path):
             assert f"MPI: {ranks}" in said or f"1 by 1 by {ranks} MPI" in said
 
 
+LAMMPS_DAY = date(*map(int, version("lammps").split(".")[:3]))
+
+
 @pytest.mark.slow
-def test_refuses_another_lammps(prefix, tmp_path):
-    """Built for another day, the plugin says so in one line, and lmp goes on without it."""
-    source = other_source(prefix, tmp_path / "src")
+@pytest.mark.parametrize(
+    ("day", "sizes", "message"),
+    [
+        ("4 Feb 2025", "smallbig", f"built for LAMMPS 20250204, this is LAMMPS {LAMMPS_DAY:%Y%m%d},"),
+        (f"{LAMMPS_DAY:%-d %b %Y}", "bigbig", "built for atom IDs of 8 bytes, this LAMMPS has 4,"),
+    ],
+)
+def test_refuses_another_lammps(prefix, tmp_path, day, sizes, message):
+    """Built for another one, the plugin says so in one line, and lmp goes on without it."""
+    source = source_of(prefix, tmp_path / "src", day)
     build = tmp_path / "build"
-    configured = configure(build, f"LAMMPS_SOURCE={source}")
+    configured = configure(build, f"LAMMPS_SOURCE={source}", f"LAMMPS_SIZES={sizes}")
     assert configured.returncode == 0, configured.stderr
     command = [HERE / "cmake", "--build", build, "--target", "vitreous_nequipplugin"]
     subprocess.run(command, check=True, capture_output=True, timeout=600)
@@ -128,4 +140,4 @@ def test_refuses_another_lammps(prefix, tmp_path):
     finished = run_lmp(tmp_path, command=(str(prefix / "lmp"),), environment=environment)
     assert "alive" in finished.stdout
     (line,) = finished.stderr.splitlines()
-    assert line.startswith("Vitreous plugin: built for LAMMPS 20250204, this is LAMMPS 20250722,")
+    assert line.startswith(f"Vitreous plugin: {message}")

@@ -48,11 +48,12 @@ def grades_and_reference(path, model):
     return found, frame.calc.results["extrapolation_grade"]
 
 
-@pytest.mark.parametrize("steps", ["run 0", "thermo 10\nrun 10"])
+@pytest.mark.parametrize("steps", ["run 0", "thermo 50\nfix stop all halt 3 tlimit > 0.0 error soft\nrun 10"])
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_grades_are_those_of_ase(tmp_path, plugin, deployed, atoms, ranks, steps):
-    """Also after a run that never asked for them: they are then evaluated for the atoms as they are."""
-    finished = run(tmp_path, atoms, deployed, SETUP + steps + "\n" + WRITE.format(name="g.dump"), ranks=ranks)
+    """Also where a run ends on a step that nobody had announced: they are then evaluated as atoms stand."""
+    after = SETUP + steps + "\n" + WRITE.format(name="g.dump") + "quit\n"
+    finished = run(tmp_path, atoms, deployed, after, ranks=ranks)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     found, expected = grades_and_reference(tmp_path / "g.dump", deployed)
     np.testing.assert_allclose(found, expected, rtol=1e-8)

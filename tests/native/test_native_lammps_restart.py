@@ -15,8 +15,8 @@ FIXES = {
     "both ramps": "fix 1 all npt temp 300 900 0.05 tri 0 5000 0.3",
 }
 WHOLE = "run 100"
-# At the start of each run LAMMPS gives the barostat a mass by the thermostat's temperature there: under npt a ramp of
-# the temperature in two runs is not quite the one in a single run, with or without a restart.
+# At the start of each run LAMMPS gives the barostat a mass by the thermostat's temperature there: under npt a
+# ramp of the temperature in two runs is not quite the one in a single run, with or without a restart.
 HALVES = "run 50 start 0 stop 100\nrun 50 start 0 stop 100"
 LAST = """write_dump all custom last.dump id xu yu zu vx vy vz modify sort id format float %.17g
 print "THERMO $(step) $(temp:%.17g) $(pe:%.17g) $(etotal:%.17g) $(econserve:%.17g) $(press:%.17g)"

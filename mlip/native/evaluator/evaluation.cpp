@@ -63,7 +63,7 @@ Prediction read_output(Tensors output, const Graph &graph, c10::Device device, c
   prediction.forces = answer->numbers("forces", 3 * graph.num_atoms);
   if (request.grade) {
     if (!answer->has("extrapolation_grade"))
-      throw ModelError("the file knows no extrapolation grade, which a fix asks for; deploy the potential with "
+      throw ModelError("the file knows no extrapolation grade, which a fix or compute asks for; deploy the potential with "
                        "grade=true");
     prediction.grades = answer->numbers("extrapolation_grade", graph.num_atoms);
   }

@@ -76,6 +76,7 @@ void PairModelKokkos::coeff(int narg, char **arg) {
 
 void PairModelKokkos::init_style() {
   PairModel::init_style();
+  atomKK = static_cast<AtomKokkos *>(atom);  // others after replicate
   NeighRequest *request = neighbor->find_request(this);
   request->set_kokkos_host(0);
   request->set_kokkos_device(1);
