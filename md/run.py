@@ -11,7 +11,9 @@ import numpy as np
 from ase import Atoms
 from omegaconf import DictConfig, OmegaConf
 
-from md.engines.base import Backend, RunFiles, first_state, simulate
+from md.engines.base import Backend
+from md.engines.loop import simulate_systems
+from md.engines.system_run import RunFiles, SystemRun, first_state
 from md.protocols.read import read_protocol
 from md.protocols.stages import PlannedStage, plan_stages, timestep_warnings
 from md.state import State
@@ -48,8 +50,9 @@ def run_md(config: DictConfig, run: Run) -> None:
     state = _load_checkpoint(run) or first_state(structure, stages, config.seed)
     backend: Backend = build_group(config, "engine")
     calculator = _open_potential(config, structure, stages)
-    with closing(backend.open(calculator, state, config.seed, run.path)) as engine:
-        simulate(engine, stages, state, run.path)
+    systems = [SystemRun(0, stages, state, run.path)]
+    with closing(backend.open(calculator, [state], config.seed, run.path)) as engine:
+        simulate_systems(engine, systems)
     files = RunFiles(run.path)
     logger.info("trajectory %s, final structure %s", files.trajectory, files.final)
 

@@ -11,7 +11,6 @@ import csv
 import math
 from dataclasses import asdict, dataclass, fields
 from pathlib import Path
-from types import TracebackType
 
 import numpy as np
 from numpy.typing import NDArray
@@ -105,12 +104,8 @@ class ThermoWriter:
         )
         self._stream.flush()
 
-    def __enter__(self) -> "ThermoWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the table."""
         self._stream.close()
 
 

@@ -11,7 +11,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from importlib.metadata import version
 from pathlib import Path
-from types import TracebackType
 from typing import Any
 
 import h5py
@@ -76,12 +75,8 @@ class TrajectoryWriter:
         except OSError as error:
             raise SimulationError(f"cannot write {self.path} ({error}); is the disk full?") from None
 
-    def __enter__(self) -> "TrajectoryWriter":
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
+    def close(self) -> None:
+        """Close the file."""
         self._file.close()
 
 

@@ -5,6 +5,7 @@ ASE's unit of time is A sqrt(amu/eV), about 10.18 fs: it is converted here, in `
 differ in the last bit from one process to the next.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from md.engines.ase_integrators import (
     set_temperature,
     write_internals,
 )
+from md.engines.base import OneByOne
 from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import Observation
@@ -116,6 +118,6 @@ class AseEngine:
 class AseBackend:
     """`engine=ase`: the potential as an ASE calculator."""
 
-    def open(self, calculator: Calculator, state: State, seed: int, run_dir: Path) -> AseEngine:
+    def open(self, calculator: Calculator, states: Sequence[State], seed: int, run_dir: Path) -> OneByOne:
         """Make the engine that moves atoms with this potential."""
-        return AseEngine(calculator, seed)
+        return OneByOne(lambda system: AseEngine(calculator, seed + system))

@@ -17,6 +17,7 @@ import numpy as np
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from md.engines.base import OneByOne
 from md.engines.lammps_input import (
     BAR_PER_EV_A3,
     FIRST_BAROSTAT_LINK,
@@ -230,17 +231,25 @@ class LammpsBackend:
         if self.ranks < 1:
             raise ConfigError(f"found engine.ranks={self.ranks}; expected 1 or more")
 
-    def open(self, calculator: "MLIPCalculator", state: State, seed: int, run_dir: Path) -> LammpsEngine:
+    def open(
+        self, calculator: "MLIPCalculator", states: Sequence[State], seed: int, run_dir: Path
+    ) -> OneByOne:
         """Make the engine that moves atoms with this potential; a `.mlip` is deployed into `run_dir`."""
         from mlip.native.lammps_library import open_lammps  # LAMMPS only where it is asked for
         from mlip.native.lammps_ranks import RankedLammps
 
-        elements = " ".join(chemical_symbols[number] for number in np.unique(state.numbers))
         os.environ["VITREOUS_DEVICE"] = str(calculator.device)  # read by the pair style, as is the kernel
         os.environ["VITREOUS_KERNEL"] = calculator.kernel
-        pair_coeff = f"pair_coeff * * {_deployed_file(calculator, run_dir)} {elements}"
+        file = _deployed_file(calculator, run_dir)
         start = open_lammps if self.ranks == 1 else partial(RankedLammps, self.ranks)
-        return LammpsEngine(start, ["pair_style vitreous", pair_coeff], seed)
+
+        def open_engine(system: int) -> LammpsEngine:
+            numbers = np.unique(states[system].numbers)
+            elements = " ".join(chemical_symbols[number] for number in numbers)
+            commands = ["pair_style vitreous", f"pair_coeff * * {file} {elements}"]
+            return LammpsEngine(start, commands, seed + system)
+
+        return OneByOne(open_engine)
 
 
 def _deployed_file(calculator: "MLIPCalculator", run_dir: Path) -> Path:

@@ -1,5 +1,6 @@
 """Runs of `mlip md` with known answers: lithium walks with a given D through a rigid lattice of sulfur."""
 
+from contextlib import closing
 from dataclasses import replace
 
 import numpy as np
@@ -27,8 +28,8 @@ def write_run(folder, stages, seed=0, vibration=0.08):
     lithium, sites = state.numbers == 3, state.positions.copy()
     folder.mkdir(parents=True, exist_ok=True)
     with (
-        TrajectoryWriter(folder / "trajectory.h5", state, planned) as trajectory,
-        ThermoWriter(folder / "thermo.csv") as thermo,
+        closing(TrajectoryWriter(folder / "trajectory.h5", state, planned)) as trajectory,
+        closing(ThermoWriter(folder / "thermo.csv")) as thermo,
     ):
         for stage in planned:
             for done in range(0, stage.num_steps + 1, stage.steps_per_frame):

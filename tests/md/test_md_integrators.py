@@ -7,7 +7,7 @@ import physical_validation
 import pytest
 
 from md.engines.ase import AseEngine
-from md.engines.base import first_state
+from md.engines.system_run import first_state
 from md.protocols.stages import Stage, plan_stages
 from md.state import State
 from md.thermo import temperature_K, thermo_row
@@ -167,7 +167,7 @@ def _observe(engine, stage, state):
 
 
 def test_drift_goes_where_the_next_stage_conserves_momentum(argon, lennard_jones, tmp_path):
-    from md.engines.base import simulate
+    from md.engines.loop import simulate
 
     stages = plan_stages(
         [

@@ -26,9 +26,9 @@ pytestmark = pytest.mark.slow
 # The command `mlip`, with a checkpoint after each piece of a run in the place of every 30 s.
 MLIP = """
 import sys
-import md.engines.base as base
+import md.engines.loop as loop
 from mlip.cli import main
-base.CHECKPOINT_INTERVAL_S = 0.0
+loop.CHECKPOINT_INTERVAL_S = 0.0
 sys.argv = ["mlip", *sys.argv[1:]]
 main()
 """

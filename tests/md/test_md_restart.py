@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from md.engines.ase import AseEngine
-from md.engines.base import RunFiles, first_state, simulate
+from md.engines.loop import simulate
+from md.engines.system_run import RunFiles, first_state
 from md.protocols.read import read_protocol
 from md.protocols.stages import plan_stages
 from md.state import State
@@ -28,10 +29,10 @@ SESSION = """
 import sys
 from pathlib import Path
 sys.path.insert(0, {tests!r})
-import md.engines.base as base
+import md.engines.loop as loop
 from conftest import SmoothLennardJones
 from test_md_restart import run_session
-base.CHECKPOINT_INTERVAL_S = 0.02
+loop.CHECKPOINT_INTERVAL_S = 0.02
 run_session(Path({folder!r}), SmoothLennardJones())
 """
 

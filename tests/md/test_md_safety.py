@@ -7,8 +7,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from md.engines.ase import AseEngine
-from md.engines.base import RunFiles, first_state, simulate
+from md.engines.loop import simulate
 from md.engines.safety import require_no_overlap
+from md.engines.system_run import RunFiles, first_state
 from md.state import State
 from md.trajectory import Trajectory
 from mlip.errors import ConfigError, SimulationError

@@ -1,4 +1,4 @@
-"""The integrators in torch against statistical mechanics, in batches of systems of argon and of harmonic wells."""
+"""The integrators in torch against statistical mechanics, in batches of argon and of harmonic wells."""
 
 import numpy as np
 import pytest
@@ -6,7 +6,7 @@ import torch
 from scipy import optimize, stats
 from torch_potentials import SPRING, Wells, lennard_jones
 
-from md.engines.base import first_state
+from md.engines.system_run import first_state
 from md.engines.torch.integrator import Integrator
 from md.engines.torch.systems import Systems
 from md.protocols.stages import Stage, plan_stages
@@ -113,7 +113,7 @@ def test_kinetic_energies_are_distributed_as_they_should(argon, name):
 
 
 def test_langevin_finds_the_width_of_a_well_at_any_timestep(argon):
-    """BAOAB samples positions in a harmonic well without an error of the timestep, here a third of the period."""
+    """BAOAB samples positions in a well without an error of the timestep, here a fourth of the period."""
     mass = float(Systems.of_states([State.from_atoms(argon)]).masses[0])
     period_fs = 2.0 * np.pi * np.sqrt(mass / SPRING)
     stage = planned("langevin", period_fs / 4.0, temperature_K=300.0, tdamp_fs=period_fs)

@@ -1,4 +1,5 @@
 import logging
+from contextlib import closing
 from dataclasses import replace
 
 import h5py
@@ -39,7 +40,7 @@ def walk(stages):
 
 
 def write(path, frames, stages):
-    with TrajectoryWriter(path, frames[0], stages) as writer:
+    with closing(TrajectoryWriter(path, frames[0], stages)) as writer:
         for state in frames:
             writer.append(state, stages[state.stage])
     return path

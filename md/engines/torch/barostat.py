@@ -1,8 +1,8 @@
 """Martyna-Tobias-Klein barostats of many systems at once, whatever part of the cell may change.
 
 The cell follows dh/dt = h W with a symmetric W, the strain rate. Which W a mode allows is a projection: `iso`
-keeps the trace, `z` and `xy` parts of the diagonal, `flexible` all. One mass serves all modes: on the volume it
-is that of the isotropic barostat, (n + 3) kT tau^2.
+keeps the trace, `z` and `xy` parts of the diagonal, `flexible` all. One mass serves all modes: on the volume
+it is that of the isotropic barostat, (n + 3) kT tau^2.
 
 Source: Martyna, Tobias & Klein 1994 (10.1063/1.467468); steps of Martyna et al. 1996
 (10.1080/00268979600100761) and, for the whole cell, Yu et al. 2010 (10.1016/j.chemphys.2010.02.014).
@@ -67,14 +67,16 @@ class Barostat:
     def half_step(self, systems: Systems) -> None:
         """Change the strain rates by half a time step of the present pressure."""
         kinetic = systems.kinetic_tensor()
-        per_direction = kinetic.diagonal(dim1=1, dim2=2).sum(1) / self._counts - self._pressure * systems.volumes
-        push = kinetic + systems.virials + _times_unit(per_direction)
+        thermal = kinetic.diagonal(dim1=1, dim2=2).sum(1) / self._counts
+        held = self._pressure * systems.volumes
+        push = kinetic + systems.virials + _times_unit(thermal - held)
         allowed = torch.bmm(self._projection, push.view(-1, 9, 1)).view(-1, 3, 3)
         self.strain_rate = self.strain_rate + _column(0.5 * self._timestep / self._mass) * allowed
 
     def thermalise(self, thermal_energy: Tensor) -> None:
         """Move the chains by half a time step, and the strain rates with them."""
-        self.strain_rate = self.strain_rate * _column(self.chains.half_step(self._twice_kinetic(), thermal_energy))
+        scale = self.chains.half_step(self._twice_kinetic(), thermal_energy)
+        self.strain_rate = self.strain_rate * _column(scale)
 
     def kick(self, systems: Systems, timestep_fs: Tensor) -> None:
         """Change velocities for a time, by forces and by the strain rate.
@@ -100,7 +102,7 @@ class Barostat:
         systems.cell = torch.bmm(systems.cell, grown)
 
     def energy(self, systems: Systems, thermal_energy: Tensor) -> Tensor:
-        """(S,) P V, kinetic energy of the cell, and energy of its thermostats, eV; zero without a barostat."""
+        """(S,) P V, kinetic energy of the cell, energy of its thermostats, eV; zero without a barostat."""
         held = self._pressure * systems.volumes + 0.5 * self._twice_kinetic()
         return held.where(self._is_there, 0.0) + self.chains.energy(thermal_energy)
 
@@ -118,7 +120,7 @@ def _projection(mode: str | None) -> Tensor:
 
 
 def _exponential(matrix: Tensor) -> tuple[Tensor, Tensor]:
-    """e^X and (e^X - 1) / X of small matrices (S, 3, 3), by their series: no decomposition that a GPU waits for."""
+    """e^X and (e^X - 1) / X of small matrices (S, 3, 3), by their series: nothing that a GPU waits for."""
     unit = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
     integral = unit
     for term in range(_TERMS, 1, -1):

@@ -1,53 +1,55 @@
 """Dynamics in torch: systems of different size, ensemble, temperature and time step advance together."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 import numpy as np
 import torch
 
+from md.engines.base import Place
 from md.engines.torch.integrator import Integrator
 from md.engines.torch.potential import BatchedPotential
 from md.engines.torch.systems import Systems
-from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import Observation
 from mlip.data.graph import species_index
 from mlip.deploy import MLIPCalculator
+from mlip.errors import ConfigError
 
 
 class TorchEngine:
     """Moves many systems at once, on the device of the potential."""
 
-    def __init__(self, calculator: MLIPCalculator, seeds: Sequence[int]) -> None:
+    capacity: int | None = None
+
+    def __init__(self, calculator: MLIPCalculator, seed: int = 0) -> None:
         """Take the forces from a potential.
 
         Args:
             calculator: The potential.
-            seeds: Of the systems, for Langevin and velocity rescaling; by their order in `begin`.
+            seed: Of the run, for Langevin; that of a system is this plus its number.
         """
-        self._calculator, self._seeds = calculator, tuple(seeds)
+        self._calculator, self._seed = calculator, seed
         self._states: list[State] = []
         self._steps = 0
         self._integrator: Integrator
 
-    def begin(self, stages: Sequence[PlannedStage], states: Sequence[State]) -> None:
-        """Start stages of systems, or go on inside those whose states have `internals`.
-
-        Args:
-            stages: Stage of each system.
-            states: Where each starts.
-        """
-        self._states, self._steps = list(states), 0
+    def begin(self, places: Sequence[Place]) -> None:
+        """Start stages of systems, or go on inside those whose states have `internals`."""
+        states = [place.state for place in places]
+        self._states, self._steps = states, 0
         device = self._calculator.device
         numbers = [species_index(state.to_atoms(), self._calculator.species) for state in states]
         pbc = torch.as_tensor(np.stack([state.pbc for state in states]), device=device)
         self._integrator = Integrator(
             systems=Systems.of_states(states, device),
-            stages=stages,
+            stages=[place.stage for place in places],
             steps_done=[state.steps_done for state in states],
-            seeds=self._seeds,
-            evaluate=BatchedPotential(self._calculator, torch.as_tensor(np.concatenate(numbers), device=device), pbc),
+            seeds=[self._seed + place.system for place in places],
+            evaluate=BatchedPotential(
+                self._calculator, torch.as_tensor(np.concatenate(numbers), device=device), pbc
+            ),
         )
         self._integrator.restore(_joined(self._integrator.internals(), states))
         self._integrator.start()
@@ -86,6 +88,9 @@ class TorchEngine:
             for k, state in enumerate(self.states())
         ]
 
+    def close(self) -> None:
+        """Nothing to let go of."""
+
     def observe(self) -> list[Observation]:
         """Energies and stresses of the present step."""
         systems = self._integrator.systems
@@ -101,6 +106,26 @@ class TorchEngine:
             Observation(energy, conserved, stress if state.pbc.all() else None)
             for energy, conserved, stress, state in numbers
         ]
+
+
+@dataclass(frozen=True)
+class TorchBackend:
+    """`engine=torch`: many systems at once, on the device of the potential."""
+
+    def open(
+        self, calculator: MLIPCalculator, states: Sequence[State], seed: int, run_dir: Path
+    ) -> TorchEngine:
+        """Make the engine that moves atoms with this potential.
+
+        Raises:
+            ConfigError: Several systems, and a potential that takes one.
+        """
+        if len(states) > 1 and calculator.path.suffix != ".mlip":
+            raise ConfigError(
+                f"found {calculator.path.name} for {len(states)} systems at once; expected a .mlip file: "
+                "deployed files take one structure"
+            )
+        return TorchEngine(calculator, seed)
 
 
 def _joined(fresh: dict[str, torch.Tensor], states: Sequence[State]) -> dict[str, torch.Tensor]:

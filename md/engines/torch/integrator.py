@@ -62,9 +62,7 @@ class Integrator:
         step = clock.timestep_fs
 
         def relaxation(thermostat: str) -> Tensor:
-            times = [
-                each.stage.tdamp_fs if _thermostat(each) == thermostat else torch.inf for each in stages
-            ]
+            times = [each.stage.tdamp_fs if _thermostat(each) == thermostat else torch.inf for each in stages]
             return torch.tensor(times, dtype=torch.float64, device=device)
 
         held = {_thermostat(each) for each in stages}

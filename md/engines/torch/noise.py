@@ -1,4 +1,4 @@
-"""Random numbers that are a function of seed, system, step and atom: no state, and nothing that other systems change.
+"""Random numbers that are a function of seed, system, step and atom: no state, and alike in any batch.
 
 A restart needs no generator, and a system moves alike alone and in any batch. The hash is the finalizer of
 SplitMix64, applied to a key and a counter.
@@ -65,8 +65,8 @@ def normal(key: Tensor, count: int) -> Tensor:
 def gamma(key: Tensor, shape: Tensor, rounds: int = 12) -> Tensor:
     """Numbers of the gamma distribution of scale one.
 
-    Each round of Marsaglia and Tsang accepts more than 95 of 100; all are drawn at once, so that nothing waits, and
-    the first that is accepted counts.
+    Each round of Marsaglia and Tsang accepts more than 95 of 100; all are drawn at once, so that nothing
+    waits, and the first that is accepted counts.
 
     Source: Marsaglia & Tsang 2000 (10.1145/358407.358414).
 

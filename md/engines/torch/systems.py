@@ -69,7 +69,7 @@ class Systems:
         return (torch.linalg.cross(a, b) * c).sum(1).abs()
 
     def sum(self, of_atoms: Tensor) -> Tensor:
-        """Sums over the atoms of each system, (N, ...) -> (S, ...): the same bits at every call, and no wait."""
+        """Sums over the atoms of each system, (N, ...) -> (S, ...): always the same bits, and no wait."""
         return torch.segment_reduce(of_atoms, "sum", offsets=self.offsets, axis=0, unsafe=True)
 
     def spread(self, of_systems: Tensor) -> Tensor:

@@ -1,6 +1,6 @@
 """Thermostats of many systems at once: Nose-Hoover chains, Langevin, stochastic velocity rescaling.
 
-A system that a thermostat leaves alone has an infinite relaxation time: its numbers are then multiplied by one.
+A system that a thermostat leaves alone has an infinite relaxation time: its numbers are multiplied by one.
 """
 
 import torch
@@ -15,8 +15,8 @@ LINKS = 3
 class NoseHooverChains:
     """A chain of thermostats for each of R things that have a kinetic energy.
 
-    In place of momenta, the rates of the chain are kept: while the target changes its masses follow, at constant
-    friction. Masses are Q_1 = n kT tau^2 for n degrees of freedom, and Q_k = kT tau^2.
+    In place of momenta, the rates of the chain are kept: while the target changes its masses follow, at
+    constant friction. Masses are Q_1 = n kT tau^2 for n degrees of freedom, and Q_k = kT tau^2.
 
     Source: Martyna, Klein & Tuckerman 1992 (10.1063/1.463940); steps of Martyna et al. 1996
     (10.1080/00268979600100761).
@@ -62,7 +62,7 @@ class NoseHooverChains:
         return scale
 
     def _push(self, rates: list[Tensor], link: int, excess: Tensor, quarter: Tensor) -> None:
-        """A quarter of a time step of one link: its force, and half of the friction of the next link on both sides."""
+        """A quarter of a time step of one link: its force amid the friction of the next link."""
         if link == 0:
             force = (excess - 1.0) * self._stiffness
         else:
@@ -87,8 +87,8 @@ class NoseHooverChains:
 class Langevin:
     """The stochastic part of BAOAB: friction and noise on velocities, exact for a free particle.
 
-    Source: Leimkuhler & Matthews 2013 (10.1093/amrx/abs010); the conserved quantity is the energy less the heat
-    that came in: Bussi & Parrinello 2007 (10.1103/PhysRevE.75.056707).
+    Source: Leimkuhler & Matthews 2013 (10.1093/amrx/abs010); the conserved quantity is the energy less the
+    heat that came in: Bussi & Parrinello 2007 (10.1103/PhysRevE.75.056707).
 
     Attributes:
         heat: (S,) that the bath has given since the start, eV.

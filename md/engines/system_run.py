@@ -1,0 +1,203 @@
+"""One system on its way through the stages of a protocol: its state, its files, its checks."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import ase.io
+
+from md.engines.safety import check_state, require_barostat_fits, require_no_overlap
+from md.protocols.stages import PlannedStage
+from md.state import State, draw_velocities, remove_drift
+from md.thermo import Observation, ThermoWriter, cut_thermo, thermo_row
+from md.trajectory_writer import TrajectoryWriter, cut_trajectory
+from mlip.errors import ConfigError, MlipError, SimulationError
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Names of what a run leaves in its directory."""
+
+    directory: Path
+
+    @property
+    def trajectory(self) -> Path:
+        """Frames (H5MD)."""
+        return self.directory / "trajectory.h5"
+
+    @property
+    def thermo(self) -> Path:
+        """Table of thermodynamic quantities."""
+        return self.directory / "thermo.csv"
+
+    @property
+    def restart(self) -> Path:
+        """The last checkpoint."""
+        return self.directory / "restart.npz"
+
+    @property
+    def final(self) -> Path:
+        """The last structure (after an error: the last good one)."""
+        return self.directory / "final.extxyz"
+
+
+def first_state(state: State, stages: Sequence[PlannedStage], seed: int) -> State:
+    """The state a run starts from: velocities drawn at the first stage's temperature.
+
+    A first stage without temperature (NVE) keeps the velocities of the structure.
+
+    Raises:
+        ConfigError: There is a single atom, or the structure of such a run does not move.
+    """
+    if len(state.numbers) < 2:
+        raise ConfigError("found one atom; expected at least two: a lone atom has no internal motion")
+    start_K = stages[0].start_K
+    if start_K is not None:
+        return draw_velocities(state, start_K, seed)
+    if state.kinetic_energy == 0.0:
+        raise ConfigError(
+            f"stage {stages[0].stage.name} starts without temperature_K from a structure without velocities; "
+            "give temperature_K"
+        )
+    return state
+
+
+class SystemRun:
+    """A system, from where it starts or goes on to the end of its protocol or to its failure.
+
+    Attributes:
+        system: Its number among all systems of the run.
+        stages: All stages of its protocol.
+        state: The present state.
+        files: What it leaves.
+        failure: Why it stopped before the end; empty if it did not.
+    """
+
+    def __init__(self, system: int, stages: Sequence[PlannedStage], state: State, directory: Path) -> None:
+        """Look at the start; files are opened by `open`.
+
+        Args:
+            system: Its number.
+            stages: All stages of the protocol.
+            state: Where to start: a `first_state`, or a checkpoint of an earlier session.
+            directory: Where the files go; those of an earlier session are cut back to `state`.
+
+        Raises:
+            ConfigError: A stage cannot be run on this cell.
+            SimulationError: Two atoms overlap.
+        """
+        require_no_overlap(state)
+        for stage in stages[state.stage :]:
+            require_barostat_fits(stage, state)
+        self.system, self.stages, self.state = system, stages, state
+        self.files = RunFiles(directory)
+        self.failure = ""
+        self._hottest_K = max((max(each.start_K or 0.0, each.end_K or 0.0) for each in stages), default=0.0)
+        self._trajectory: TrajectoryWriter
+        self._thermo: ThermoWriter
+
+    def open(self) -> None:
+        """Open the files, cut back to the present state."""
+        self.files.directory.mkdir(parents=True, exist_ok=True)
+        last = -1 if self.is_new else self.steps_done
+        cut_trajectory(self.files.trajectory, last)
+        cut_thermo(self.files.thermo, last)
+        self._trajectory = TrajectoryWriter(self.files.trajectory, self.state, self.stages)
+        self._thermo = ThermoWriter(self.files.thermo)
+
+    def close(self) -> None:
+        """Close the files; of a protocol that is done, leave the final structure."""
+        self._thermo.close()
+        self._trajectory.close()
+        if self.is_done and not self.failure:
+            ase.io.write(self.files.final, self.state.to_atoms(), format="extxyz")
+
+    @property
+    def stage(self) -> PlannedStage:
+        """The present stage."""
+        return self.stages[self.state.stage]
+
+    @property
+    def is_new(self) -> bool:
+        """Whether nothing has moved yet."""
+        return self.state.stage == 0 and self.state.steps_done == 0
+
+    @property
+    def is_done(self) -> bool:
+        """Whether there is nothing more to do, for better or worse."""
+        return bool(self.failure) or self.steps_done == self.num_steps
+
+    @property
+    def steps_done(self) -> int:
+        """Steps since the start of the run."""
+        return self.stage.start_step + self.state.steps_done
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole run."""
+        return self.stages[-1].start_step + self.stages[-1].num_steps
+
+    @property
+    def steps_to_frame(self) -> int:
+        """Steps until the next frame; stages end with one."""
+        return self.stage.steps_per_frame - self.state.steps_done % self.stage.steps_per_frame
+
+    @property
+    def is_at_end_of_stage(self) -> bool:
+        """Whether the present stage is done."""
+        return self.state.steps_done == self.stage.num_steps
+
+    def enter_stage(self) -> None:
+        """Go from a stage that is done into the next one.
+
+        Raises:
+            ConfigError: The next stage cannot be run on this cell.
+        """
+        if self.is_at_end_of_stage:
+            self.state = _enter(self.state, self.stages[self.state.stage + 1])
+            require_barostat_fits(self.stage, self.state)
+
+    def accept(self, state: State, observation: Observation) -> None:
+        """Take a later state as the present one and store a frame if one is due; else note why not."""
+        try:
+            check_state(state, self.state, self.stage, self._hottest_K)
+        except SimulationError as error:
+            self.fail(error)
+            return
+        self.state = state
+        if state.steps_done % self.stage.steps_per_frame == 0:
+            self.write(observation)
+
+    def fail(self, error: MlipError) -> None:
+        """Stop here, with the last good structure on file."""
+        self.failure = f"{error}; the last good structure is in {self.files.final}"
+        ase.io.write(self.files.final, self.state.to_atoms(), format="extxyz")
+
+    def write(self, observation: Observation) -> None:
+        """Store a frame and a row."""
+        self._trajectory.append(self.state, self.stage)
+        self._thermo.append(thermo_row(self.state, self.stage, observation))
+
+
+def _enter(state: State, stage: PlannedStage) -> State:
+    """The end of one stage as the start of the next; drift goes where the next one conserves momentum."""
+    entered = State(
+        numbers=state.numbers,
+        masses=state.masses,
+        positions=state.positions,
+        velocities=state.velocities,
+        cell=state.cell,
+        pbc=state.pbc,
+        stage=stage.index,
+    )
+    return remove_drift(entered) if stage.degrees_of_freedom_removed else entered
+
+
+def describe(stage: PlannedStage, steps_done: int) -> str:
+    """A line for the log: ensemble, temperatures, length."""
+    kelvin = "" if stage.start_K is None else f" {stage.start_K:g} K"
+    if stage.start_K != stage.end_K:
+        kelvin += f" -> {stage.end_K:g} K"
+    length_ps = stage.time_ps(stage.num_steps) - stage.start_time_ps
+    going_on = f", going on at step {steps_done}" if steps_done else ""
+    return f"{stage.stage.ensemble}{kelvin}, {length_ps:g} ps, {stage.num_steps} steps{going_on}"
