@@ -59,7 +59,7 @@ def simulate_systems(engine: BatchEngine, runs: Sequence[SystemRun]) -> None:
         SimulationError: A system left the physical regime; the others were taken to their ends.
         KeyboardInterrupt: Asked for while it ran; all that was done is in the checkpoints.
     """
-    waiting, active = deque(run for run in runs if not run.is_done), list[SystemRun]()
+    waiting, active = deque(runs), list[SystemRun]()
     total, done = sum(run.num_steps for run in runs), sum(run.steps_done for run in runs)
     bar = tqdm(total=total, initial=done, unit="step", disable=None, dynamic_ncols=True)
     with bar, postponed_interrupt() as interrupt:
@@ -68,7 +68,8 @@ def simulate_systems(engine: BatchEngine, runs: Sequence[SystemRun]) -> None:
                 while waiting and (engine.capacity is None or len(active) < engine.capacity):
                     active.append(waiting.popleft())
                     active[-1].open()
-                _Together(engine, active, bar, interrupt).run()
+                if not any(run.is_done for run in active):
+                    _Together(engine, active, bar, interrupt).run()
                 for run in [run for run in active if run.is_done]:
                     active.remove(run)
                     run.close()
