@@ -259,9 +259,8 @@ def test_the_ensemble_is_that_of_constant_pressure_in_both_engines(argon, engine
         assert np.ptp(run.conserved_eV) < 0.03 * np.ptp(run.potential_eV)
     if barostat != "flexible":  # in so small a crystal shear is slow, and moves the volume
         ours, theirs = runs
-        assert ours.volume_A3.mean() == pytest.approx(
-            theirs.volume_A3.mean(), rel=3e-3
-        )  # two ways to switch off
+        # two ways to switch off the potential
+        assert ours.volume_A3.mean() == pytest.approx(theirs.volume_A3.mean(), rel=3e-3)
         assert_same_mean(*((run.volume_A3 - run.volume_A3.mean()) ** 2 for run in runs))
 
 
