@@ -41,14 +41,11 @@ def evaluate(folder: Path, *args, **options) -> Result:
     return read_result(folder, finished.stdout)
 
 
-@pytest.mark.parametrize("comm", ["no", "device"])
 @pytest.mark.parametrize("newton", ["on", "off"])
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize(("ranks", "comm"), [(1, "no"), (2, "no"), (2, "device")])
 @pytest.mark.parametrize("name", BOUNDARIES)
 @pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous"])
 def test_the_numbers_of_the_plain_style(tmp_path, environment, deployed, style, name, ranks, newton, comm):
-    if comm == "device" and ranks == 1:
-        pytest.skip("one rank exchanges nothing")
     model = deployed["nequip" if style == "vitreous" else style]
     plain = evaluate(tmp_path / "plain", model, environment, style=style, name=name)
     assert np.abs(plain.forces).max() > 0.1
