@@ -44,29 +44,34 @@ def run_md(config: DictConfig, run: Run) -> None:
     """
     protocol: Any = OmegaConf.to_container(config.protocol, resolve=True)
     stages = plan_stages(read_protocol(protocol))
-    structure = State.from_atoms(read_structure(resolve_input(config.structure), config.index))
-    for warning in timestep_warnings([each.stage for each in stages], structure.masses):
-        logger.warning(warning)
-    state = _load_checkpoint(run) or first_state(structure, stages, config.seed)
     backend: Backend = build_group(config, "engine")
-    calculator = _open_potential(config, structure, stages)
-    systems = [SystemRun(0, stages, state, run.path)]
-    with closing(backend.open(calculator, [state], config.seed, run.path)) as engine:
+    structures = _structures(config, backend)
+    masses = np.concatenate([structure.masses for structure in structures])
+    for warning in timestep_warnings([each.stage for each in stages], masses):
+        logger.warning(warning)
+    folders = _folders(run, len(structures))
+    states = [
+        _load_checkpoint(run, folder) or first_state(structure, stages, config.seed + k)
+        for k, (structure, folder) in enumerate(zip(structures, folders, strict=True))
+    ]
+    calculator = _open_potential(config, structures, stages)
+    systems = [SystemRun(k, stages, *each) for k, each in enumerate(zip(states, folders, strict=True))]
+    with closing(backend.open(calculator, states, config.seed, run.path)) as engine:
         simulate_systems(engine, systems)
-    files = RunFiles(run.path)
-    logger.info("trajectory %s, final structure %s", files.trajectory, files.final)
+    logger.info("trajectory.h5, thermo.csv and final.extxyz are in %s", ", ".join(map(str, folders[:3])))
 
 
-def read_structure(path: Path, index: int | None) -> Atoms:
-    """Read one structure.
+def read_structures(path: Path, index: int | None, several: bool) -> list[Atoms]:
+    """Read one structure, or all of a file.
 
     Args:
         path: Any file that ASE reads.
-        index: Which frame; needed if the file has several.
+        index: Which frame; None takes the only one, or all.
+        several: Whether all of several may be taken.
 
     Raises:
         DataError: The file cannot be read, is empty, or has no frame of this index.
-        ConfigError: The file has several frames and no index was given.
+        ConfigError: The file has several frames, which are too many, and no index was given.
     """
     try:
         frames = ase.io.read(path, index=":")
@@ -76,33 +81,52 @@ def read_structure(path: Path, index: int | None) -> Atoms:
         ) from None
     if not isinstance(frames, list) or not frames:
         raise DataError(f"{path} holds no structure; expected at least one")
-    if index is None and len(frames) > 1:
+    if index is None and len(frames) > 1 and not several:
         raise ConfigError(
-            f"{path} holds {len(frames)} frames; say which one with index=0 ... {len(frames) - 1}"
+            f"{path} holds {len(frames)} frames; say which one with index=0 ... {len(frames) - 1}, or take "
+            "engine=torch for all of them at once"
         )
     try:
-        atoms = frames[index or 0]
+        chosen = frames if index is None else [frames[index]]
     except TypeError:
         raise ConfigError(f"found index={index}; expected a whole number or null") from None
     except IndexError:
         raise DataError(f"{path} holds {len(frames)} frames; found index={index}") from None
-    if not np.isfinite(atoms.get_positions()).all():
+    if not all(np.isfinite(atoms.get_positions()).all() for atoms in chosen):
         raise DataError(f"{path} has positions that are not finite; expected numbers in A")
-    return atoms
+    return chosen
 
 
-def _load_checkpoint(run: Run) -> State | None:
-    restart = RunFiles(run.path).restart
+def _structures(config: DictConfig, backend: Backend) -> list[State]:
+    """All systems of the run: the structures, each as often as there are replicas."""
+    if config.replicas < 1:
+        raise ConfigError(f"found replicas={config.replicas}; expected 1 or more")
+    frames = read_structures(resolve_input(config.structure), config.index, backend.batches)
+    return [State.from_atoms(atoms) for atoms in frames for _ in range(config.replicas)]
+
+
+def _folders(run: Run, count: int) -> list[Path]:
+    """Where each system leaves its files."""
+    if count == 1:
+        return [run.path]
+    return [run.path / "systems" / f"{k:03d}" for k in range(count)]
+
+
+def _load_checkpoint(run: Run, folder: Path) -> State | None:
+    restart = RunFiles(folder).restart
     return State.load(restart) if run.resumed and restart.exists() else None
 
 
-def _open_potential(config: DictConfig, structure: State, stages: Sequence[PlannedStage]) -> "MLIPCalculator":
+def _open_potential(
+    config: DictConfig, structures: Sequence[State], stages: Sequence[PlannedStage]
+) -> "MLIPCalculator":
     """Load the potential; it must know the species, and should know stress where a stage needs it."""
     from mlip.data.graph import species_index  # torch: not for `mlip md --help`
     from mlip.deploy import MLIPCalculator
 
     calculator = MLIPCalculator(config.potential, config.device, config.dtype, config.kernel, config.radial)
-    species_index(structure.to_atoms(), calculator.species)  # raises where the potential lacks a species
+    for structure in structures:
+        species_index(structure.to_atoms(), calculator.species)  # raises where the potential lacks a species
     at_pressure = [each.stage.name for each in stages if each.stage.ensemble == "npt"]
     if at_pressure and calculator.trained_on_stress is False:
         logger.warning(

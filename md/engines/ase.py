@@ -8,6 +8,7 @@ differ in the last bit from one process to the next.
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 from ase import Atoms
@@ -117,6 +118,8 @@ class AseEngine:
 @dataclass(frozen=True)
 class AseBackend:
     """`engine=ase`: the potential as an ASE calculator."""
+
+    batches: ClassVar[bool] = False
 
     def open(self, calculator: Calculator, states: Sequence[State], seed: int, run_dir: Path) -> OneByOne:
         """Make the engine that moves atoms with this potential."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from md.protocols.stages import PlannedStage
 from md.state import State
@@ -121,7 +121,13 @@ class OneByOne:
 
 
 class Backend(Protocol):
-    """Settings of an engine (conf/engine/*.yaml) that open it for a potential."""
+    """Settings of an engine (conf/engine/*.yaml) that open it for a potential.
+
+    Attributes:
+        batches: Whether it moves several systems at once.
+    """
+
+    batches: ClassVar[bool]
 
     def open(
         self, calculator: "MLIPCalculator", states: Sequence[State], seed: int, run_dir: Path

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from ase.data import chemical_symbols
@@ -225,6 +225,7 @@ class LammpsBackend:
         ranks: MPI ranks on this machine; with one, LAMMPS runs inside this process.
     """
 
+    batches: ClassVar[bool] = False
     ranks: int = 1
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import pytest
 from ase.build import bulk
 from hydra import compose, initialize_config_module
 
-from md.run import read_structure, run_md
+from md.run import read_structures, run_md
 from md.trajectory import Trajectory
 from mlip.errors import ConfigError, DataError
 from mlip.runs import Run
@@ -102,17 +102,18 @@ def test_a_file_of_many_frames_needs_an_index(tmp_path):
     frames = [bulk("Cu", a=3.6), bulk("Cu", a=3.7)]
     ase.io.write(tmp_path / "two.extxyz", frames)
     with pytest.raises(ConfigError, match=r"holds 2 frames; say which one with index=0 \.\.\. 1"):
-        read_structure(tmp_path / "two.extxyz", None)
-    assert read_structure(tmp_path / "two.extxyz", 1).cell[0, 1] == pytest.approx(1.85)
+        read_structures(tmp_path / "two.extxyz", None, False)
+    assert read_structures(tmp_path / "two.extxyz", 1, False)[0].cell[0, 1] == pytest.approx(1.85)
+    assert len(read_structures(tmp_path / "two.extxyz", None, True)) == 2
     with pytest.raises(DataError, match="index=5"):
-        read_structure(tmp_path / "two.extxyz", 5)
+        read_structures(tmp_path / "two.extxyz", 5, True)
 
 
 @pytest.mark.parametrize("content", ["", "nonsense\n", "2\nLattice\nCu 0 0 0\n"])
 def test_an_unreadable_structure_is_one_line(tmp_path, content):
     (tmp_path / "bad.xyz").write_text(content)
     with pytest.raises(DataError) as refusal:
-        read_structure(tmp_path / "bad.xyz", None)
+        read_structures(tmp_path / "bad.xyz", None, False)
     assert "\n" not in str(refusal.value)
 
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import ClassVar
 
 import numpy as np
 import torch
@@ -111,6 +112,8 @@ class TorchEngine:
 @dataclass(frozen=True)
 class TorchBackend:
     """`engine=torch`: many systems at once, on the device of the potential."""
+
+    batches: ClassVar[bool] = True
 
     def open(
         self, calculator: MLIPCalculator, states: Sequence[State], seed: int, run_dir: Path
