@@ -27,7 +27,7 @@ def test_equals_torchscript(tmp_path, package):
 def test_wide_ghosts_are_refused(tmp_path, package, ranks):
     """The program would add the energies of the ghosts, whose neighbours are missing."""
     write_input(tmp_path, structure("triclinic"), package, style="vitreous comm ghost")
-    words = ("cannot leave out the energies of ghosts", "deploy with format=torchscript")
+    words = ("the energies of ghosts cannot be left out", "deploy with format=torchscript")
     assert_stops(tmp_path, *words, command=command_of(ranks))
 
 
