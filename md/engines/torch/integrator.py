@@ -18,7 +18,7 @@ from md.engines.torch.barostat import Barostat
 from md.engines.torch.clock import Clock
 from md.engines.torch.noise import hashed
 from md.engines.torch.systems import Systems
-from md.engines.torch.thermostats import Langevin, NoseHooverChains, VelocityRescaling
+from md.engines.torch.thermostats import Langevin, NoseHooverChains
 from md.protocols.stages import PlannedStage
 from mlip.units import BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
 
@@ -66,16 +66,8 @@ class Integrator:
             return torch.tensor(times, dtype=torch.float64, device=device)
 
         held = {_thermostat(each) for each in stages}
-        self.chains = (
-            NoseHooverChains(counts, relaxation("nose_hoover_chain"), step)
-            if "nose_hoover_chain" in held
-            else None
-        )
-        self.rescaling = (
-            VelocityRescaling(counts, relaxation("velocity_rescaling"), step)
-            if "velocity_rescaling" in held
-            else None
-        )
+        chained = relaxation("nose_hoover_chain")
+        self.chains = NoseHooverChains(counts, chained, step) if "nose_hoover_chain" in held else None
         self.langevin = Langevin(relaxation("langevin"), step) if "langevin" in held else None
         self.barostat = _barostat(stages, counts, step) if any(map(_barostat_mode, stages)) else None
 
@@ -86,12 +78,12 @@ class Integrator:
     def step(self) -> None:
         """One time step of every system."""
         self.clock.tick()
-        self._thermalise(first=True)
+        self._thermalise()
         self._push_and_kick()
         self._drift()
         self._evaluate(self.systems)
         self._kick_and_push()
-        self._thermalise(first=False)
+        self._thermalise()
 
     def conserved(self) -> Tensor:
         """(S,) what each system's integrator keeps constant at a fixed target, eV."""
@@ -99,9 +91,8 @@ class Integrator:
         energy = systems.energies + 0.5 * systems.twice_kinetic()
         if self.chains is not None:
             energy = energy + self.chains.energy(kT)
-        for bath in (self.langevin, self.rescaling):
-            if bath is not None:
-                energy = energy - bath.heat
+        if self.langevin is not None:
+            energy = energy - self.langevin.heat
         if self.barostat is not None:
             energy = energy + self.barostat.energy(systems, kT)
         return energy
@@ -128,20 +119,15 @@ class Integrator:
             if chain is not None:
                 yield f"{name}.eta", chain, "eta"
                 yield f"{name}.rates", chain, "rates"
-        for name, bath in {"langevin": self.langevin, "rescaling": self.rescaling}.items():
-            if bath is not None:
-                yield f"{name}.heat", bath, "heat"
+        if self.langevin is not None:
+            yield "langevin.heat", self.langevin, "heat"
 
-    def _thermalise(self, first: bool) -> None:
+    def _thermalise(self) -> None:
         systems, kT = self.systems, self.clock.thermal_energy
         if self.barostat is not None:
             self.barostat.thermalise(kT)
         if self.chains is not None:
             scale = self.chains.half_step(systems.twice_kinetic(), kT)
-            systems.velocities = systems.velocities * systems.spread(scale).unsqueeze(1)
-        if self.rescaling is not None:
-            key = hashed(self.clock.step_keys, 1 if first else 2)
-            scale = self.rescaling.half_step(systems.twice_kinetic(), kT, key)
             systems.velocities = systems.velocities * systems.spread(scale).unsqueeze(1)
 
     def _push_and_kick(self) -> None:
