@@ -117,11 +117,20 @@ def test_one_that_fails_stops_alone(calculator, tmp_path):
 def composed(structure, potential, *overrides):
     with initialize_config_module("mlip.conf", version_base="1.3"):
         words = [f"structure={structure}", f"potential={potential}", "engine=torch", "device=cpu"]
-        return compose("md", [*words, "protocol=nvt", "protocol.nvt.temperature_K=200", *overrides])
+        return compose(
+            "md",
+            [
+                *words,
+                "protocol=nvt",
+                "protocol.nvt.temperature_K=300",
+                "protocol.nvt.timestep_fs=0.5",
+                *overrides,
+            ],
+        )
 
 
 def test_all_frames_of_a_file_and_their_replicas_run_at_once(tmp_path, potential_file):
-    frames = [random_structure("triclinic", seed=seed) for seed in (1, 2)]
+    frames = [random_structure("triclinic", seed=seed) for seed in (0, 2)]
     write(tmp_path / "two.extxyz", frames)
     overrides = ["replicas=2", "protocol.nvt.duration_ps=0.02", "protocol.nvt.every_ps=0.01"]
     config = composed(tmp_path / "two.extxyz", potential_file, *overrides)
