@@ -24,6 +24,7 @@ OPTIONS = [(path.parent.name, path.stem) for path in sorted(CONF.glob("*/*.yaml"
 DATACLASSES = [
     "engine/ase",
     "engine/lammps",
+    "engine/torch",
     "loss/huber",
     "loss/squared",
     "model/allegro",
