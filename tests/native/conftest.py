@@ -2,6 +2,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from ase import Atoms
+from structures import random_structure
 
 # The toy model and the runner of lmp live beside the tests.
 sys.path.insert(0, str(Path(__file__).parent))
@@ -30,3 +32,17 @@ def deployed(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     from native_random_models import deploy
 
     return {name: deploy(name, tmp_path_factory.mktemp(name)) for name in ("nequip", "allegro")}
+
+
+@pytest.fixture(scope="session")
+def graded_model(graded_file: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The potential with a grade as a file for LAMMPS."""
+    from mlip.deploy import deploy_potential
+
+    return deploy_potential(graded_file, tmp_path_factory.mktemp("graded"), device="cpu", grade=True)
+
+
+@pytest.fixture
+def atoms() -> Atoms:
+    """12 disordered atoms in a triclinic cell."""
+    return random_structure("triclinic", seed=21)

@@ -4,7 +4,6 @@ import ase.io
 import numpy as np
 import pytest
 from native_lammps_runs import command_of, numbers_after, run_lmp, write_input
-from structures import random_structure
 
 from mlip.deploy import MLIPCalculator, deploy_potential
 
@@ -19,16 +18,6 @@ timestep 0.001
 WRITE = (
     "write_dump all custom {name} id element x y z c_grade modify element Li P S sort id format float %.17g\n"
 )
-
-
-@pytest.fixture(scope="module")
-def deployed(graded_file, tmp_path_factory):
-    return deploy_potential(graded_file, tmp_path_factory.mktemp("deployed"), device="cpu", grade=True)
-
-
-@pytest.fixture
-def atoms():
-    return random_structure("triclinic", seed=21)
 
 
 def run(folder, atoms, model, after, *, ranks=1, style="nequip", before="", before_coeff=None):
@@ -50,31 +39,31 @@ def grades_and_reference(path, model):
 
 @pytest.mark.parametrize("steps", ["run 0", "thermo 50\nfix stop all halt 3 tlimit > 0.0 error soft\nrun 10"])
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_grades_are_those_of_ase(tmp_path, plugin, deployed, atoms, ranks, steps):
+def test_grades_are_those_of_ase(tmp_path, plugin, graded_model, atoms, ranks, steps):
     """Also where a run ends on a step that nobody had announced: they are then evaluated as atoms stand."""
     after = SETUP + steps + "\n" + WRITE.format(name="g.dump") + "quit\n"
-    finished = run(tmp_path, atoms, deployed, after, ranks=ranks)
+    finished = run(tmp_path, atoms, graded_model, after, ranks=ranks)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    found, expected = grades_and_reference(tmp_path / "g.dump", deployed)
+    found, expected = grades_and_reference(tmp_path / "g.dump", graded_model)
     np.testing.assert_allclose(found, expected, rtol=1e-8)
     assert np.ptp(expected) > 0.1
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_grades_in_time_are_those_of_their_steps(tmp_path, plugin, deployed, atoms, ranks):
+def test_grades_in_time_are_those_of_their_steps(tmp_path, plugin, graded_model, atoms, ranks):
     """Asked for every third step by a dump, every fourth by the log: each frame has its own."""
     after = SETUP + (
         "thermo 4\nthermo_style custom step pe press c_sum c_virial[1] c_largest\n"
         "dump d all custom 3 t.dump id element x y z c_grade\n"
         "dump_modify d element Li P S sort id format float %.17g\nrun 12\n"
     )
-    finished = run(tmp_path, atoms, deployed, after, ranks=ranks)
+    finished = run(tmp_path, atoms, graded_model, after, ranks=ranks)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     frames = ase.io.read(tmp_path / "t.dump", format="lammps-dump-text", index=":")
     assert len(frames) == 5
     largest = []
     for frame in frames:
-        frame.calc = MLIPCalculator(deployed, device="cpu")
+        frame.calc = MLIPCalculator(graded_model, device="cpu")
         frame.get_potential_energy()
         expected = frame.calc.results["extrapolation_grade"]
         np.testing.assert_allclose(frame.arrays["c_grade"].reshape(-1), expected, rtol=1e-8)
@@ -87,7 +76,7 @@ def test_grades_in_time_are_those_of_their_steps(tmp_path, plugin, deployed, ato
     assert table == pytest.approx({0: largest[0], 12: largest[-1]}, rel=1e-6)
 
 
-def test_asking_changes_no_dynamics(tmp_path, plugin, deployed, atoms):
+def test_asking_changes_no_dynamics(tmp_path, plugin, graded_model, atoms):
     """Neither on steps that LAMMPS announced nor by an evaluation in between."""
     found = {}
     plain = "fix 1 all nve\nvelocity all create 600 4928 loop geom\ntimestep 0.001\nthermo 10\nrun 10\n"
@@ -95,17 +84,17 @@ def test_asking_changes_no_dynamics(tmp_path, plugin, deployed, atoms):
         ("with", SETUP + "thermo 2\nthermo_style custom step pe press c_sum c_virial[1] c_largest\nrun 10\n"),
         ("without", plain),
     ):
-        finished = run(tmp_path, atoms, deployed, after)
+        finished = run(tmp_path, atoms, graded_model, after)
         assert finished.returncode == 0, finished.stdout + finished.stderr
         found[name] = np.loadtxt(tmp_path / "final.dump", skiprows=9)[:, 1:7]
     np.testing.assert_allclose(found["with"], found["without"], rtol=0, atol=1e-12)
 
 
-def test_atoms_outside_of_the_group_have_none(tmp_path, plugin, deployed, atoms):
+def test_atoms_outside_of_the_group_have_none(tmp_path, plugin, graded_model, atoms):
     after = "group some type 1\ncompute grade some vitreous/grade\nrun 0\n" + WRITE.format(name="g.dump")
-    finished = run(tmp_path, atoms, deployed, after)
+    finished = run(tmp_path, atoms, graded_model, after)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    found, expected = grades_and_reference(tmp_path / "g.dump", deployed)
+    found, expected = grades_and_reference(tmp_path / "g.dump", graded_model)
     lithium = atoms.symbols == "Li"
     np.testing.assert_allclose(found[lithium], expected[lithium], rtol=1e-8)
     assert np.all(found[~lithium] == 0.0)
@@ -113,32 +102,32 @@ def test_atoms_outside_of_the_group_have_none(tmp_path, plugin, deployed, atoms)
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_the_frame_of_a_halt_has_the_grade_that_halted(tmp_path, plugin, deployed, atoms, ranks):
+def test_the_frame_of_a_halt_has_the_grade_that_halted(tmp_path, plugin, graded_model, atoms, ranks):
     """Flung together until the grade is above 3: the run ends there; the frame is the one that was judged."""
     after = SETUP + (
         "velocity all scale 60000\nfix stop all halt 2 v_largest > 3.0 error soft\n"
         "timestep 0.0002\nthermo 50\nrun 100\n"
         'print "STOPPED $(step) $(c_largest:%.17g)"\n' + WRITE.format(name="halted.dump")
     )
-    finished = run(tmp_path, atoms, deployed, after, ranks=ranks)
+    finished = run(tmp_path, atoms, graded_model, after, ranks=ranks)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     step, largest = numbers_after("STOPPED", finished.stdout)[-1]
     assert 0 < step < 100
     assert step % 2 == 0
-    found, expected = grades_and_reference(tmp_path / "halted.dump", deployed)
+    found, expected = grades_and_reference(tmp_path / "halted.dump", graded_model)
     np.testing.assert_allclose(found, expected, rtol=1e-8)
     assert largest == pytest.approx(expected.max(), rel=1e-8)
     assert largest > 3.0
 
 
-def test_in_a_hybrid(tmp_path, plugin, deployed, atoms):
-    coeff = f"pair_coeff * * nequip {deployed} Li P S\npair_coeff * * zbl 3 3"
+def test_in_a_hybrid(tmp_path, plugin, graded_model, atoms):
+    coeff = f"pair_coeff * * nequip {graded_model} Li P S\npair_coeff * * zbl 3 3"
     after = SETUP + "run 0\n" + WRITE.format(name="g.dump")
     finished = run(
-        tmp_path, atoms, deployed, after, style="hybrid/overlay nequip zbl 0.5 1.0", before_coeff=coeff
+        tmp_path, atoms, graded_model, after, style="hybrid/overlay nequip zbl 0.5 1.0", before_coeff=coeff
     )
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    found, expected = grades_and_reference(tmp_path / "g.dump", deployed)
+    found, expected = grades_and_reference(tmp_path / "g.dump", graded_model)
     np.testing.assert_allclose(found, expected, rtol=1e-8)
 
 
@@ -157,8 +146,8 @@ def test_in_a_hybrid(tmp_path, plugin, deployed, atoms):
     ],
     ids=["arguments", "no model", "atoms were moved"],
 )
-def test_what_cannot_be_answered_is_refused(tmp_path, plugin, deployed, atoms, after, complaint):
-    finished = run(tmp_path, atoms, deployed, after)
+def test_what_cannot_be_answered_is_refused(tmp_path, plugin, graded_model, atoms, after, complaint):
+    finished = run(tmp_path, atoms, graded_model, after)
     assert finished.returncode != 0
     assert complaint in finished.stdout + finished.stderr
 

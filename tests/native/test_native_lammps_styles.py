@@ -3,22 +3,11 @@
 import numpy as np
 import pytest
 from native_lammps_runs import command_of, numbers_after, run_lmp, write_input
-from structures import random_structure
 
-from mlip.deploy import MLIPCalculator, deploy_potential
+from mlip.deploy import MLIPCalculator
 
 KCAL_PER_MOL = 23.060549  # in an eV, as LAMMPS has it
 ATMOSPHERE = 1.01325  # bar
-
-
-@pytest.fixture(scope="module")
-def deployed(graded_file, tmp_path_factory):
-    return deploy_potential(graded_file, tmp_path_factory.mktemp("deployed"), device="cpu", grade=True)
-
-
-@pytest.fixture
-def atoms():
-    return random_structure("triclinic", seed=21)
 
 
 def run(folder, atoms, model, *, ranks=1, **options):
@@ -31,11 +20,11 @@ def last_table(folder):
     return table[:, 4:7], table[:, 7]
 
 
-def test_units_real(tmp_path, plugin, deployed, atoms):
+def test_units_real(tmp_path, plugin, graded_model, atoms):
     press = 'run 0\nprint "PRESS $(press:%.17g) $(pxy:%.17g)"'
     found = {}
     for units in ("metal", "real"):
-        finished = run(tmp_path, atoms, deployed, units=units, after=press)
+        finished = run(tmp_path, atoms, graded_model, units=units, after=press)
         assert finished.returncode == 0, finished.stdout
         energy = numbers_after("RESULT", finished.stdout)[-1][0]
         found[units] = energy, *last_table(tmp_path), numbers_after("PRESS", finished.stdout)[-1]
@@ -57,8 +46,8 @@ def test_units_real(tmp_path, plugin, deployed, atoms):
     ],
 )
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_options_that_cannot_be(tmp_path, plugin, deployed, atoms, style, complaint, ranks):
-    finished = run(tmp_path, atoms, deployed, style=style, ranks=ranks)
+def test_options_that_cannot_be(tmp_path, plugin, graded_model, atoms, style, complaint, ranks):
+    finished = run(tmp_path, atoms, graded_model, style=style, ranks=ranks)
     assert finished.returncode != 0
     assert complaint in finished.stdout + finished.stderr
 
@@ -71,15 +60,15 @@ thermo_style custom step pe press c_sum c_virial[1] c_largest
 
 
 @pytest.mark.parametrize("ranks", [1, 2])
-def test_grade_of_each_atom(tmp_path, plugin, deployed, atoms, ranks):
+def test_grade_of_each_atom(tmp_path, plugin, graded_model, atoms, ranks):
     after = GRADE.format(style="nequip") + (
         "run 0\n"
         "write_dump all custom grade.dump id f_grade modify sort id format float %.17g\n"
         'print "LARGEST $(v_largest:%.17g)"'
     )
-    finished = run(tmp_path, atoms, deployed, after=after, ranks=ranks)
+    finished = run(tmp_path, atoms, graded_model, after=after, ranks=ranks)
     assert finished.returncode == 0, finished.stdout + finished.stderr
-    atoms.calc = MLIPCalculator(deployed, device="cpu")
+    atoms.calc = MLIPCalculator(graded_model, device="cpu")
     atoms.get_potential_energy()
     expected = atoms.calc.results["extrapolation_grade"]
     found = np.loadtxt(tmp_path / "grade.dump", skiprows=9, ndmin=2)[:, 1]
@@ -88,7 +77,7 @@ def test_grade_of_each_atom(tmp_path, plugin, deployed, atoms, ranks):
 
 
 @pytest.mark.parametrize("style", ["nequip", "vitreous"])
-def test_a_run_halts_where_the_model_extrapolates(tmp_path, plugin, deployed, atoms, style):
+def test_a_run_halts_where_the_model_extrapolates(tmp_path, plugin, graded_model, atoms, style):
     """Squeezed until the grade is above 3: the run ends at that step, and the frame is written."""
     after = (
         GRADE.format(style=style)
@@ -101,7 +90,7 @@ run 100
 print "STOPPED $(step) $(v_largest:%.17g)"
 write_dump all extxyz extrapolating.xyz modify element Li P S"""
     )
-    finished = run(tmp_path, atoms, deployed, after=after, style=style)
+    finished = run(tmp_path, atoms, graded_model, after=after, style=style)
     assert finished.returncode == 0, finished.stdout + finished.stderr
     step, grade = numbers_after("STOPPED", finished.stdout)[-1]
     assert 0 < step < 100
