@@ -64,11 +64,13 @@ def main() -> None:
     rows = []
     for model in options.models:
         for radial in options.radial:
+            if radial == "table" and "allegro" in model:
+                continue  # its radial functions see more than lengths
             folder = options.work / f"{model}-{radial}"
             deploy(model, radial, folder)
             for atoms in options.atoms:
                 rows += measure(model, radial, folder, atoms, options)
-    write_results(rows, options.results)
+                write_results(rows, options.results)
 
 
 def parse_options() -> argparse.Namespace:
