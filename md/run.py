@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +15,7 @@ from omegaconf import DictConfig, OmegaConf
 from md.engines.base import Backend
 from md.engines.loop import simulate_systems
 from md.engines.system_run import RunFiles, SystemRun, first_state
+from md.groups import require_groups, select_groups
 from md.protocols.read import read_protocol
 from md.protocols.stages import PlannedStage, plan_stages, timestep_warnings
 from md.state import State
@@ -45,7 +47,10 @@ def run_md(config: DictConfig, run: Run) -> None:
     protocol: Any = OmegaConf.to_container(config.protocol, resolve=True)
     stages = plan_stages(read_protocol(protocol))
     backend: Backend = build_group(config, "engine")
-    structures = _structures(config, backend)
+    _require_known(stages, backend)
+    groups: Any = OmegaConf.to_container(config.groups, resolve=True)
+    require_groups(stages, groups)
+    structures = [replace(each, groups=select_groups(groups, each)) for each in _structures(config, backend)]
     masses = np.concatenate([structure.masses for structure in structures])
     for warning in timestep_warnings([each.stage for each in stages], masses):
         logger.warning(warning)
@@ -103,6 +108,16 @@ def _structures(config: DictConfig, backend: Backend) -> list[State]:
         raise ConfigError(f"found replicas={config.replicas}; expected 1 or more")
     frames = read_structures(resolve_input(config.structure), config.index, backend.batches)
     return [State.from_atoms(atoms) for atoms in frames for _ in range(config.replicas)]
+
+
+def _require_known(stages: Sequence[PlannedStage], backend: Backend) -> None:
+    """Refuse at the start what the engine would refuse hours later."""
+    for stage in stages:
+        lacking = [key for key in stage.stage.needs if key not in backend.features]
+        if lacking:
+            raise ConfigError(
+                f"stage {stage.stage.name} has {lacking[0]}, which the engine lacks; expected engine=torch"
+            )
 
 
 def _folders(run: Run, count: int) -> list[Path]:

@@ -21,6 +21,7 @@ from mlip.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
 
 FORMAT_VERSION = 1
 _INTERNAL = "internal."
+_GROUP = "group."
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class State:
         stage: Index of the stage it belongs to.
         steps_done: Steps of that stage that are done.
         internals: Variables of thermostat, barostat and random numbers, by name; empty when a stage starts.
+        groups: Atoms that stages treat apart: name to a mask of shape (N,).
     """
 
     numbers: NDArray[np.int64]
@@ -48,6 +50,7 @@ class State:
     stage: int = 0
     steps_done: int = 0
     internals: Mapping[str, NDArray] = field(default_factory=dict)
+    groups: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
 
     @property
     def kinetic_energy(self) -> float:
@@ -73,8 +76,9 @@ class State:
 
     def save(self, path: Path) -> None:
         """Write a restart file; a reader never sees half of it."""
-        content = {each.name: getattr(self, each.name) for each in fields(self) if each.name != "internals"}
-        content |= {_INTERNAL + name: value for name, value in self.internals.items()}
+        content = {each.name: getattr(self, each.name) for each in fields(self)}
+        for prefix, name in ((_INTERNAL, "internals"), (_GROUP, "groups")):
+            content |= {prefix + key: value for key, value in content.pop(name).items()}
         temporary = path.with_name(path.name + ".tmp")
         with temporary.open("wb") as stream:
             np.savez(stream, format_version=FORMAT_VERSION, **content)
@@ -98,13 +102,16 @@ class State:
             ) from None
         if content.pop("format_version", None) != FORMAT_VERSION:
             raise SimulationError(f"{path} is no restart file of this version; start anew with resume=never")
-        internals = {
-            name.removeprefix(_INTERNAL): content.pop(name)
-            for name in list(content)
-            if name.startswith(_INTERNAL)
-        }
+        internals, groups = (
+            {
+                name.removeprefix(prefix): content.pop(name)
+                for name in list(content)
+                if name.startswith(prefix)
+            }
+            for prefix in (_INTERNAL, _GROUP)
+        )
         stage, steps_done = int(content.pop("stage")), int(content.pop("steps_done"))
-        return cls(**content, stage=stage, steps_done=steps_done, internals=internals)
+        return cls(**content, stage=stage, steps_done=steps_done, internals=internals, groups=groups)
 
     @classmethod
     def from_atoms(cls, atoms: Atoms) -> "State":
@@ -127,22 +134,24 @@ class State:
         return atoms
 
 
-def draw_velocities(state: State, temperature_K: float, seed: int) -> State:
-    """Give the atoms Maxwell-Boltzmann velocities, without total momentum, at exactly this temperature.
+def draw_velocities(state: State, temperature_K: float, seed: int, mobile: NDArray[np.bool_]) -> State:
+    """Give atoms Maxwell-Boltzmann velocities, without total momentum, at exactly this temperature.
 
     Args:
         state: The state whose velocities are replaced.
-        temperature_K: Temperature over 3N - 3 degrees of freedom, K.
+        temperature_K: Temperature over three degrees of freedom less than the mobile atoms have, K.
         seed: Seed of the random numbers.
+        mobile: Atoms that may move, shape (N,), at least two; the others get none.
     """
     normal = np.random.default_rng(seed).standard_normal(state.velocities.shape)
-    moving = replace(state, velocities=normal / np.sqrt(state.masses)[:, None])
-    moving = remove_drift(moving)
-    wanted = 0.5 * (3 * len(state.masses) - 3) * BOLTZMANN_EV_PER_K * temperature_K
+    moving = replace(state, velocities=mobile[:, None] * normal / np.sqrt(state.masses)[:, None])
+    moving = remove_drift(moving, mobile)
+    wanted = 0.5 * (3 * mobile.sum() - 3) * BOLTZMANN_EV_PER_K * temperature_K
     return replace(moving, velocities=moving.velocities * np.sqrt(wanted / moving.kinetic_energy))
 
 
-def remove_drift(state: State) -> State:
-    """Take the velocity of the centre of mass away from all atoms."""
-    drift = state.masses @ state.velocities / state.masses.sum()
-    return replace(state, velocities=state.velocities - drift)
+def remove_drift(state: State, mobile: NDArray[np.bool_]) -> State:
+    """Take the velocity of the centre of mass of the mobile atoms, shape (N,), away from them."""
+    masses = mobile * state.masses
+    drift = masses @ state.velocities / masses.sum()
+    return replace(state, velocities=state.velocities - mobile[:, None] * drift)

@@ -1,10 +1,11 @@
 """Thermodynamic quantities of a state, and thermo.csv, the table of them along a run.
 
 The pressure includes the kinetic term; it is NaN where the calculator has no stress or a direction is open.
-The temperature counts 3N - 3 degrees of freedom where total momentum is conserved at zero (NVE, Nose-Hoover,
-MTK) and 3N under Langevin, which thermalises the centre of mass as well. `conserved_eV` is what the
-integrator keeps constant at fixed temperature: the total energy in NVE, the extended energy of a Nose-Hoover
-chain or MTK. ASE's Langevin has none: NaN.
+The temperature counts 3N - 3 degrees of freedom where total momentum is conserved at zero and 3N where it is
+not: under Langevin, with tethers or walls, with a thermostat for some atoms; N are the atoms that are not
+frozen. `conserved_eV` is what the integrator keeps constant at fixed temperature: the total energy in NVE,
+the extended energy of a Nose-Hoover chain or MTK, the energy less the heat of a stochastic bath. ASE's
+Langevin has none: NaN.
 """
 
 import csv
@@ -15,6 +16,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from md.groups import degrees_of_freedom
 from md.protocols.stages import PlannedStage
 from md.state import State
 from mlip.units import AMU_PER_A3_IN_G_PER_CM3, BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
@@ -72,9 +74,8 @@ def thermo_row(state: State, stage: PlannedStage, observation: Observation) -> T
 
 
 def temperature_K(state: State, stage: PlannedStage) -> float:
-    """Temperature over the degrees of freedom that the stage thermalises, K."""
-    degrees_of_freedom = 3 * len(state.masses) - stage.degrees_of_freedom_removed
-    return 2.0 * state.kinetic_energy / (degrees_of_freedom * BOLTZMANN_EV_PER_K)
+    """Temperature over the degrees of freedom of the stage, K."""
+    return 2.0 * state.kinetic_energy / (degrees_of_freedom(state, stage) * BOLTZMANN_EV_PER_K)
 
 
 def pressure_GPa(state: State, stress: NDArray[np.float64] | None) -> float:

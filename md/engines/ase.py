@@ -120,6 +120,7 @@ class AseBackend:
     """`engine=ase`: the potential as an ASE calculator."""
 
     batches: ClassVar[bool] = False
+    features: ClassVar[frozenset[str]] = frozenset()
 
     def open(self, calculator: Calculator, states: Sequence[State], seed: int, run_dir: Path) -> OneByOne:
         """Make the engine that moves atoms with this potential."""

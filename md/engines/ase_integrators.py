@@ -16,6 +16,7 @@ from typing import Any
 import ase.units
 import numpy as np
 from ase import Atoms
+from ase.md.bussi import Bussi
 from ase.md.langevin import Langevin
 from ase.md.md import MolecularDynamics
 from ase.md.nose_hoover_chain import MTKNPT, NoseHooverChainNVT
@@ -34,11 +35,12 @@ _CHAIN = ("_thermostat._eta", "_thermostat._p_eta", "_thermostat._Q", "_thermost
 _BAROSTAT = ("_barostat._xi", "_barostat._p_xi", "_barostat._kT")
 Npt = DilationMTKNPT | MTKNPT
 Chained = NoseHooverChainNVT | Npt
-Integrator = VelocityVerlet | Langevin | Chained
+Integrator = VelocityVerlet | Langevin | Bussi | Chained
 
 _INTERNALS: dict[type[MolecularDynamics], tuple[str, ...]] = {
     VelocityVerlet: (),
     Langevin: (),
+    Bussi: ("transferred_energy",),
     NoseHooverChainNVT: _CHAIN,
     DilationMTKNPT: (*_CHAIN, *_BAROSTAT, "_eps", "_p_eps", "_volume0", "_cell0", "_directions"),
     MTKNPT: (*_CHAIN, *_BAROSTAT, "_p_g"),
@@ -72,6 +74,12 @@ def build_integrator(atoms: Atoms, stage: PlannedStage, seed: int) -> Integrator
             rng=generator,
         )
     tdamp = user.tdamp_fs * FEMTOSECOND
+    if user.thermostat == "velocity_rescaling":
+        generator = np.random.default_rng([seed, stage.index])
+        rescaling = Bussi(atoms, timestep, temperature_K=start_K * _KELVIN, taut=tdamp, rng=generator)
+        rescaling.ndof = 3 * len(atoms) - stage.degrees_of_freedom_removed
+        set_temperature(rescaling, start_K)
+        return rescaling
     return _count_free_momenta(
         NoseHooverChainNVT(atoms, timestep, temperature_K=start_K * _KELVIN, tdamp=tdamp)
     )
@@ -109,9 +117,12 @@ def _count_free_momenta(dynamics: Chained) -> Chained:
 
 def set_temperature(dynamics: Integrator, temperature_K: float) -> None:
     """Change the target temperature; nothing happens in NVE or if it is the present one."""
+    thermal_energy = ase.units.kB * (temperature_K * _KELVIN)  # as ASE has it, to the bit
+    if isinstance(dynamics, Bussi):
+        dynamics.target_kinetic_energy = 0.5 * thermal_energy * dynamics.ndof
+        return
     if isinstance(dynamics, VelocityVerlet):
         return
-    thermal_energy = ase.units.kB * (temperature_K * _KELVIN)  # as ASE has it, to the bit
     if isinstance(dynamics, Langevin):
         if thermal_energy != dynamics.temp:
             dynamics.set_temperature(temperature_K=temperature_K * _KELVIN)
@@ -130,7 +141,7 @@ def set_temperature(dynamics: Integrator, temperature_K: float) -> None:
 def read_internals(dynamics: Integrator) -> dict[str, NDArray]:
     """Everything beside positions, momenta and cell that the next step depends on."""
     internals = {name: np.array(_get(dynamics, name)) for name in _INTERNALS[type(dynamics)]}
-    if isinstance(dynamics, Langevin):
+    if isinstance(dynamics, Langevin | Bussi):
         internals[_RANDOM] = np.array(json.dumps(dynamics.rng.bit_generator.state))
     return internals
 
@@ -140,7 +151,7 @@ def write_internals(dynamics: Integrator, internals: Mapping[str, NDArray]) -> N
     for name in _INTERNALS[type(dynamics)]:
         value = internals[name]
         _set(dynamics, name, float(value) if value.ndim == 0 else value.copy())
-    if isinstance(dynamics, Langevin):
+    if isinstance(dynamics, Langevin | Bussi):
         dynamics.rng.bit_generator.state = json.loads(str(internals[_RANDOM]))
 
 
@@ -149,9 +160,9 @@ def conserved_energy(dynamics: Integrator) -> float:
     if isinstance(dynamics, Langevin):
         return float("nan")
     if isinstance(dynamics, VelocityVerlet):
-        return float(
-            dynamics.atoms.get_potential_energy(force_consistent=True) + dynamics.atoms.get_kinetic_energy()
-        )
+        atoms = dynamics.atoms
+        energy = atoms.get_potential_energy(force_consistent=True) + atoms.get_kinetic_energy()
+        return float(energy - (dynamics.transferred_energy if isinstance(dynamics, Bussi) else 0.0))
     return dynamics.get_conserved_energy()
 
 

@@ -125,9 +125,11 @@ class Backend(Protocol):
 
     Attributes:
         batches: Whether it moves several systems at once.
+        features: Which of `Stage.needs` it knows.
     """
 
     batches: ClassVar[bool]
+    features: ClassVar[frozenset[str]]
 
     def open(
         self, calculator: "MLIPCalculator", states: Sequence[State], seed: int, run_dir: Path

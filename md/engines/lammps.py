@@ -226,6 +226,7 @@ class LammpsBackend:
     """
 
     batches: ClassVar[bool] = False
+    features: ClassVar[frozenset[str]] = frozenset()
     ranks: int = 1
 
     def __post_init__(self) -> None:

@@ -119,6 +119,8 @@ def _integrator_commands(stage: PlannedStage, steps_done: int, seed: int) -> lis
     thermal = f"{start_K * _KELVIN!r} {end_K * _KELVIN!r} {user.tdamp_fs / FS_PER_PS!r}"
     if user.ensemble == "nvt" and user.thermostat == "langevin":
         return [f"fix {INTEGRATOR} all nve", f"fix friction all langevin {thermal} {seed} tally yes"]
+    if user.ensemble == "nvt" and user.thermostat == "velocity_rescaling":
+        return [f"fix {INTEGRATOR} all nve", f"fix rescaling all temp/csvr {thermal} {seed}"]
     if user.ensemble == "nvt":
         return [f"fix {INTEGRATOR} all nvt temp {thermal}"]
     # LAMMPS sets the barostat's mass, kT tau^2, when it starts; inside a ramp it must stay what it was

@@ -1,12 +1,13 @@
 """One system on its way through the stages of a protocol: its state, its files, its checks."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase.io
 
 from md.engines.safety import check_state, require_barostat_fits, require_no_overlap
+from md.groups import mobile_atoms
 from md.protocols.stages import PlannedStage
 from md.state import State, draw_velocities, remove_drift
 from md.thermo import Observation, ThermoWriter, cut_thermo, thermo_row
@@ -47,13 +48,17 @@ def first_state(state: State, stages: Sequence[PlannedStage], seed: int) -> Stat
     A first stage without temperature (NVE) keeps the velocities of the structure.
 
     Raises:
-        ConfigError: There is a single atom, or the structure of such a run does not move.
+        ConfigError: There is a single atom that may move, or the structure of such a run does not move.
     """
-    if len(state.numbers) < 2:
-        raise ConfigError("found one atom; expected at least two: a lone atom has no internal motion")
+    mobile = mobile_atoms(state, stages[0])
+    if mobile.sum() < 2:
+        raise ConfigError(
+            f"found {mobile.sum()} atoms that may move; expected at least two: one has no internal motion"
+        )
     start_K = stages[0].start_K
     if start_K is not None:
-        return draw_velocities(state, start_K, seed)
+        return draw_velocities(state, start_K, seed, mobile)
+    state = replace(state, velocities=mobile[:, None] * state.velocities)
     if state.kinetic_energy == 0.0:
         raise ConfigError(
             f"stage {stages[0].stage.name} starts without temperature_K from a structure without velocities; "
@@ -181,16 +186,11 @@ class SystemRun:
 
 def _enter(state: State, stage: PlannedStage) -> State:
     """The end of one stage as the start of the next; drift goes where the next one conserves momentum."""
-    entered = State(
-        numbers=state.numbers,
-        masses=state.masses,
-        positions=state.positions,
-        velocities=state.velocities,
-        cell=state.cell,
-        pbc=state.pbc,
-        stage=stage.index,
+    mobile = mobile_atoms(state, stage)
+    entered = replace(
+        state, velocities=mobile[:, None] * state.velocities, stage=stage.index, steps_done=0, internals={}
     )
-    return remove_drift(entered) if stage.degrees_of_freedom_removed else entered
+    return remove_drift(entered, mobile) if stage.degrees_of_freedom_removed else entered
 
 
 def describe(stage: PlannedStage, steps_done: int) -> str:

@@ -9,6 +9,7 @@ from md.protocols.ladder import expand_ladder, is_ladder
 from md.protocols.stages import Stage
 from mlip.errors import ConfigError
 
+_NAMES = ("frozen", "thermostat_groups")
 _STAGE_KEYS = tuple(field.name for field in fields(Stage) if field.name != "name")
 
 
@@ -45,7 +46,17 @@ def _read_stage(name: str, entry: Mapping[str, Any]) -> Stage:
             raise ConfigError(f"stage {name} has an unknown key {key}; {hint}")
     if "ensemble" not in entry:
         raise ConfigError(f"stage {name} has no ensemble; expected ensemble: nve, nvt or npt")
-    return Stage(name=name, **{**entry, "temperature_K": _read_temperature(name, entry.get("temperature_K"))})
+    temperature = _read_temperature(name, entry.get("temperature_K"))
+    names = {key: _read_names(name, key, entry[key]) for key in _NAMES if key in entry}
+    return Stage(name=name, **{**entry, **names, "temperature_K": temperature})
+
+
+def _read_names(name: str, key: str, value: Any) -> tuple[str, ...]:
+    """Names of groups, or one of them."""
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, Sequence) or not all(isinstance(each, str) for each in names):
+        raise ConfigError(f"stage {name} has {key}={value}; expected names of groups, such as [bottom, top]")
+    return tuple(names)
 
 
 def _read_temperature(name: str, value: Any) -> float | tuple[float, float] | None:

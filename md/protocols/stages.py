@@ -5,8 +5,8 @@ neighbors resolved: where it starts, its temperatures, its number of steps.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,8 @@ from mlip.errors import ConfigError
 from mlip.units import FS_PER_PS
 
 ENSEMBLES = ("nve", "nvt", "npt")
-THERMOSTATS = ("nose_hoover_chain", "langevin")
-BAROSTATS = ("iso", "z", "xy", "flexible")
+THERMOSTATS = ("nose_hoover_chain", "velocity_rescaling", "langevin")
+BAROSTATS = ("iso", "z", "xy", "orthorhombic", "flexible")
 
 # 2 fs is the usual limit for Li (DESIGN: 0.5-2 fs); the period of a bond scales with the root of the mass.
 _LONGEST_TIMESTEP_OF_LI_FS = 2.0
@@ -37,12 +37,20 @@ class Stage:
         duration_ps: How long; either this or `rate_K_per_ps`.
         rate_K_per_ps: Speed of a ramp, positive also on cooling.
         timestep_fs: Time step.
-        thermostat: `nose_hoover_chain` (3 links) or `langevin`.
+        thermostat: `nose_hoover_chain` (3 links), `velocity_rescaling` (stochastic) or `langevin`. In `npt`
+            the barostat is Martyna-Tobias-Klein's with the first, stochastic cell rescaling with the second.
         tdamp_fs: Relaxation time of the thermostat; the friction of Langevin is its inverse.
         pressure_GPa: Target pressure of `npt`.
         barostat: What may change in `npt`: `iso` the volume, `z` the third cell vector's length, `xy` the
-            area of the first two (one factor for both), `flexible` the whole cell.
+            area of the first two (one factor for both), `orthorhombic` three lengths, each by itself,
+            `flexible` the whole cell.
         pdamp_fs: Relaxation time of the barostat.
+        frozen: Names of groups whose atoms do not move; in `npt` they follow the cell.
+        tethered: Name of a group: spring constant, eV/A^2, that holds each of its atoms to where it stands
+            when the stage starts.
+        thermostat_groups: Names of groups whose atoms alone the thermostat touches; empty for all atoms.
+        bias: Name: a callable for Hydra (`_target_` and its arguments) that gives energy and forces from
+            positions and cell, such as `md.engines.torch.bias.Wall`.
         every_ps: Time between stored frames (and rows of thermo.csv).
         production: Its frames are samples for averages; a ramp's never are.
     """
@@ -58,6 +66,10 @@ class Stage:
     pressure_GPa: float = 0.0
     barostat: str = "iso"
     pdamp_fs: float = 1000.0
+    frozen: tuple[str, ...] = ()
+    tethered: Mapping[str, float] = field(default_factory=dict)
+    thermostat_groups: tuple[str, ...] = ()
+    bias: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     every_ps: float = 0.1
     production: bool = True
 
@@ -73,15 +85,27 @@ class Stage:
             self._require_positive("temperature_K", temperature)
         self._check_temperature_against_ensemble()
         self._check_length()
-        if self.ensemble == "npt" and self.thermostat == "langevin":
-            raise ConfigError(
-                f"stage {self.name} asks npt with langevin; expected thermostat=nose_hoover_chain for npt"
-            )
+        self._check_npt()
 
     @property
     def is_ramp(self) -> bool:
         """Whether the temperature changes in the course of the stage."""
         return isinstance(self.temperature_K, tuple) or self.rate_K_per_ps is not None
+
+    @property
+    def groups(self) -> set[str]:
+        """Names of the groups of atoms that it treats apart."""
+        return {*self.frozen, *self.tethered, *self.thermostat_groups}
+
+    @property
+    def needs(self) -> list[str]:
+        """What not every engine has."""
+        needs = [key for key in ("frozen", "tethered", "thermostat_groups", "bias") if getattr(self, key)]
+        if self.ensemble == "npt" and self.thermostat == "velocity_rescaling":
+            needs.append("npt with velocity_rescaling")
+        if self.ensemble == "npt" and self.barostat == "orthorhombic":
+            needs.append("barostat=orthorhombic")
+        return needs
 
     def _temperatures(self) -> tuple[float, ...]:
         if self.temperature_K is None:
@@ -109,6 +133,24 @@ class Stage:
         if self.ensemble == "nve" and self.is_ramp:
             raise ConfigError(
                 f"stage {self.name} ramps the temperature in nve; expected nvt or npt for a ramp"
+            )
+
+    def _check_npt(self) -> None:
+        if self.ensemble != "npt":
+            return
+        if self.thermostat == "langevin":
+            raise ConfigError(
+                f"stage {self.name} asks npt with langevin; expected thermostat=nose_hoover_chain for npt"
+            )
+        if self.thermostat == "velocity_rescaling" and self.barostat == "flexible":
+            raise ConfigError(
+                f"stage {self.name} asks a flexible cell of velocity_rescaling; expected "
+                "thermostat=nose_hoover_chain for it"
+            )
+        if self.bias or self.tethered:
+            key = "bias" if self.bias else "tethered"
+            raise ConfigError(
+                f"stage {self.name} has {key} in npt, whose pressure would not know of it; expected nvt"
             )
 
     def _check_length(self) -> None:
@@ -143,9 +185,10 @@ class PlannedStage:
 
     @property
     def degrees_of_freedom_removed(self) -> int:
-        """3 where total momentum is conserved at zero; 0 for Langevin, which thermalises it as well."""
-        langevin = self.stage.ensemble == "nvt" and self.stage.thermostat == "langevin"
-        return 0 if langevin else 3
+        """3 where total momentum is conserved at zero; 0 where a bath, a tether or a wall changes it."""
+        user = self.stage
+        langevin = user.ensemble == "nvt" and user.thermostat == "langevin"
+        return 0 if langevin or user.groups or user.bias else 3
 
     @property
     def production(self) -> bool:

@@ -77,6 +77,15 @@ class VerletList:
     def is_stale(self, positions: Tensor, cell: Tensor) -> Tensor:
         """Whether an edge may have come that is no candidate, a bool () on the device of the atoms.
 
+        Args:
+            positions: (N, 3) A, as they are now.
+            cell: (B, 3, 3) A, as they are now.
+        """
+        return (self.used(positions, cell) > 1.0).any()
+
+    def used(self, positions: Tensor, cell: Tensor) -> Tensor:
+        """How much of the skin is used up, (B,): above one an edge may have come that is no candidate.
+
         Let x M be the place in the cell of old of what is at x now, and d_i = x_i^old - x_i M the way that an
         atom went beside the cell. An edge v of now was v M + d_j - d_i: no longer than
         |v| (1 + ||M - 1||) + |d_i| + |d_j|. A shift of all atoms counts for nothing.
@@ -94,8 +103,11 @@ class VerletList:
         ways = old - torch.bmm(positions.unsqueeze(1), back.index_select(0, batch)).squeeze(1)
         number = self.graph.num_atoms.unsqueeze(1)
         ways = ways - (torch.zeros_like(self.box[:, 0]).index_add(0, batch, ways) / number)[batch]
-        closer = 2.0 * torch.linalg.vector_norm(ways, dim=1) + (self.r_max * strain)[batch]
-        return ~(closer <= self.skin).all()  # what is no number is stale, too
+        farthest = torch.segment_reduce(
+            torch.linalg.vector_norm(ways, dim=1), "max", lengths=self.graph.num_atoms, unsafe=True
+        )
+        used = (2.0 * farthest + self.r_max * strain) / self.skin
+        return used.nan_to_num(nan=torch.inf)  # what is no number is stale, too
 
     def edges(self, positions: Tensor, cell: Tensor) -> tuple[Tensor, Tensor]:
         """The edges of now: `edge_index` (2, E) and `edge_shift` (E, 3), in the order of a fresh list.
@@ -109,6 +121,32 @@ class VerletList:
             return index, shift
         near = (self._squared_lengths(positions, cell) < self.cutoffs.square()).nonzero().view(-1)
         return torch.stack([each.index_select(0, near) for each in index]), shift.index_select(0, near)
+
+    def edges_within(
+        self, positions: Tensor, cell: Tensor, capacity: int, padding: tuple[int, int]
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """The edges of now in tensors of a fixed size, so that nothing waits for their number.
+
+        Args:
+            positions: (N, 3) A, as they are now, the list not being stale.
+            cell: (B, 3, 3) A, as they are now.
+            capacity: Edges that there is place for.
+            padding: Centre and neighbor of the edges that fill the rest.
+
+        Returns:
+            `edge_index` (2, capacity), `edge_shift` (capacity, 3), and their number (), which may be larger
+            than the capacity: then some are missing.
+        """
+        is_near = self._squared_lengths(positions, cell) < self.cutoffs.square()
+        place = is_near.cumsum(0)
+        number = place[-1]
+        place = (place - 1).where(is_near, capacity).clamp_max(capacity)  # the rest goes where nobody looks
+        candidates = torch.arange(len(is_near), device=place.device)
+        chosen = torch.full_like(place[:1], len(is_near)).expand(capacity + 1).scatter(0, place, candidates)
+        filler = torch.tensor(padding, device=place.device).unsqueeze(1)
+        index = torch.cat([self.graph.edge_index, filler], dim=1)
+        shift = torch.cat([self.graph.edge_shift, torch.zeros_like(self.graph.edge_shift[:1])])
+        return index.index_select(1, chosen[:-1]), shift.index_select(0, chosen[:-1]), number
 
     def _squared_lengths(self, positions: Tensor, cell: Tensor) -> Tensor:
         """(E,) of the candidates, A^2. Axis after axis: three times as fast as by rows of three numbers."""

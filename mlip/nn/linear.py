@@ -90,8 +90,14 @@ class SelfConnection(nn.Module):
             block = features.narrow(1, at_feature, dim * mul_in).reshape(-1, dim, mul_in)
             output = block.new_zeros(block.shape[0], dim, mul_out)
             for t in range(per_species.shape[0]):
-                rows = torch.nonzero(species == t).view(-1)
-                output = output.index_add(0, rows, block.index_select(0, rows) @ per_species[t])
+                if (
+                    per_species.shape[0] <= 8
+                ):  # a GPU would have to be waited for to say how many rows there are
+                    is_t = (species == t).view(-1, 1, 1)
+                    output = torch.where(is_t, block @ per_species[t], output)
+                else:
+                    rows = torch.nonzero(species == t).view(-1)
+                    output = output.index_add(0, rows, block.index_select(0, rows) @ per_species[t])
             outputs.append(output.view(-1, dim * mul_out))
         return torch.cat(outputs, dim=1)
 

@@ -3,9 +3,11 @@
 import numpy as np
 import pytest
 import torch
+from ase import Atoms
 from scipy import optimize, stats
-from torch_potentials import SPRING, Wells, lennard_jones
+from torch_potentials import SPRING, Wells, lennard_jones, nothing
 
+from md.engines.base import Place
 from md.engines.system_run import first_state
 from md.engines.torch.integrator import Integrator
 from md.engines.torch.systems import Systems
@@ -17,10 +19,19 @@ ENSEMBLES = {
     "nve": {"ensemble": "nve"},
     "chain": {"ensemble": "nvt"},
     "langevin": {"ensemble": "nvt", "thermostat": "langevin", "tdamp_fs": 500.0},
+    "rescaling": {"ensemble": "nvt", "thermostat": "velocity_rescaling"},
     "iso": {"ensemble": "npt", "barostat": "iso", "pressure_GPa": 0.05},
     "z": {"ensemble": "npt", "barostat": "z", "pressure_GPa": 0.05},
     "xy": {"ensemble": "npt", "barostat": "xy", "pressure_GPa": 0.05},
+    "orthorhombic": {"ensemble": "npt", "barostat": "orthorhombic", "pressure_GPa": 0.05},
     "flexible": {"ensemble": "npt", "barostat": "flexible", "pressure_GPa": 0.05},
+    "cell_rescaling": {"ensemble": "npt", "thermostat": "velocity_rescaling", "pressure_GPa": 0.05},
+    "cell_rescaling_orthorhombic": {
+        "ensemble": "npt",
+        "thermostat": "velocity_rescaling",
+        "barostat": "orthorhombic",
+        "pressure_GPa": 0.05,
+    },
 }
 
 
@@ -37,9 +48,16 @@ def planned(name, timestep_fs, temperature_K=40.0, **more):
 
 def begin(atoms, stages, evaluate=lennard_jones):
     """A batch of the same atoms with other velocities each, one for each stage."""
-    states = [first_state(State.from_atoms(atoms), [stage], seed=k + 1) for k, stage in enumerate(stages)]
-    systems = Systems.of_states(states)
-    integrator = Integrator(systems, stages, [0] * len(stages), range(len(stages)), evaluate)
+    return begin_at([place(atoms, stage, system) for system, stage in enumerate(stages)], evaluate)
+
+
+def place(atoms, stage, system):
+    return Place(system, stage, first_state(State.from_atoms(atoms), [stage], seed=system + 1))
+
+
+def begin_at(places, evaluate=lennard_jones):
+    systems = Systems.of_states([each.state for each in places])
+    integrator = Integrator(systems, places, 0, evaluate)
     integrator.start()
     return integrator
 
@@ -53,12 +71,55 @@ def fluctuation(integrator, num_steps):
     return torch.stack(values).std(dim=0)
 
 
+def test_cell_rescaling_counts_its_work(argon):
+    """The work moves by more than kT, what should be conserved by less than a fiftieth of that."""
+    names = ("cell_rescaling", "cell_rescaling_orthorhombic")
+    integrator = begin(argon, [planned(name, 4.0) for name in names])
+    conserved, work = [], []
+    for _ in range(300):
+        integrator.step()
+        conserved.append(integrator.conserved())
+        work.append(integrator.cell_rescaling.work)
+    moved, left = torch.stack(work).std(dim=0), torch.stack(conserved).std(dim=0)
+    assert (moved > 1e-3).all()
+    assert (left < 0.02 * moved).all()
+
+
+@pytest.mark.parametrize(("barostat", "count"), [("iso", 8), ("z", 3)])
+def test_volumes_of_an_ideal_gas(barostat, count):
+    """Volumes of N atoms that do not see each other: p(V) ~ V^N exp(-P V / kT)."""
+    kT, pressure = BOLTZMANN_EV_PER_K * 1000.0, 1.0
+    volume = (count + 1) * kT * EV_PER_A3_IN_GPA / pressure
+    gas = Atoms("Ar" * count, cell=[volume ** (1 / 3)] * 3, pbc=True, positions=np.zeros((count, 3)))
+    stage = Stage(
+        name="only",
+        ensemble="npt",
+        temperature_K=1000.0,
+        thermostat="velocity_rescaling",
+        barostat=barostat,
+        pressure_GPa=pressure,
+        tdamp_fs=20.0,
+        pdamp_fs=20.0,
+        timestep_fs=2.0,
+        duration_ps=100.0,
+    )
+    (plan,) = plan_stages([stage])
+
+    integrator = begin_at([place(gas, plan, system) for system in range(400)], nothing)
+    for _ in range(600):
+        integrator.step()
+    expected = stats.gamma(count + 1, scale=kT * EV_PER_A3_IN_GPA / pressure)
+    assert stats.kstest(integrator.systems.volumes.numpy(), expected.cdf).pvalue > 0.005
+
+
 def test_one_batch_holds_every_ensemble_and_conserves_with_the_square_of_the_timestep(argon):
     coarse = fluctuation(begin(argon, [planned(name, 8.0) for name in ENSEMBLES]), 300)
     fine = fluctuation(begin(argon, [planned(name, 4.0) for name in ENSEMBLES]), 600)
     orders = dict(zip(ENSEMBLES, torch.log2(coarse / fine).tolist(), strict=True))
-    langevin = orders.pop("langevin")  # two samples of noise
-    assert langevin == pytest.approx(2.0, abs=0.8)
+    noisy = [orders.pop(name) for name in ("langevin", "rescaling")]
+    assert noisy == pytest.approx([2.0] * 2, abs=0.8)  # two samples of noise
+    for name in ("cell_rescaling", "cell_rescaling_orthorhombic"):  # a random walk of errors of dt^3/2 a step
+        assert 0.0 < orders.pop(name) < 2.5
     assert orders == pytest.approx(dict.fromkeys(orders, 2.0), abs=0.2)
 
 
@@ -68,10 +129,7 @@ def test_a_system_moves_alike_alone_and_beside_others(argon):
     for _ in range(50):
         together.step()
     for k, name in enumerate(names):
-        stage = planned(name, 8.0)
-        state = first_state(State.from_atoms(argon), [stage], seed=k + 1)
-        alone = Integrator(Systems.of_states([state]), [stage], [0], [k], lennard_jones)
-        alone.start()
+        alone = begin_at([place(argon, planned(name, 8.0), k)])
         for _ in range(50):
             alone.step()
         mine = together.systems.positions.view(len(names), -1, 3)[k]
@@ -97,14 +155,15 @@ def test_time_can_be_turned_back(argon, name):
     assert (systems.positions - start).abs().max() < 1e-6  # chaos: rounding grows a thousandfold
 
 
-@pytest.mark.parametrize("name", ["chain", "langevin"])
+@pytest.mark.parametrize("name", ["chain", "rescaling", "langevin"])
 def test_kinetic_energies_are_distributed_as_they_should(argon, name):
     stage = planned(name, 8.0, tdamp_fs=200.0)
-    integrator = begin(argon, [stage] * 48)
+    # only chains need atoms that push each other; they have the crystal warmed up first
+    integrator = begin(argon, [stage] * 48, lennard_jones if name == "chain" else nothing)
     found = []
     for step in range(800):
         integrator.step()
-        if step > 500 and step % 60 == 0:  # the crystal takes heat first
+        if step > 500 and step % 60 == 0:
             found.append(0.5 * integrator.systems.twice_kinetic())
     kinetic = torch.cat(found).numpy()
     count = 3 * len(argon) - stage.degrees_of_freedom_removed
@@ -117,11 +176,10 @@ def test_langevin_finds_the_width_of_a_well_at_any_timestep(argon):
     mass = float(Systems.of_states([State.from_atoms(argon)]).masses[0])
     period_fs = 2.0 * np.pi * np.sqrt(mass / SPRING)
     stage = planned("langevin", period_fs / 4.0, temperature_K=300.0, tdamp_fs=period_fs)
-    systems = Systems.of_states([State.from_atoms(argon)] * 64)
-    wells = Wells(systems)
-    integrator = Integrator(systems, [stage] * 64, [0] * 64, range(64), wells)
-    integrator.start()
-    squares = []
+    places = [Place(system, stage, State.from_atoms(argon)) for system in range(64)]
+    wells = Wells(Systems.of_states([each.state for each in places]))
+    integrator = begin_at(places, wells)
+    systems, squares = integrator.systems, []
     for step in range(400):
         integrator.step()
         if step > 50:

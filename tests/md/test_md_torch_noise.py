@@ -5,7 +5,7 @@ import pytest
 import torch
 from scipy import stats
 
-from md.engines.torch.noise import hashed, normal, uniform
+from md.engines.torch.noise import gamma, hashed, normal, uniform
 
 COUNT = 40_000
 
@@ -42,3 +42,9 @@ def test_normal_numbers(keys):
     assert np.abs(np.corrcoef(found.T) - np.eye(3)).max() < 5.0 / np.sqrt(COUNT)
     neighbors = np.corrcoef(found[:-1, 0], found[1:, 0])[0, 1]
     assert abs(neighbors) < 5.0 / np.sqrt(COUNT)
+
+
+@pytest.mark.parametrize("shape", [1.0, 2.5, 40.0, 3000.0])
+def test_gamma_numbers(keys, shape):
+    found = gamma(keys, torch.full((COUNT,), shape, dtype=torch.float64)).numpy()
+    assert stats.kstest(found, "gamma", args=(shape,)).pvalue > 0.001

@@ -7,9 +7,13 @@ from typing import ClassVar
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 
 from md.engines.base import Place
+from md.engines.torch.bias import Biases
+from md.engines.torch.chunks import Chunks
 from md.engines.torch.integrator import Integrator
+from md.engines.torch.neighbors import Neighbors, PatientNeighbors
 from md.engines.torch.potential import BatchedPotential
 from md.engines.torch.systems import Systems
 from md.state import State
@@ -18,21 +22,27 @@ from mlip.data.graph import species_index
 from mlip.deploy import MLIPCalculator
 from mlip.errors import ConfigError
 
+_ANCHORS = "anchors"
+
 
 class TorchEngine:
     """Moves many systems at once, on the device of the potential."""
 
     capacity: int | None = None
 
-    def __init__(self, calculator: MLIPCalculator, seed: int = 0) -> None:
+    def __init__(self, calculator: MLIPCalculator, seed: int = 0, patient: bool | None = None) -> None:
         """Take the forces from a potential.
 
         Args:
             calculator: The potential.
-            seed: Of the run, for Langevin; that of a system is this plus its number.
+            seed: Of the run, for stochastic baths; that of a system is this plus its number.
+            patient: Whether to wait for the device only after some steps; None does so on a GPU.
         """
         self._calculator, self._seed = calculator, seed
+        self._patient = calculator.device.type != "cpu" if patient is None else patient
+        self._chunks: Chunks | None
         self._states: list[State] = []
+        self._anchors: list[NDArray[np.float64] | None] = []
         self._steps = 0
         self._integrator: Integrator
 
@@ -43,22 +53,32 @@ class TorchEngine:
         device = self._calculator.device
         numbers = [species_index(state.to_atoms(), self._calculator.species) for state in states]
         pbc = torch.as_tensor(np.stack([state.pbc for state in states]), device=device)
-        self._integrator = Integrator(
-            systems=Systems.of_states(states, device),
-            stages=[place.stage for place in places],
-            steps_done=[state.steps_done for state in states],
-            seeds=[self._seed + place.system for place in places],
-            evaluate=BatchedPotential(
-                self._calculator, torch.as_tensor(np.concatenate(numbers), device=device), pbc
-            ),
-        )
+        species = torch.as_tensor(np.concatenate(numbers), device=device)
+        kind = PatientNeighbors if self._patient else Neighbors
+        neighbors = kind(self._calculator, species, pbc)
+        potential = BatchedPotential(self._calculator, neighbors)
+        self._anchors = [_anchors_of(place) for place in places]
+        anchors = [None if each is None else torch.as_tensor(each, device=device) for each in self._anchors]
+        biases = Biases(places, anchors)
+
+        def evaluate(systems: Systems) -> None:
+            potential(systems)
+            biases(systems)
+
+        self._integrator = Integrator(Systems.of_states(states, device), places, self._seed, evaluate)
         self._integrator.restore(_joined(self._integrator.internals(), states))
         self._integrator.start()
+        self._chunks = (
+            Chunks(self._integrator, neighbors) if isinstance(neighbors, PatientNeighbors) else None
+        )
 
     def advance(self, num_steps: int) -> None:
         """Integrate all systems by this many steps; targets follow the ramps of their stages."""
-        for _ in range(num_steps):
-            self._integrator.step()
+        if self._chunks is not None:
+            self._chunks.advance(num_steps)
+        else:
+            for _ in range(num_steps):
+                self._integrator.step()
         self._steps += num_steps
 
     def states(self) -> list[State]:
@@ -84,10 +104,12 @@ class TorchEngine:
     def checkpoints(self) -> list[State]:
         """The present states with all that `begin` needs to go on exactly from here."""
         internals = {name: each.cpu().numpy() for name, each in self._integrator.internals().items()}
-        return [
-            replace(state, internals={name: each[k].copy() for name, each in internals.items()})
-            for k, state in enumerate(self.states())
-        ]
+        found = []
+        for k, (state, anchors) in enumerate(zip(self.states(), self._anchors, strict=True)):
+            own = {name: each[k].copy() for name, each in internals.items()}
+            tethers = {} if anchors is None else {_ANCHORS: anchors}
+            found.append(replace(state, internals=own | tethers))
+        return found
 
     def close(self) -> None:
         """Nothing to let go of."""
@@ -114,6 +136,16 @@ class TorchBackend:
     """`engine=torch`: many systems at once, on the device of the potential."""
 
     batches: ClassVar[bool] = True
+    features: ClassVar[frozenset[str]] = frozenset(
+        {
+            "frozen",
+            "tethered",
+            "thermostat_groups",
+            "bias",
+            "npt with velocity_rescaling",
+            "barostat=orthorhombic",
+        }
+    )
 
     def open(
         self, calculator: MLIPCalculator, states: Sequence[State], seed: int, run_dir: Path
@@ -129,6 +161,11 @@ class TorchBackend:
                 "deployed files take one structure"
             )
         return TorchEngine(calculator, seed)
+
+
+def _anchors_of(place: Place) -> NDArray[np.float64] | None:
+    """Where atoms with tethers stood when the stage started, (n, 3) A."""
+    return place.state.internals.get(_ANCHORS, place.state.positions) if place.stage.stage.tethered else None
 
 
 def _joined(fresh: dict[str, torch.Tensor], states: Sequence[State]) -> dict[str, torch.Tensor]:

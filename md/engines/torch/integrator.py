@@ -1,7 +1,7 @@
 """One time step of many systems, each in its own ensemble, as a symmetric sequence of exact parts.
 
     thermostats, barostats, forces on velocities: half a step
-    positions and cells: a step, Langevin's noise in its middle
+    positions and cells: a step, the noise of Langevin or of cell rescaling in its middle
     the potential
     forces on velocities, barostats, thermostats: half a step
 
@@ -10,20 +10,30 @@ Martyna et al. 1996 (10.1080/00268979600100761). A part is left out where no sys
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from copy import copy
+from dataclasses import fields, replace
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 
+from md.engines.base import Place
 from md.engines.torch.barostat import Barostat
+from md.engines.torch.cell_rescaling import CellRescaling
 from md.engines.torch.clock import Clock
 from md.engines.torch.noise import hashed
 from md.engines.torch.systems import Systems
-from md.engines.torch.thermostats import Langevin, NoseHooverChains
-from md.protocols.stages import PlannedStage
+from md.engines.torch.thermostats import Langevin, NoseHooverChains, VelocityRescaling
+from md.groups import degrees_of_freedom, mobile_atoms, thermostatted_atoms
+from md.protocols.stages import THERMOSTATS, PlannedStage
 from mlip.units import BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
 
+# Counters of the random numbers of a system, apart from those of its atoms.
+_BEFORE, _AFTER, _CELL = -2, -3, -4
 # Puts forces, energies and virials of the present positions and cells into the systems.
 Evaluate = Callable[[Systems], None]
+Snapshot = tuple[Systems, Clock, dict[str, Tensor]]
 
 
 class Integrator:
@@ -34,56 +44,81 @@ class Integrator:
         clock: Where each of them stands.
     """
 
-    def __init__(
-        self,
-        systems: Systems,
-        stages: Sequence[PlannedStage],
-        steps_done: Sequence[int],
-        seeds: Sequence[int],
-        evaluate: Evaluate,
-    ) -> None:
+    def __init__(self, systems: Systems, places: Sequence[Place], seed: int, evaluate: Evaluate) -> None:
         """Integrators of the ensembles of these stages, thermostats and barostats at rest.
 
         Args:
             systems: What shall move.
-            stages: Stage of each system.
-            steps_done: Steps of the stage that each system has done.
-            seeds: Seed of each system.
+            places: Number, stage and state of each system.
+            seed: That of a system is this plus its number.
             evaluate: The potential.
         """
         self.systems, self._evaluate = systems, evaluate
         device = systems.positions.device
-        self.clock = clock = Clock(stages, steps_done, seeds, device)
-        sizes = systems.offsets.diff()
-        removed = torch.tensor([each.degrees_of_freedom_removed for each in stages], device=device)
-        counts = (3 * sizes - removed).double()
+        stages = [place.stage for place in places]
+        seeds = [seed + place.system for place in places]
+        self.clock = Clock(stages, [place.state.steps_done for place in places], seeds, device)
         first_in_system = systems.spread(systems.offsets[:-1])
         self._atom_in_system = torch.arange(len(systems.batch), device=device) - first_in_system
-        step = clock.timestep_fs
+        self._mobile = _column_of([mobile_atoms(each.state, each.stage) for each in places], device)
+        self._thermostatted = _column_of(
+            [thermostatted_atoms(each.state, each.stage) for each in places], device
+        )
+        self._make_thermostats(places)
+        self._make_barostats(places)
 
-        def relaxation(thermostat: str) -> Tensor:
-            times = [each.stage.tdamp_fs if _thermostat(each) == thermostat else torch.inf for each in stages]
-            return torch.tensor(times, dtype=torch.float64, device=device)
+    def _make_thermostats(self, places: Sequence[Place]) -> None:
+        step = self.clock.timestep_fs
+        held = [int(thermostatted_atoms(each.state, each.stage).sum()) for each in places]
+        removed = [each.stage.degrees_of_freedom_removed for each in places]
+        counts = self._numbers([3.0 * n - r for n, r in zip(held, removed, strict=True)])
+        kinds = [_thermostat(place.stage) for place in places]
 
-        held = {_thermostat(each) for each in stages}
-        chained = relaxation("nose_hoover_chain")
-        self.chains = NoseHooverChains(counts, chained, step) if "nose_hoover_chain" in held else None
-        self.langevin = Langevin(relaxation("langevin"), step) if "langevin" in held else None
-        self.barostat = _barostat(stages, counts, step) if any(map(_barostat_mode, stages)) else None
+        def relaxation(kind: str) -> Tensor:
+            times = [
+                p.stage.stage.tdamp_fs if k == kind else torch.inf for p, k in zip(places, kinds, strict=True)
+            ]
+            return self._numbers(times)
+
+        chained, rescaled, bathed = map(relaxation, THERMOSTATS)
+        self.chains = NoseHooverChains(counts, chained, step) if THERMOSTATS[0] in kinds else None
+        self.rescaling = VelocityRescaling(counts, rescaled, step) if THERMOSTATS[1] in kinds else None
+        self.langevin = Langevin(bathed, step) if THERMOSTATS[2] in kinds else None
+
+    def _make_barostats(self, places: Sequence[Place]) -> None:
+        stages = [place.stage for place in places]
+        step, numbers = self.clock.timestep_fs, self._numbers
+        pressure = numbers([each.stage.pressure_GPa / EV_PER_A3_IN_GPA for each in stages])
+        relaxation = numbers([each.stage.pdamp_fs for each in stages])
+        chained = [_barostat_mode(each, "nose_hoover_chain") for each in stages]
+        rescaled = [_barostat_mode(each, "velocity_rescaling") for each in stages]
+        self.barostat = self.cell_rescaling = None
+        if any(chained):
+            kT = BOLTZMANN_EV_PER_K * numbers([each.start_K or 1.0 for each in stages])
+            counts = numbers([degrees_of_freedom(each.state, each.stage) for each in places])
+            self.barostat = Barostat(chained, pressure, relaxation, kT, counts, step)
+        if any(rescaled):
+            removed = numbers([each.degrees_of_freedom_removed for each in stages])
+            self.cell_rescaling = CellRescaling(rescaled, pressure, relaxation, removed, step)
+
+    def _numbers(self, values: Sequence[float]) -> Tensor:
+        return torch.tensor(values, dtype=torch.float64, device=self.systems.positions.device)
 
     def start(self) -> None:
         """Ask the potential for the first forces."""
-        self._evaluate(self.systems)
+        self._find_forces()
 
     def step(self) -> None:
         """One time step of every system."""
         self.clock.tick()
-        self._thermalise()
+        self._thermalise(_BEFORE)
         self._push_and_kick()
         self._drift()
-        self._evaluate(self.systems)
+        self._find_forces()
+        if self.cell_rescaling is not None:
+            self.cell_rescaling.settle(self.systems, self.clock.thermal_energy)
         self._kick_and_push()
-        self._thermalise()
+        self._thermalise(_AFTER)
 
     def conserved(self) -> Tensor:
         """(S,) what each system's integrator keeps constant at a fixed target, eV."""
@@ -91,44 +126,72 @@ class Integrator:
         energy = systems.energies + 0.5 * systems.twice_kinetic()
         if self.chains is not None:
             energy = energy + self.chains.energy(kT)
-        if self.langevin is not None:
-            energy = energy - self.langevin.heat
+        for bath in (self.rescaling, self.langevin):
+            if bath is not None:
+                energy = energy - bath.heat
         if self.barostat is not None:
             energy = energy + self.barostat.energy(systems, kT)
+        if self.cell_rescaling is not None:
+            energy = energy + self.cell_rescaling.energy(systems)
         return energy
 
     def internals(self) -> dict[str, Tensor]:
         """What the next steps depend on beside positions, velocities, cells and clock: (S, ...) by name."""
-        found: dict[str, Tensor] = {}
-        for name, owner, variable in self._variables():
-            found[name] = getattr(owner, variable)
-        return found
+        return {name: getattr(owner, variable) for name, owner, variable in self._variables()}
 
     def restore(self, internals: Mapping[str, Tensor]) -> None:
         """Put back what `internals` gave."""
         for name, owner, variable in self._variables():
             setattr(owner, variable, internals[name])
 
+    def snapshot(self) -> Snapshot:
+        """The present, to come back to; tensors are never written into, so that nothing is copied."""
+        return replace(self.systems), copy(self.clock), self.internals()
+
+    def go_back(self, snapshot: Snapshot) -> None:
+        """Stand where a snapshot was taken."""
+        systems, self.clock, internals = snapshot
+        for each in fields(systems):
+            setattr(self.systems, each.name, getattr(systems, each.name))
+        self.restore(internals)
+
     def _variables(self) -> Iterator[tuple[str, object, str]]:
         """Name, owner and attribute of each internal variable."""
-        chains = {"chain": self.chains}
-        if self.barostat is not None:
-            chains["cell_chain"] = self.barostat.chains
-            yield "strain_rate", self.barostat, "strain_rate"
-        for name, chain in chains.items():
-            if chain is not None:
-                yield f"{name}.eta", chain, "eta"
-                yield f"{name}.rates", chain, "rates"
-        if self.langevin is not None:
-            yield "langevin.heat", self.langevin, "heat"
+        cell_chains = None if self.barostat is None else self.barostat.chains
+        for name, owner, variable in (
+            ("chain.eta", self.chains, "eta"),
+            ("chain.rates", self.chains, "rates"),
+            ("strain_rate", self.barostat, "strain_rate"),
+            ("cell_chain.eta", cell_chains, "eta"),
+            ("cell_chain.rates", cell_chains, "rates"),
+            ("rescaling.heat", self.rescaling, "heat"),
+            ("langevin.heat", self.langevin, "heat"),
+            ("cell_rescaling.work", self.cell_rescaling, "work"),
+        ):
+            if owner is not None:
+                yield name, owner, variable
 
-    def _thermalise(self) -> None:
+    def _find_forces(self) -> None:
+        self._evaluate(self.systems)
+        if self._mobile is not None:
+            self.systems.forces = self.systems.forces * self._mobile
+
+    def _thermalise(self, half: int) -> None:
         systems, kT = self.systems, self.clock.thermal_energy
         if self.barostat is not None:
             self.barostat.thermalise(kT)
         if self.chains is not None:
-            scale = self.chains.half_step(systems.twice_kinetic(), kT)
-            systems.velocities = systems.velocities * systems.spread(scale).unsqueeze(1)
+            self._scale(self.chains.half_step(systems.twice_kinetic(self._thermostatted), kT))
+        if self.rescaling is not None:
+            key = hashed(self.clock.step_keys, half)
+            self._scale(self.rescaling.half_step(systems.twice_kinetic(self._thermostatted), kT, key))
+
+    def _scale(self, factors: Tensor) -> None:
+        """Multiply the velocities that a thermostat touches by the factor (S,) of their system."""
+        of_atoms = self.systems.spread(factors).unsqueeze(1)
+        if self._thermostatted is not None:
+            of_atoms = of_atoms.where(self._thermostatted, 1.0)
+        self.systems.velocities = self.systems.velocities * of_atoms
 
     def _push_and_kick(self) -> None:
         if self.barostat is not None:
@@ -149,13 +212,16 @@ class Integrator:
         systems.velocities = systems.velocities + times * systems.forces / systems.masses
 
     def _drift(self) -> None:
-        if self.langevin is None:
+        if self.langevin is None and self.cell_rescaling is None:
             self._move(self.clock.timestep_fs)
             return
-        half = 0.5 * self.clock.timestep_fs
+        half, kT = 0.5 * self.clock.timestep_fs, self.clock.thermal_energy
         self._move(half)
-        keys = hashed(self.systems.spread(self.clock.step_keys), self._atom_in_system)
-        self.langevin.step(self.systems, self.clock.thermal_energy, keys)
+        if self.langevin is not None:
+            keys = hashed(self.systems.spread(self.clock.step_keys), self._atom_in_system)
+            self.langevin.step(self.systems, kT, keys, self._thermostatted)
+        if self.cell_rescaling is not None:
+            self.cell_rescaling.move(self.systems, kT, hashed(self.clock.step_keys, _CELL))
         self._move(half)
 
     def _move(self, timestep_fs: Tensor) -> None:
@@ -167,24 +233,17 @@ class Integrator:
         systems.positions = systems.positions + times * systems.velocities
 
 
+def _column_of(masks: Sequence[NDArray[np.bool_]], device: torch.device) -> Tensor | None:
+    """Masks of all systems as one (N, 1) bool; None where they hold every atom."""
+    joined = np.concatenate(masks)
+    return None if joined.all() else torch.as_tensor(joined, device=device).unsqueeze(1)
+
+
 def _thermostat(stage: PlannedStage) -> str | None:
     is_held = stage.stage.ensemble != "nve" and stage.start_K is not None
     return stage.stage.thermostat if is_held else None
 
 
-def _barostat_mode(stage: PlannedStage) -> str | None:
-    return stage.stage.barostat if stage.stage.ensemble == "npt" else None
-
-
-def _barostat(stages: Sequence[PlannedStage], counts: Tensor, timestep_fs: Tensor) -> Barostat:
-    def numbers(values: list[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=counts.device)
-
-    return Barostat(
-        modes=[_barostat_mode(each) for each in stages],
-        pressure=numbers([each.stage.pressure_GPa / EV_PER_A3_IN_GPA for each in stages]),
-        relaxation_fs=numbers([each.stage.pdamp_fs for each in stages]),
-        thermal_energy=BOLTZMANN_EV_PER_K * numbers([each.start_K or 1.0 for each in stages]),
-        degrees_of_freedom=counts,
-        timestep_fs=timestep_fs,
-    )
+def _barostat_mode(stage: PlannedStage, thermostat: str) -> str | None:
+    is_meant = stage.stage.ensemble == "npt" and stage.stage.thermostat == thermostat
+    return stage.stage.barostat if is_meant else None

@@ -76,9 +76,10 @@ class Systems:
         """Each system's number to its atoms, (S, ...) -> (N, ...)."""
         return of_systems.index_select(0, self.batch)
 
-    def twice_kinetic(self) -> Tensor:
-        """(S,) sum of m v^2, eV."""
-        return self.sum((self.masses * self.velocities.square()).sum(1))
+    def twice_kinetic(self, atoms: Tensor | None = None) -> Tensor:
+        """(S,) sum of m v^2, eV, of all atoms or of those of a mask (N, 1)."""
+        masses = self.masses if atoms is None else self.masses * atoms
+        return self.sum((masses * self.velocities.square()).sum(1))
 
     def kinetic_tensor(self) -> Tensor:
         """(S, 3, 3) sum of m v v, eV; its trace is `twice_kinetic`."""

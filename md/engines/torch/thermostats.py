@@ -1,4 +1,4 @@
-"""Thermostats of many systems at once: Nose-Hoover chains and Langevin.
+"""Thermostats of many systems at once: Nose-Hoover chains, Langevin, stochastic velocity rescaling.
 
 A system that a thermostat leaves alone has an infinite relaxation time: its numbers are multiplied by one.
 """
@@ -6,7 +6,7 @@ A system that a thermostat leaves alone has an infinite relaxation time: its num
 import torch
 from torch import Tensor
 
-from md.engines.torch.noise import normal
+from md.engines.torch.noise import gamma, hashed, normal
 from md.engines.torch.systems import Systems
 
 LINKS = 3
@@ -104,16 +104,62 @@ class Langevin:
         self._keep = (-timestep_fs / relaxation_fs).exp()
         self.heat = torch.zeros_like(timestep_fs)
 
-    def step(self, systems: Systems, thermal_energy: Tensor, key: Tensor) -> None:
+    def step(self, systems: Systems, thermal_energy: Tensor, key: Tensor, atoms: Tensor | None) -> None:
         """A whole time step.
 
         Args:
             systems: Whose velocities change.
             thermal_energy: (S,) kT, eV.
             key: (N,) of this step's noise, one for each atom.
+            atoms: (N, 1) which atoms the bath touches; None for all.
         """
         before = systems.twice_kinetic()
         noise = (thermal_energy * (1.0 - self._keep.square())).sqrt()
         kicks = systems.spread(noise).unsqueeze(1) * systems.masses.rsqrt() * normal(key, 3)
-        systems.velocities = systems.spread(self._keep).unsqueeze(1) * systems.velocities + kicks
+        moved = systems.spread(self._keep).unsqueeze(1) * systems.velocities + kicks
+        systems.velocities = moved if atoms is None else moved.where(atoms, systems.velocities)
         self.heat = self.heat + 0.5 * (systems.twice_kinetic() - before)
+
+
+class VelocityRescaling:
+    """Stochastic velocity rescaling: the canonical ensemble, with little disturbance of the dynamics.
+
+    Source: Bussi, Donadio & Parrinello 2007 (10.1063/1.2408420), equation A7; sign of the factor from Bussi &
+    Parrinello 2008 (10.1016/j.cpc.2008.01.006).
+
+    Attributes:
+        heat: (S,) that the bath has given since the start, eV.
+    """
+
+    def __init__(self, degrees_of_freedom: Tensor, relaxation_fs: Tensor, timestep_fs: Tensor) -> None:
+        """Baths.
+
+        Args:
+            degrees_of_freedom: (S,).
+            relaxation_fs: (S,) of the kinetic energy, infinite where there is none.
+            timestep_fs: (S,).
+        """
+        self._counts = degrees_of_freedom
+        self._keep = (-0.5 * timestep_fs / relaxation_fs).exp()
+        self.heat = torch.zeros_like(timestep_fs)
+
+    def half_step(self, twice_kinetic: Tensor, thermal_energy: Tensor, key: Tensor) -> Tensor:
+        """Half a time step.
+
+        Args:
+            twice_kinetic: (S,) eV.
+            thermal_energy: (S,) kT, eV.
+            key: (S,) of this half step's noise.
+
+        Returns:
+            (S,) what velocities are to be multiplied by.
+        """
+        keep = self._keep
+        first = normal(key, 1).squeeze(1)
+        others = 2.0 * gamma(hashed(key, 7), 0.5 * (self._counts - 1.0))
+        ratio = (1.0 - keep) * thermal_energy / twice_kinetic
+        square = keep + ratio * (first.square() + others) + 2.0 * first * (keep * ratio).sqrt()
+        scale = square.sqrt() * torch.sign(first + (keep / ratio).sqrt())
+        scale = scale.where(keep < 1.0, 1.0)
+        self.heat = self.heat + 0.5 * twice_kinetic * (scale.square() - 1.0)
+        return scale

@@ -1,0 +1,120 @@
+"""Neighbors of a batch whose atoms move little from step to step: looked at every step, or without waiting.
+
+On a CPU it costs nothing to ask each step whether the Verlet list still holds. A GPU would have to wait for
+the answer: there steps are made first and looked back on later, with edges in tensors of a fixed size.
+"""
+
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from md.engines.torch.systems import Systems
+from mlip.data.graph import Graph
+from mlip.data.verlet import SKIN, VerletList, shorter_cutoffs
+from mlip.deploy import MLIPCalculator
+
+# Place for more edges than there were when the list was made.
+_HEADROOM = 1.05
+# How far apart, in cutoffs, the two atoms are that edges without use join.
+_APART = 2.0
+
+
+class Neighbors:
+    """Graphs of the present positions and cells, by a list that is made anew when it is stale.
+
+    Args:
+        calculator: The potential, for its cutoffs.
+        species: (N,) the potential's number of each atom.
+        pbc: (S, 3) bool.
+    """
+
+    def __init__(self, calculator: MLIPCalculator, species: Tensor, pbc: Tensor) -> None:
+        self._r_max, self._species, self._pbc = calculator.r_max, species, pbc
+        self._edge_cutoffs = shorter_cutoffs(calculator.edge_cutoffs, calculator.r_max)
+        self._list: VerletList | None = None
+
+    def graph(self, systems: Systems) -> Graph:
+        """The edges of now.
+
+        Raises:
+            DataError: Positions are not finite.
+        """
+        if self._list is None or bool(self._list.is_stale(systems.positions, systems.cell)):
+            self._list = self._search(systems)
+        edge_index, edge_shift = self._list.edges(systems.positions, systems.cell)
+        return replace(
+            self._list.graph,
+            positions=systems.positions,
+            cell=systems.cell,
+            edge_index=edge_index,
+            edge_shift=edge_shift,
+        )
+
+    def _search(self, systems: Systems) -> VerletList:
+        nothing = torch.empty(0, dtype=torch.int64, device=systems.batch.device)
+        graph = Graph(
+            positions=systems.positions,
+            species=self._species,
+            edge_index=nothing.view(2, 0),
+            edge_shift=systems.positions.new_empty(0, 3),
+            cell=systems.cell,
+            batch=systems.batch,
+            num_structures=systems.num_systems,
+        )
+        return VerletList.build(graph, self._pbc, self._r_max, self._edge_cutoffs, SKIN, SKIN)
+
+
+class PatientNeighbors(Neighbors):
+    """The same without a wait: somebody else asks for a list, and later whether it held.
+
+    Two atoms in a structure of their own, too far apart to see each other, carry edges that are left over.
+    """
+
+    def __init__(self, calculator: MLIPCalculator, species: Tensor, pbc: Tensor) -> None:
+        super().__init__(calculator, species, pbc)
+        self._capacity = 1
+        self._used = torch.zeros((), dtype=torch.float64, device=species.device)
+        self._filled = torch.zeros_like(self._used)
+
+    def renew(self, systems: Systems) -> VerletList:
+        """Make a list of the present positions and cells; this waits for the device.
+
+        Raises:
+            DataError: Positions are not finite.
+        """
+        self._list = fresh = self._search(systems)
+        number = fresh.edges(systems.positions, systems.cell)[1].shape[0]
+        self._capacity = max(self._capacity, int(_HEADROOM * number) + 1)
+        return fresh
+
+    def look_back(self) -> tuple[float, float]:
+        """How much of skin and of edges was used at most since the last look; this waits for the device.
+
+        Above one the graphs since then may have missed edges.
+        """
+        used, filled = torch.stack([self._used, self._filled]).tolist()
+        self._used, self._filled = torch.zeros_like(self._used), torch.zeros_like(self._filled)
+        if filled > 1.0:
+            self._capacity = int(_HEADROOM * filled * self._capacity) + 1
+        return used, filled
+
+    def graph(self, systems: Systems) -> Graph:
+        """The edges of now, if the list held; two more atoms and one more structure come after the others."""
+        held = self._list or self.renew(systems)
+        count, positions = len(self._species), systems.positions
+        index, shift, number = held.edges_within(positions, systems.cell, self._capacity, (count, count + 1))
+        self._used = torch.maximum(self._used, held.used(positions, systems.cell).max())
+        self._filled = torch.maximum(self._filled, number / self._capacity)
+        apart = positions.new_zeros(2, 3)
+        apart[1, 0] = _APART * self._r_max
+        last = torch.full_like(self._species[:1], systems.num_systems).expand(2)
+        return Graph(
+            positions=torch.cat([positions, apart]),
+            species=torch.cat([self._species, self._species[:1].expand(2)]),
+            edge_index=index,
+            edge_shift=shift,
+            cell=torch.cat([systems.cell, torch.zeros_like(systems.cell[:1])]),
+            batch=torch.cat([systems.batch, last]),
+            num_structures=systems.num_systems + 1,
+        )
