@@ -126,3 +126,19 @@ def test_atoms_that_go_too_far_in_a_step_are_an_error(calculator):
     engine = begin(calculator, patient=True, chosen=[first])
     with pytest.raises(SimulationError, match="shorter timestep_fs"):
         engine.advance(5)
+
+
+@pytest.mark.gpu
+def test_no_step_waits_for_a_gpu(potential_file):
+    """Steps inside of a chunk raise if they wait; the numbers are those of the CPU."""
+    engines = [begin(MLIPCalculator(potential_file, device, "float64"), None) for device in ("cuda", "cpu")]
+    torch.cuda.set_sync_debug_mode("error")
+    try:
+        for _ in range(5):
+            engines[0]._integrator.step()
+    finally:
+        torch.cuda.set_sync_debug_mode("default")
+    for _ in range(5):
+        engines[1]._integrator.step()
+    positions = [engine._integrator.systems.positions.cpu() for engine in engines]
+    torch.testing.assert_close(positions[0], positions[1], rtol=0, atol=1e-9)

@@ -157,3 +157,24 @@ def test_a_deployed_file_takes_one_system(tmp_path, potential_file):
     config = composed(tmp_path / "one.extxyz", deployed, "replicas=2")
     with pytest.raises(ConfigError, match=r"expected a \.mlip file"):
         run_md(config, Run(tmp_path, resumed=False, finished=False))
+
+
+def test_systems_enter_as_others_finish(tmp_path, potential_file):
+    """Five systems, two at a time: each ends as in a batch of all."""
+    write(tmp_path / "one.extxyz", random_structure("triclinic", seed=0))
+    words = ["replicas=5", "protocol.nvt.duration_ps=0.02", "protocol.nvt.every_ps=0.01"]
+    ends = {}
+    for name, more in {"all": [], "two": ["engine.max_systems=2"]}.items():
+        (tmp_path / name).mkdir()
+        config = composed(tmp_path / "one.extxyz", potential_file, *words, *more)
+        run_md(config, Run(tmp_path / name, resumed=False, finished=False))
+        ends[name] = [read(tmp_path / name / "systems" / f"{k:03d}" / "final.extxyz") for k in range(5)]
+    for mine, theirs in zip(ends["two"], ends["all"], strict=True):
+        np.testing.assert_allclose(mine.positions, theirs.positions, rtol=0, atol=1e-7)
+
+
+def test_a_batch_of_none_is_refused(tmp_path, potential_file):
+    write(tmp_path / "one.extxyz", random_structure("triclinic", seed=0))
+    config = composed(tmp_path / "one.extxyz", potential_file, "engine.max_systems=0")
+    with pytest.raises(ConfigError, match="expected 1 or more"):
+        run_md(config, Run(tmp_path, resumed=False, finished=False))

@@ -250,3 +250,39 @@ def compared(samples):
     generator = np.random.default_rng(0)
     spread = [fit(generator.integers(0, len(values), len(values))) for _ in range(30)]
     return fit(np.arange(len(values))), float(np.std(spread))
+
+
+@pytest.mark.slow
+def test_energy_does_not_drift_in_1e5_steps(argon):
+    integrator = begin(argon, [planned("nve", 4.0, temperature_K=60.0)] * 4)
+    times, energies = [], []
+    for step in range(100_000):
+        integrator.step()
+        if step % 50 == 0:
+            times.append(4e-3 * step)
+            energies.append(integrator.conserved())
+    per_atom = torch.stack(energies).numpy() / len(argon)
+    drifts = [stats.linregress(times, each).slope for each in per_atom.T]
+    assert np.abs(drifts).max() < 1e-6  # eV/atom/ps
+    assert abs(np.mean(drifts)) < 4.0 * np.std(drifts, ddof=1) / np.sqrt(len(drifts))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["chain", "rescaling", "langevin", "flexible"])
+def test_every_direction_and_species_has_its_share_of_the_heat(argon, name):
+    """Equipartition in a mixture of light and heavy atoms."""
+    mixture = argon.copy()
+    mixture.set_masses(np.where(np.arange(len(argon)) % 2, 40.0, 7.0))
+    integrator = begin(mixture, [planned(name, 4.0, temperature_K=60.0, tdamp_fs=200.0)] * 16)
+    systems, samples = integrator.systems, []
+    for step in range(5000):
+        integrator.step()
+        if step >= 1500 and step % 10 == 0:
+            samples.append((systems.masses * systems.velocities.square()).view(16, -1, 3))
+    mean = torch.stack(samples).mean(0)  # (16, N, 3), m v^2 in eV
+    free = 1.0 - (1.0 / len(mixture) if name != "langevin" else 0.0)
+    for atoms in (slice(0, None, 2), slice(1, None, 2)):
+        for axis in range(3):
+            of_systems = mean[:, atoms, axis].mean(1) / (BOLTZMANN_EV_PER_K * 60.0)
+            error = float(of_systems.std() / 4.0)
+            assert float(of_systems.mean()) == pytest.approx(free, abs=max(4.0 * error, 0.01))

@@ -16,8 +16,8 @@ from torch import Tensor
 from md.engines.torch.systems import Systems
 from md.engines.torch.thermostats import NoseHooverChains
 
-# Terms of the series of the exponential: a step changes a cell by less than 1e-2, and 1e-2^9 / 9! is nothing.
-_TERMS = 9
+# Terms of the series of the exponential: a step changes a cell by less than 1e-2, and 1e-2^6 / 6! is nothing.
+_TERMS = 6
 _DIRECTIONS: dict[str, tuple[tuple[int, ...], ...]] = {
     # entries of the 3x3 matrix (0 ... 8) that change together, each set by the mean of its own
     "iso": ((0, 4, 8),),

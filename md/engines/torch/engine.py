@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from md.engines.base import Place
 from md.engines.torch.bias import Biases
+from md.engines.torch.capacity import fitting_systems
 from md.engines.torch.chunks import Chunks
 from md.engines.torch.integrator import Integrator
 from md.engines.torch.neighbors import Neighbors, PatientNeighbors
@@ -26,19 +27,28 @@ _ANCHORS = "anchors"
 
 
 class TorchEngine:
-    """Moves many systems at once, on the device of the potential."""
+    """Moves many systems at once, on the device of the potential.
 
-    capacity: int | None = None
+    Attributes:
+        capacity: How many systems it takes at once; None if as many as there are.
+    """
 
-    def __init__(self, calculator: MLIPCalculator, seed: int = 0, patient: bool | None = None) -> None:
+    def __init__(
+        self,
+        calculator: MLIPCalculator,
+        seed: int = 0,
+        capacity: int | None = None,
+        patient: bool | None = None,
+    ) -> None:
         """Take the forces from a potential.
 
         Args:
             calculator: The potential.
             seed: Of the run, for stochastic baths; that of a system is this plus its number.
+            capacity: As among the attributes.
             patient: Whether to wait for the device only after some steps; None does so on a GPU.
         """
-        self._calculator, self._seed = calculator, seed
+        self._calculator, self._seed, self.capacity = calculator, seed, capacity
         self._patient = calculator.device.type != "cpu" if patient is None else patient
         self._chunks: Chunks | None
         self._states: list[State] = []
@@ -133,7 +143,11 @@ class TorchEngine:
 
 @dataclass(frozen=True)
 class TorchBackend:
-    """`engine=torch`: many systems at once, on the device of the potential."""
+    """`engine=torch`: many systems at once, on the device of the potential.
+
+    Attributes:
+        max_systems: How many at once; None takes as many as fit.
+    """
 
     batches: ClassVar[bool] = True
     features: ClassVar[frozenset[str]] = frozenset(
@@ -146,6 +160,11 @@ class TorchBackend:
             "barostat=orthorhombic",
         }
     )
+    max_systems: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.max_systems is not None and self.max_systems < 1:
+            raise ConfigError(f"found engine.max_systems={self.max_systems}; expected 1 or more, or null")
 
     def open(
         self, calculator: MLIPCalculator, states: Sequence[State], seed: int, run_dir: Path
@@ -160,7 +179,7 @@ class TorchBackend:
                 f"found {calculator.path.name} for {len(states)} systems at once; expected a .mlip file: "
                 "deployed files take one structure"
             )
-        return TorchEngine(calculator, seed)
+        return TorchEngine(calculator, seed, self.max_systems or fitting_systems(calculator, states))
 
 
 def _anchors_of(place: Place) -> NDArray[np.float64] | None:
