@@ -3,8 +3,8 @@
     python benchmarks/md_speed.py
     python benchmarks/md_speed.py --device cuda --models 2x32 4x32
 
-The bare call is `MLIPCalculator.evaluate` of a graph that is given. All are timed in turn in one process, also
-LAMMPS; medians. See benchmarks/README.md.
+The bare call is `MLIPCalculator.evaluate` of a graph that is given. All are timed in turn, in one process;
+medians. See benchmarks/README.md.
 """
 
 import argparse
