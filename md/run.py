@@ -48,7 +48,7 @@ def run_md(config: DictConfig, run: Run) -> None:
     stages = plan_stages(read_protocol(protocol))
     backend: Backend = build_group(config, "engine")
     _require_known(stages, backend)
-    groups: Any = OmegaConf.to_container(config.groups, resolve=True)
+    groups: Any = OmegaConf.to_container(config.groups, resolve=True) if config.groups else {}
     require_groups(stages, groups)
     structures = [replace(each, groups=select_groups(groups, each)) for each in _structures(config, backend)]
     masses = np.concatenate([structure.masses for structure in structures])

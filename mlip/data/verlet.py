@@ -139,7 +139,7 @@ class VerletList:
         """
         is_near = self._squared_lengths(positions, cell) < self.cutoffs.square()
         place = is_near.cumsum(0)
-        number = place[-1]
+        number = is_near.sum()
         place = (place - 1).where(is_near, capacity).clamp_max(capacity)  # the rest goes where nobody looks
         candidates = torch.arange(len(is_near), device=place.device)
         chosen = torch.full_like(place[:1], len(is_near)).expand(capacity + 1).scatter(0, place, candidates)

@@ -75,7 +75,7 @@ def test_overlap_is_seen_across_the_boundary(argon):
 
 def test_structures_that_cannot_be_started_are_refused(plan):
     nvt = plan(ensemble="nvt", temperature_K=60, duration_ps=1)
-    with pytest.raises(ConfigError, match="found one atom"):
+    with pytest.raises(ConfigError, match="found 1 atoms that may move"):
         first_state(State.from_atoms(Atoms("Li")), nvt, seed=0)
     nve = plan(ensemble="nve", duration_ps=1)
     with pytest.raises(ConfigError, match="without velocities"):

@@ -1,5 +1,7 @@
 """The integrators in torch against statistical mechanics, in batches of argon and of harmonic wells."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -69,6 +71,30 @@ def fluctuation(integrator, num_steps):
         integrator.step()
         values.append(integrator.conserved())
     return torch.stack(values).std(dim=0)
+
+
+@pytest.mark.parametrize(
+    ("name", "thermostat"),
+    [
+        *((name, "nose_hoover_chain") for name in ("iso", "z", "xy", "orthorhombic", "flexible")),
+        *((name, "velocity_rescaling") for name in ("iso", "z", "xy", "orthorhombic")),
+    ],
+)
+def test_barostats_know_the_cell_and_not_the_axes_of_space(argon, name, thermostat):
+    turn = np.linalg.qr(np.random.default_rng(3).standard_normal((3, 3)))[0]
+    first = place(argon, planned(name, 8.0, pressure_GPa=0.3, thermostat=thermostat), 0)
+    state = first.state
+    turned = replace(
+        state, positions=state.positions @ turn, velocities=state.velocities @ turn, cell=state.cell @ turn
+    )
+    integrators = begin_at([first]), begin_at([Place(0, first.stage, turned)])
+    for integrator in integrators:
+        for _ in range(60):
+            integrator.step()
+    mine, theirs = (integrator.systems for integrator in integrators)
+    assert abs(float(mine.volumes) / state.volume - 1.0) > 1e-5
+    assert (mine.positions @ torch.from_numpy(turn) - theirs.positions).abs().max() < 1e-9
+    assert (mine.cell @ torch.from_numpy(turn) - theirs.cell).abs().max() < 1e-10
 
 
 def test_cell_rescaling_counts_its_work(argon):

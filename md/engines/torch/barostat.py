@@ -13,19 +13,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from md.engines.torch.strains import allowed_strains
 from md.engines.torch.systems import Systems
 from md.engines.torch.thermostats import NoseHooverChains
 
 # Terms of the series of the exponential: a step changes a cell by less than 1e-2, and 1e-2^6 / 6! is nothing.
 _TERMS = 6
-_DIRECTIONS: dict[str, tuple[tuple[int, ...], ...]] = {
-    # entries of the 3x3 matrix (0 ... 8) that change together, each set by the mean of its own
-    "iso": ((0, 4, 8),),
-    "z": ((8,),),
-    "xy": ((0, 4),),
-    "orthorhombic": ((0,), (4,), (8,)),
-    "flexible": ((0,), (4,), (8,), (1, 3), (2, 6), (5, 7)),
-}
 
 
 class Barostat:
@@ -33,12 +26,14 @@ class Barostat:
 
     Attributes:
         strain_rate: (S, 3, 3) W, 1/fs.
+        allowed: (S, 9, 9) projectors onto the strain rates of the modes, from the cells of the start.
         chains: Their thermostats.
     """
 
     def __init__(
         self,
         modes: Sequence[str | None],
+        cells: Tensor,
         pressure: Tensor,
         relaxation_fs: Tensor,
         thermal_energy: Tensor,
@@ -49,6 +44,7 @@ class Barostat:
 
         Args:
             modes: What may change of each system, None for nothing.
+            cells: (S, 3, 3) A.
             pressure: (S,) targets, eV/A^3.
             relaxation_fs: (S,).
             thermal_energy: (S,) kT that the masses are made with, eV.
@@ -57,8 +53,9 @@ class Barostat:
         """
         self._pressure, self._timestep, self._counts = pressure, timestep_fs, degrees_of_freedom
         self._mass = (degrees_of_freedom + 3.0) * thermal_energy * relaxation_fs.square() / 3.0
-        self._projection = torch.stack([_projection(mode) for mode in modes]).to(pressure)
-        count = self._projection.diagonal(dim1=1, dim2=2).sum(1)
+        projectors = [allowed_strains(*each) for each in zip(modes, cells.cpu().numpy(), strict=True)]
+        self.allowed = torch.stack(projectors).to(pressure)
+        count = self.allowed.diagonal(dim1=1, dim2=2).sum(1)
         is_there = count > 0.5
         self._is_there = is_there
         relaxation = relaxation_fs.where(is_there, torch.inf)
@@ -71,7 +68,7 @@ class Barostat:
         thermal = kinetic.diagonal(dim1=1, dim2=2).sum(1) / self._counts
         held = self._pressure * systems.volumes
         push = kinetic + systems.virials + _times_unit(thermal - held)
-        allowed = torch.bmm(self._projection, push.view(-1, 9, 1)).view(-1, 3, 3)
+        allowed = torch.bmm(self.allowed, push.view(-1, 9, 1)).view(-1, 3, 3)
         self.strain_rate = self.strain_rate + _column(0.5 * self._timestep / self._mass) * allowed
 
     def thermalise(self, thermal_energy: Tensor) -> None:
@@ -90,15 +87,15 @@ class Barostat:
         rate = -self.strain_rate - _times_unit(trace / self._counts)
         grown, integral = _exponential(rate * _column(timestep_fs))
         accelerations = systems.forces / systems.masses
-        systems.velocities = _turned(systems, systems.velocities, grown) + _turned(
-            systems, accelerations, integral * _column(timestep_fs)
+        systems.velocities = systems.turned(systems.velocities, grown) + systems.turned(
+            accelerations, integral * _column(timestep_fs)
         )
 
     def drift(self, systems: Systems, timestep_fs: Tensor) -> None:
         """Move positions and cells for a time; arguments as of `kick`."""
         grown, integral = _exponential(self.strain_rate * _column(timestep_fs))
-        systems.positions = _turned(systems, systems.positions, grown) + _turned(
-            systems, systems.velocities, integral * _column(timestep_fs)
+        systems.positions = systems.turned(systems.positions, grown) + systems.turned(
+            systems.velocities, integral * _column(timestep_fs)
         )
         systems.cell = torch.bmm(systems.cell, grown)
 
@@ -111,15 +108,6 @@ class Barostat:
         return self._mass * self.strain_rate.square().sum((1, 2))
 
 
-def _projection(mode: str | None) -> Tensor:
-    """(9, 9) onto the strain rates of a mode."""
-    projection = torch.zeros(9, 9, dtype=torch.float64)
-    for together in _DIRECTIONS[mode] if mode else ():
-        for row in together:
-            projection[row, list(together)] = 1.0 / len(together)
-    return projection
-
-
 def _exponential(matrix: Tensor) -> tuple[Tensor, Tensor]:
     """e^X and (e^X - 1) / X of small matrices (S, 3, 3), by their series: nothing that a GPU waits for."""
     unit = torch.eye(3, dtype=matrix.dtype, device=matrix.device)
@@ -127,11 +115,6 @@ def _exponential(matrix: Tensor) -> tuple[Tensor, Tensor]:
     for term in range(_TERMS, 1, -1):
         integral = unit + torch.matmul(matrix, integral) / term
     return unit + torch.matmul(matrix, integral), integral.expand_as(matrix)
-
-
-def _turned(systems: Systems, vectors: Tensor, matrices: Tensor) -> Tensor:
-    """Rows (N, 3) times the symmetric matrix (S, 3, 3) of their system."""
-    return torch.bmm(vectors.unsqueeze(1), systems.spread(matrices)).squeeze(1)
 
 
 def _column(of_systems: Tensor) -> Tensor:

@@ -17,30 +17,26 @@ import torch
 from torch import Tensor
 
 from md.engines.torch.noise import normal
+from md.engines.torch.strains import GROUPS, cell_axes
 from md.engines.torch.systems import Systems
 from mlip.units import EV_PER_A3_IN_GPA
 
 # 1 / (20 GPa), about that of sulphide glasses; only its quotient with the relaxation time counts.
 COMPRESSIBILITY = EV_PER_A3_IN_GPA / 20.0
-# Cartesian directions that are stretched together.
-_GROUPS: dict[str, tuple[tuple[int, ...], ...]] = {
-    "iso": ((0, 1, 2),),
-    "z": ((2,),),
-    "xy": ((0, 1),),
-    "orthorhombic": ((0,), (1,), (2,)),
-}
 
 
 class CellRescaling:
     """Moves cells by chance and by what their pressures are off.
 
     Attributes:
+        axes: (S, 3, 3) directions of the cells at the start, as rows; groups of them are stretched.
         work: (S,) what the moves have brought so far, eV: the energy, with P0 V, less the work is conserved.
     """
 
     def __init__(
         self,
         modes: Sequence[str | None],
+        cells: Tensor,
         pressure: Tensor,
         relaxation_fs: Tensor,
         missing: Tensor,
@@ -50,11 +46,15 @@ class CellRescaling:
 
         Args:
             modes: What may change of each system, None for nothing.
+            cells: (S, 3, 3) A.
             pressure: (S,) targets, eV/A^3.
             relaxation_fs: (S,) of the volume of a body of `COMPRESSIBILITY`.
             missing: (S,) degrees of freedom that momentum conservation takes away, 3 or 0.
             timestep_fs: (S,).
         """
+        self.axes = torch.stack([torch.from_numpy(cell_axes(cell)) for cell in cells.cpu().numpy()]).to(
+            pressure
+        )
         self._members = torch.stack([_members(mode) for mode in modes]).to(pressure)
         self._pressure, self._timestep = pressure, timestep_fs
         self._counts = self._members.sum(2)
@@ -77,10 +77,10 @@ class CellRescaling:
         self._moved = (mean + variance.sqrt() * normal(key, 3)).where(is_there, 0.0)
         self._forward = self._log_probability(self._moved, mean, variance)
         logs = torch.bmm((self._moved / self._counts.clamp_min(1.0)).unsqueeze(1), self._members).squeeze(1)
-        stretch = logs.exp()
-        systems.positions = systems.positions * systems.spread(stretch)
-        systems.velocities = systems.velocities / systems.spread(stretch)
-        systems.cell = systems.cell * stretch.unsqueeze(1)
+        stretch, shrink = self._along_axes(logs.exp()), self._along_axes((-logs).exp())
+        systems.positions = systems.turned(systems.positions, stretch)
+        systems.velocities = systems.turned(systems.velocities, shrink)
+        systems.cell = torch.bmm(systems.cell, stretch)
 
     def settle(self, systems: Systems, thermal_energy: Tensor) -> None:
         """Count the work of the last move, with the virials of after it and the velocities not yet kicked.
@@ -102,12 +102,17 @@ class CellRescaling:
         """Mean and variance of the next move of each group, (S, 3)."""
         volumes = systems.volumes.unsqueeze(1)
         tensor = systems.kinetic_tensor() + systems.virials
-        along = torch.bmm(self._members, tensor.diagonal(dim1=1, dim2=2).unsqueeze(2)).squeeze(2)
+        diagonal = (torch.bmm(self.axes, tensor) * self.axes).sum(2, keepdim=True)
+        along = torch.bmm(self._members, diagonal).squeeze(2)
         thermal = (self._missing * thermal_energy).unsqueeze(1)
         excess = (along / self._counts.clamp_min(1.0) + thermal) / volumes - self._pressure.unsqueeze(1)
         rate = (self._rate * self._timestep).unsqueeze(1)
         variance = 2.0 * rate * thermal_energy.unsqueeze(1) / volumes
         return rate * excess, variance.expand_as(excess)
+
+    def _along_axes(self, factors: Tensor) -> Tensor:
+        """(S, 3, 3) matrices that multiply by factors (S, 3) along the axes."""
+        return torch.bmm(self.axes.mT * factors.unsqueeze(1), self.axes)
 
     def _log_probability(self, moved: Tensor, mean: Tensor, variance: Tensor) -> Tensor:
         """(S,) of a move of all groups, up to a constant."""
@@ -116,8 +121,8 @@ class CellRescaling:
 
 
 def _members(mode: str | None) -> Tensor:
-    """(3, 3) whether a group, the row, has a direction, the column."""
+    """(3, 3) whether a group, the row, has an axis, the column."""
     members = torch.zeros(3, 3, dtype=torch.float64)
-    for row, group in enumerate(_GROUPS[mode] if mode else ()):
+    for row, group in enumerate(GROUPS[mode] if mode else ()):
         members[row, list(group)] = 1.0
     return members

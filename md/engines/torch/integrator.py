@@ -96,10 +96,12 @@ class Integrator:
         if any(chained):
             kT = BOLTZMANN_EV_PER_K * numbers([each.start_K or 1.0 for each in stages])
             counts = numbers([degrees_of_freedom(each.state, each.stage) for each in places])
-            self.barostat = Barostat(chained, pressure, relaxation, kT, counts, step)
+            self.barostat = Barostat(chained, self.systems.cell, pressure, relaxation, kT, counts, step)
         if any(rescaled):
             removed = numbers([each.degrees_of_freedom_removed for each in stages])
-            self.cell_rescaling = CellRescaling(rescaled, pressure, relaxation, removed, step)
+            self.cell_rescaling = CellRescaling(
+                rescaled, self.systems.cell, pressure, relaxation, removed, step
+            )
 
     def _numbers(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float64, device=self.systems.positions.device)
@@ -162,6 +164,8 @@ class Integrator:
             ("chain.eta", self.chains, "eta"),
             ("chain.rates", self.chains, "rates"),
             ("strain_rate", self.barostat, "strain_rate"),
+            ("allowed_strains", self.barostat, "allowed"),
+            ("cell_axes", self.cell_rescaling, "axes"),
             ("cell_chain.eta", cell_chains, "eta"),
             ("cell_chain.rates", cell_chains, "rates"),
             ("rescaling.heat", self.rescaling, "heat"),

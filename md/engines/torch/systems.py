@@ -76,6 +76,10 @@ class Systems:
         """Each system's number to its atoms, (S, ...) -> (N, ...)."""
         return of_systems.index_select(0, self.batch)
 
+    def turned(self, vectors: Tensor, matrices: Tensor) -> Tensor:
+        """Rows (N, 3) times the symmetric matrix (S, 3, 3) of their system."""
+        return torch.bmm(vectors.unsqueeze(1), self.spread(matrices)).squeeze(1)
+
     def twice_kinetic(self, atoms: Tensor | None = None) -> Tensor:
         """(S,) sum of m v^2, eV, of all atoms or of those of a mask (N, 1)."""
         masses = self.masses if atoms is None else self.masses * atoms
