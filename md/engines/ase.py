@@ -94,6 +94,7 @@ class AseEngine:
             potential_eV=float(self._atoms.get_potential_energy(force_consistent=True)),
             conserved_eV=conserved_energy(self._dynamics),
             stress=self._atoms.get_stress(voigt=False) if self._has_stress(self._start) else None,
+            grades=self._calculator.results.get("extrapolation_grade"),
         )
 
     def close(self) -> None:

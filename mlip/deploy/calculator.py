@@ -1,6 +1,7 @@
 """An ASE calculator for potentials and deployed files."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,13 @@ from mlip.data.verlet import MovingGraphs
 from mlip.deploy.package import SUFFIX as PACKAGE_SUFFIX
 from mlip.deploy.package import load_aotinductor
 from mlip.deploy.potential import Potential
-from mlip.deploy.torchscript import EDGE_CUTOFFS, SUFFIX, edge_cutoffs_from_text, load_torchscript
+from mlip.deploy.torchscript import (
+    EDGE_CUTOFFS,
+    GRADE_THRESHOLDS,
+    SUFFIX,
+    edge_cutoffs_from_text,
+    load_torchscript,
+)
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import resolve_input
 from mlip.models.uncertainty import Uncertainty
@@ -29,16 +36,29 @@ class Evaluation(NamedTuple):
         atomic_energies: (N,) eV.
         forces: (N, 3) eV/A.
         virial: (1, 3, 3) eV.
-        uncertainty: `extrapolation_grade` and what else the file knows, as it stands in the results of ASE.
+        uncertainty: Computes `extrapolation_grade` and what else the file knows, as it stands in the results
+            of ASE; of a batch, atom after atom.
     """
 
     atomic_energies: Tensor
     forces: Tensor
     virial: Tensor
-    uncertainty: dict[str, Any]
+    uncertainty: Callable[[], dict[str, Any]]
 
 
 Evaluate = Callable[[Graph], Evaluation]
+
+
+class GradeThresholds(NamedTuple):
+    """Extrapolation grades that matter, found after training (docs/grade.md).
+
+    Attributes:
+        select: Structures above it are worth labelling.
+        stop: Dynamics should not go on above it.
+    """
+
+    select: float
+    stop: float
 
 
 class MLIPCalculator(Calculator):
@@ -64,6 +84,7 @@ class MLIPCalculator(Calculator):
         evaluate: The same numbers of a graph on `device`, of several structures if the file is a `.mlip`.
         dtype: `float32` or `float64`; empty for foreign files.
         trained_on_stress: False if pressures are extrapolations; None for foreign files.
+        grade_thresholds: Of its extrapolation grade; None if the file has none.
 
     Raises:
         DataError: There is no such file.
@@ -90,6 +111,7 @@ class MLIPCalculator(Calculator):
         self.r_max: float
         self.dtype: str
         self.trained_on_stress: bool | None
+        self.grade_thresholds: GradeThresholds | None = None
         self.edge_cutoffs: tuple[tuple[float, ...], ...] | None = None
         if self.path.name.endswith((SUFFIX, PACKAGE_SUFFIX)):
             self.evaluate = self._open_deployed(dtype)
@@ -117,7 +139,7 @@ class MLIPCalculator(Calculator):
             "energies": evaluation.atomic_energies.cpu().numpy(),
             "forces": evaluation.forces.cpu().numpy(),
         }
-        self.results.update(evaluation.uncertainty)
+        self.results.update(evaluation.uncertainty())
         if self.atoms.pbc.all():
             stress = -evaluation.virial[0].cpu().numpy() / self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
@@ -131,11 +153,13 @@ class MLIPCalculator(Calculator):
         self.edge_cutoffs = potential.normalization.edge_cutoffs
         force_field = potential.force_field(self.device, self.kernel, self.radial)
         fitted = None if potential.uncertainty is None else potential.uncertainty.to(self.device)
+        if fitted is not None:
+            self.grade_thresholds = GradeThresholds(fitted.select, fitted.stop)
 
         def evaluate(graph: Graph) -> Evaluation:
             with torch.enable_grad():
                 prediction = force_field(*graph.inputs)
-            known = {} if fitted is None else _uncertainty(fitted, prediction.descriptors, graph.species)
+            known = partial(_uncertainty, fitted, prediction.descriptors, graph.species)
             return Evaluation(prediction.atomic_energies, prediction.forces, prediction.virial, known)
 
         return evaluate
@@ -155,6 +179,8 @@ class MLIPCalculator(Calculator):
         self.r_max = float(metadata["r_max"])
         self.dtype = metadata["model_dtype"]
         self.trained_on_stress = {"1": True, "0": False}.get(metadata["trained_on_stress"])
+        if metadata[GRADE_THRESHOLDS]:
+            self.grade_thresholds = GradeThresholds(*map(float, metadata[GRADE_THRESHOLDS].split()))
 
         def evaluate(graph: Graph) -> Evaluation:
             with torch.enable_grad():
@@ -168,15 +194,21 @@ class MLIPCalculator(Calculator):
                     }
                 )
             energies = output[fields.ATOMIC_ENERGY].view(-1)
-            grade = output.get(fields.EXTRAPOLATION_GRADE)
-            known = {} if grade is None else {"extrapolation_grade": grade.cpu().numpy()}
+            known = partial(_grade_of_atoms, output.get(fields.EXTRAPOLATION_GRADE))
             return Evaluation(energies, output[fields.FORCES], output[fields.VIRIAL], known)
 
         return evaluate
 
 
-def _uncertainty(fitted: Uncertainty, descriptors: Tensor, species: Tensor) -> dict[str, Any]:
-    """What goes into the results of one structure."""
+def _grade_of_atoms(grade: Tensor | None) -> dict[str, Any]:
+    """What a deployed file adds to the results."""
+    return {} if grade is None else {"extrapolation_grade": grade.cpu().numpy()}
+
+
+def _uncertainty(fitted: Uncertainty | None, descriptors: Tensor, species: Tensor) -> dict[str, Any]:
+    """What a potential adds to the results."""
+    if fitted is None:
+        return {}
     return {
         "extrapolation_grade": fitted.grade(descriptors, species).cpu().numpy(),
         "energy_uncertainty": float(fitted.energy(descriptors, species).sum(dim=0).norm()),

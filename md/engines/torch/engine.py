@@ -35,6 +35,7 @@ class TorchEngine:
         self._states: list[State] = []
         self._steps = 0
         self._integrator: Integrator
+        self._potential: BatchedPotential
 
     def begin(self, places: Sequence[Place]) -> None:
         """Start stages of systems, or go on inside those whose states have `internals`."""
@@ -43,14 +44,14 @@ class TorchEngine:
         device = self._calculator.device
         numbers = [species_index(state.to_atoms(), self._calculator.species) for state in states]
         pbc = torch.as_tensor(np.stack([state.pbc for state in states]), device=device)
+        species = torch.as_tensor(np.concatenate(numbers), device=device)
+        self._potential = BatchedPotential(self._calculator, species, pbc)
         self._integrator = Integrator(
             systems=Systems.of_states(states, device),
             stages=[place.stage for place in places],
             steps_done=[state.steps_done for state in states],
             seeds=[self._seed + place.system for place in places],
-            evaluate=BatchedPotential(
-                self._calculator, torch.as_tensor(np.concatenate(numbers), device=device), pbc
-            ),
+            evaluate=self._potential,
         )
         self._integrator.restore(_joined(self._integrator.internals(), states))
         self._integrator.start()
@@ -101,12 +102,20 @@ class TorchEngine:
             self._integrator.conserved().tolist(),
             stresses.cpu().numpy(),
             self._states,
+            self._grades(),
             strict=True,
         )
         return [
-            Observation(energy, conserved, stress if state.pbc.all() else None)
-            for energy, conserved, stress, state in numbers
+            Observation(energy, conserved, stress if state.pbc.all() else None, grades)
+            for energy, conserved, stress, state, grades in numbers
         ]
+
+    def _grades(self) -> list[np.ndarray] | list[None]:
+        """Extrapolation grades of the atoms of each system."""
+        grades = self._potential.grades()
+        if grades is None:
+            return [None] * len(self._states)
+        return np.split(grades, self._integrator.systems.offsets[1:-1].tolist())
 
 
 @dataclass(frozen=True)

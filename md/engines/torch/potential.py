@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -9,6 +10,7 @@ from md.engines.torch.systems import Systems
 from mlip.data.graph import Graph
 from mlip.data.verlet import SKIN, VerletList, shorter_cutoffs
 from mlip.deploy import MLIPCalculator
+from mlip.deploy.calculator import Evaluation
 
 
 class BatchedPotential:
@@ -25,6 +27,7 @@ class BatchedPotential:
         self._calculator, self._species, self._pbc, self._skin = calculator, species, pbc, skin
         self._edge_cutoffs = shorter_cutoffs(calculator.edge_cutoffs, calculator.r_max)
         self._list: VerletList | None = None
+        self._found: Evaluation | None = None
 
     def __call__(self, systems: Systems) -> None:
         """Put forces, energies and virials of the present positions and cells into the systems.
@@ -42,10 +45,14 @@ class BatchedPotential:
             edge_index=edge_index,
             edge_shift=edge_shift,
         )
-        found = self._calculator.evaluate(graph)
+        self._found = found = self._calculator.evaluate(graph)
         systems.forces = found.forces
         systems.energies = systems.sum(found.atomic_energies)
         systems.virials = found.virial
+
+    def grades(self) -> np.ndarray | None:
+        """(N,) extrapolation grades of the atoms as they were last evaluated; None without."""
+        return None if self._found is None else self._found.uncertainty().get("extrapolation_grade")
 
     def _search(self, systems: Systems) -> VerletList:
         nothing = torch.empty(0, dtype=torch.int64, device=systems.batch.device)
