@@ -5,6 +5,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
@@ -85,6 +86,8 @@ class MLIPCalculator(Calculator):
         dtype: `float32` or `float64`; empty for foreign files.
         trained_on_stress: False if pressures are extrapolations; None for foreign files.
         grade_thresholds: Of its extrapolation grade; None if the file has none.
+        tells_uncertainty: Whether grade and deviations go into each `results`; dynamics ask for them now and
+            then, by `grades`.
 
     Raises:
         DataError: There is no such file.
@@ -112,6 +115,8 @@ class MLIPCalculator(Calculator):
         self.dtype: str
         self.trained_on_stress: bool | None
         self.grade_thresholds: GradeThresholds | None = None
+        self.tells_uncertainty = True
+        self._known: Callable[[], dict[str, Any]] = dict
         self.edge_cutoffs: tuple[tuple[float, ...], ...] | None = None
         if self.path.name.endswith((SUFFIX, PACKAGE_SUFFIX)):
             self.evaluate = self._open_deployed(dtype)
@@ -139,10 +144,16 @@ class MLIPCalculator(Calculator):
             "energies": evaluation.atomic_energies.cpu().numpy(),
             "forces": evaluation.forces.cpu().numpy(),
         }
-        self.results.update(evaluation.uncertainty())
+        self._known = evaluation.uncertainty
+        if self.tells_uncertainty:
+            self.results.update(self._known())
         if self.atoms.pbc.all():
             stress = -evaluation.virial[0].cpu().numpy() / self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+
+    def grades(self) -> np.ndarray | None:
+        """(N,) extrapolation grades of the structure that was calculated last; None if the file has none."""
+        return self._known().get("extrapolation_grade")
 
     def _open_potential(self, dtype: str | None) -> Evaluate:
         potential = Potential.load(self.path).astype(dtype)
