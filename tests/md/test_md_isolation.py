@@ -19,9 +19,9 @@ from mlip.errors import DataError, SimulationError
 
 VICTIM = 16  # atoms; the others have fewer
 FAR = 0.6  # A; what goes wrong goes wrong when the first atom of the victim has come so far
-STAGES = plan_stages(
-    [Stage("only", "nve", temperature_K=300.0, duration_ps=0.8, timestep_fs=2.0, every_ps=0.08)]
-)
+KEYS = {"temperature_K": 300.0, "duration_ps": 0.8, "timestep_fs": 2.0, "every_ps": 0.08}
+STAGES = plan_stages([Stage("only", "nve", **KEYS)])
+HELD = plan_stages([Stage("only", "nvt", tdamp_fs=40.0, **KEYS)])
 
 
 class Waves:
@@ -78,12 +78,15 @@ def other(seed):
     generator = np.random.default_rng(seed)
     positions = np.array([[x, y, 0.0] for x in (0.0, 6.28) for y in (0.0, 6.28)])
     atoms = Atoms("Li4", positions + generator.normal(0.0, 0.2, (4, 3)), cell=[12.56] * 3, pbc=True)
-    return first_state(State.from_atoms(atoms), STAGES, seed)
+    return first_state(State.from_atoms(atoms), HELD, seed)
 
 
 def simulate(systems, folder, calculator):
     limits = GradeLimits(stop=5.0)
-    runs = [SystemRun(k, STAGES, state, folder / str(k), limits) for k, state in systems.items()]
+    runs = [
+        SystemRun(k, STAGES if k == 1 else HELD, state, folder / str(k), limits)
+        for k, state in systems.items()
+    ]
     try:
         simulate_systems(TorchEngine(calculator), runs)
     except SimulationError as error:
