@@ -8,6 +8,8 @@ import torch
 from ase import Atoms
 from ase.io import read
 
+from md.engines.ase import AseEngine
+from md.engines.base import OneByOne
 from md.engines.grade_watch import GradeLimits
 from md.engines.loop import simulate_systems
 from md.engines.system_run import SystemRun, first_state
@@ -122,3 +124,22 @@ def test_one_system_goes_wrong_and_the_others_do_not_notice(tmp_path, trouble, m
         assert np.array_equal(alone.state.velocities, runs[k].state.velocities)
         if trouble != "grade":
             assert alone.files.thermo.read_bytes() == runs[k].files.thermo.read_bytes()
+
+
+def test_engines_of_one_system_go_on_with_the_next(argon, lennard_jones, tmp_path):
+    """One after the other: the second has NaN, the third is taken to its end."""
+
+    class Spoiled(type(lennard_jones)):
+        def calculate(self, *args, **kwargs):
+            super().calculate(*args, **kwargs)
+            self.results["forces"] = np.full_like(self.results["forces"], np.nan)
+
+    def opened(system):
+        return AseEngine(Spoiled() if system == 1 else lennard_jones)
+
+    state = first_state(State.from_atoms(argon), HELD, 1)
+    runs = [SystemRun(k, HELD, state, tmp_path / str(k)) for k in range(3)]
+    with pytest.raises(SimulationError, match=r"systems 1 of 3 stopped; the first: positions became NaN"):
+        simulate_systems(OneByOne(opened), runs)
+    assert [run.steps_done for run in runs] == [400, 0, 400]
+    assert np.array_equal(runs[0].state.positions, runs[2].state.positions)
