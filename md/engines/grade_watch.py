@@ -1,5 +1,6 @@
 """The extrapolation grade along a run: when to stop, and frames to keep for labelling."""
 
+import logging
 import math
 import re
 from dataclasses import dataclass
@@ -19,6 +20,8 @@ from mlip.errors import ConfigError, SimulationError
 
 if TYPE_CHECKING:
     from mlip.deploy.calculator import GradeThresholds
+
+logger = logging.getLogger(__name__)
 
 _STEP, _GRADES = "step", "extrapolation_grade"
 _STEP_OF_FRAME = re.compile(rf"\b{_STEP}=(\d+)")
@@ -118,6 +121,14 @@ class ExtrapolatingFrames:
         is_due = step - self._last_step >= stage.steps_per_frame
         if step == self._last_step or not (is_due or grades.max() > self._limits.stop):
             return
+        if math.isinf(self._last_step):
+            logger.warning(
+                "step %d: an extrapolation grade of %.3g; frames above %.3g are kept in %s",
+                step,
+                grades.max(),
+                min(self._limits.mark, self._limits.stop),
+                self._path,
+            )
         atoms = state.to_atoms()
         atoms.arrays[_GRADES] = grades
         atoms.info |= {_STEP: step, "stage": stage.stage.name, "max_grade": float(grades.max())}

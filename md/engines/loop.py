@@ -66,8 +66,8 @@ def simulate_systems(engine: BatchEngine, runs: Sequence[SystemRun]) -> None:
         try:
             while waiting or active:
                 while waiting and (engine.capacity is None or len(active) < engine.capacity):
+                    waiting[0].open()
                     active.append(waiting.popleft())
-                    active[-1].open()
                 if not any(run.is_done for run in active):
                     _Together(engine, active, bar, interrupt).run()
                 for run in [run for run in active if run.is_done]:

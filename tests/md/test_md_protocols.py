@@ -167,12 +167,11 @@ def test_observables_are_written_along_a_run(tmp_path):
 @pytest.mark.parametrize(
     ("names", "message"), [(["flux"], "no origin of the atoms"), (["reduction"], "no P")]
 )
-def test_what_cannot_be_observed_is_refused(argon, tmp_path, names, message):
+def test_what_cannot_be_observed_is_refused(argon, lennard_jones, tmp_path, names, message):
     entry = {"ensemble": "nvt", "temperature_K": 5, "duration_ps": 1, "observe": names}
     stages = plan_stages(read_protocol({"a": entry}))
-    run = SystemRun(0, stages, State.from_atoms(argon), tmp_path)
     with pytest.raises(ConfigError, match=message):
-        run.open()
+        simulate(AseEngine(lennard_jones), stages, State.from_atoms(argon), tmp_path)
     with pytest.raises(ConfigError, match="expected some of reduction, flux"):
         read_protocol({"a": {**entry, "observe": ["everything"]}})
 
