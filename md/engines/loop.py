@@ -151,11 +151,11 @@ class _Together:
                 self.bar.update(num_steps)
 
     def _save(self) -> None:
-        """Checkpoints of all that are well; they go on from there."""
+        """Checkpoints to go on from; of several also of one that failed, from when it was well."""
         if len(self.runs) == 1 and not self.runs[0].failure:
             (self.runs[0].state,) = self.engine.checkpoints()
         for run in self.runs:
-            if not run.failure:
+            if not run.failure or (len(self.runs) > 1 and not run.is_new):
                 run.state.save(run.files.restart)
         self.checkpointed_at = time.monotonic()
 

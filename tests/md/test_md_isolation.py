@@ -115,6 +115,7 @@ def test_one_system_goes_wrong_and_the_others_do_not_notice(tmp_path, trouble, m
     assert 100 < runs[1].steps_done < 400
     last = read(runs[1].files.final)
     assert np.isfinite(last.positions).all()
+    assert State.load(runs[1].files.restart).steps_done == runs[1].steps_done
     assert runs[1].files.extrapolating.exists() == (trouble == "grade")
     for k in (0, 2):
         (alone,), error = simulate({k: other(k)}, tmp_path / "alone", Waves())
