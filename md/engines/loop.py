@@ -141,8 +141,8 @@ class _Together:
             self.runs[0].fail(error)
             return
         for run in self.runs:
-            self.engine.begin([run.place])
             try:
+                self.engine.begin([run.place])
                 ((state, observation),) = self._moved(num_steps)
             except MlipError as its_own:
                 run.fail(its_own)

@@ -32,7 +32,7 @@ class Waves:
     The atoms of the victim are free, but for what goes wrong.
     """
 
-    species, device, r_max, edge_cutoffs = ("Li",), torch.device("cpu"), 3.0, None
+    species, device, r_max, edge_cutoffs = ("Li",), torch.device("cpu"), 6.0, None
 
     def __init__(self, trouble=""):
         self.trouble = trouble
@@ -54,7 +54,7 @@ class Waves:
             if self.trouble == "hot":
                 forces = forces + 5.0 * free * torch.tensor([0.0, 1.0, 0.0]) * x.sin().sign()
             if self.trouble == "grade":
-                grades = grades + 9.0 * is_victim * (torch.arange(len(grades)) == len(grades) - 6)
+                grades[is_victim.nonzero()[14]] += 9.0
         known = lambda: {"extrapolation_grade": grades.numpy()}  # noqa: E731
         virials = torch.zeros_like(graph.cell)
         return Evaluation(energies, forces, virials, known if self.trouble == "grade" else dict)
@@ -99,7 +99,10 @@ def simulate(systems, folder, calculator):
 @pytest.mark.parametrize(
     ("trouble", "message"),
     [
-        ("nan", r"expected finite numbers .*; the last good structure, of step \d+ \(stage only\), is in"),
+        (
+            "nan",
+            r"expected (finite numbers|steps that forces).*; the last good structure, of step \d+ \(stage only\), is in",
+        ),
         ("refused", "found what I refuse"),
         ("energy", r"conserved energy changed by -32 eV between steps \d+ and \d+ \(stage only\)"),
         ("hot", r"it got \d+ K hot"),
