@@ -101,7 +101,7 @@ def simulate(systems, folder, calculator):
     [
         (
             "nan",
-            r"expected (finite numbers|steps that forces).*; the last good structure, of step \d+ \(stage only\), is in",
+            r"expected (finite|steps).*; the last good structure, of step \d+ \(stage only\), is in",
         ),
         ("refused", "found what I refuse"),
         ("energy", r"conserved energy changed by -32 eV between steps \d+ and \d+ \(stage only\)"),
