@@ -13,11 +13,13 @@ from ase import Atoms
 from omegaconf import DictConfig, OmegaConf
 
 from md.engines.base import Backend
+from md.engines.grade_watch import GradeLimits
 from md.engines.loop import simulate_systems
 from md.engines.system_run import RunFiles, SystemRun, first_state
 from md.groups import require_groups, select_groups
+from md.origin import tag_metal
 from md.protocols.read import read_protocol
-from md.protocols.stages import PlannedStage, plan_stages, timestep_warnings
+from md.protocols.stages import PlannedStage, plan_stages, timestep_warnings, transport_warnings
 from md.state import State
 from mlip.app import application
 from mlip.errors import ConfigError, DataError
@@ -52,7 +54,7 @@ def run_md(config: DictConfig, run: Run) -> None:
     require_groups(stages, groups)
     structures = [replace(each, groups=select_groups(groups, each)) for each in _structures(config, backend)]
     masses = np.concatenate([structure.masses for structure in structures])
-    for warning in timestep_warnings([each.stage for each in stages], masses):
+    for warning in [*timestep_warnings([each.stage for each in stages], masses), *transport_warnings(stages)]:
         logger.warning(warning)
     folders = _folders(run, len(structures))
     states = [
@@ -60,7 +62,10 @@ def run_md(config: DictConfig, run: Run) -> None:
         for k, (structure, folder) in enumerate(zip(structures, folders, strict=True))
     ]
     calculator = _open_potential(config, structures, stages)
-    systems = [SystemRun(k, stages, *each) for k, each in enumerate(zip(states, folders, strict=True))]
+    limits = GradeLimits.of_settings(config.grade.stop, config.grade.mark, calculator.grade_thresholds)
+    systems = [
+        SystemRun(k, stages, *each, limits) for k, each in enumerate(zip(states, folders, strict=True))
+    ]
     with closing(backend.open(calculator, states, config.seed, run.path)) as engine:
         simulate_systems(engine, systems)
     logger.info("trajectory.h5, thermo.csv and final.extxyz are in %s", ", ".join(map(str, folders[:3])))
@@ -107,6 +112,9 @@ def _structures(config: DictConfig, backend: Backend) -> list[State]:
     if config.replicas < 1:
         raise ConfigError(f"found replicas={config.replicas}; expected 1 or more")
     frames = read_structures(resolve_input(config.structure), config.index, backend.batches)
+    if config.origin is not None:
+        for atoms in frames:
+            atoms.arrays["origin"] = tag_metal(atoms, config.origin)
     return [State.from_atoms(atoms) for atoms in frames for _ in range(config.replicas)]
 
 
@@ -152,7 +160,10 @@ def _open_potential(
 
 
 main = application(
-    "md", run_md, inputs=("potential", "structure"), mutable=("device", "kernel", "engine.ranks")
+    "md",
+    run_md,
+    inputs=("potential", "structure"),
+    mutable=("device", "kernel", "engine.ranks", "grade.stop", "grade.mark"),
 )
 
 if __name__ == "__main__":

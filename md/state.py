@@ -15,6 +15,7 @@ import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
 
+from md.origin import given_origin
 from mlip.data.neighbors import complete_cell
 from mlip.errors import SimulationError
 from mlip.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
@@ -39,6 +40,7 @@ class State:
         steps_done: Steps of that stage that are done.
         internals: Variables of thermostat, barostat and random numbers, by name; empty when a stage starts.
         groups: Atoms that stages treat apart: name to a mask of shape (N,).
+        origin: Which part of the structure each atom came from (`md.origin`), shape (N,); (0,) if unknown.
     """
 
     numbers: NDArray[np.int64]
@@ -51,6 +53,7 @@ class State:
     steps_done: int = 0
     internals: Mapping[str, NDArray] = field(default_factory=dict)
     groups: Mapping[str, NDArray[np.bool_]] = field(default_factory=dict)
+    origin: NDArray[np.int64] = field(default_factory=lambda: np.zeros(0, dtype=np.int64))
 
     @property
     def kinetic_energy(self) -> float:
@@ -73,6 +76,11 @@ class State:
         fractional = self.positions @ np.linalg.inv(complete_cell(self.cell, self.pbc))
         images = np.where(self.pbc, np.floor(fractional), 0.0)
         return self.positions - images @ self.cell, images.astype(np.int32)
+
+    def scaled(self, volume: float) -> "State":
+        """The same with a cell of this volume, A^3, of the same shape, and all atoms moved along."""
+        factor = np.cbrt(volume / self.volume)
+        return replace(self, positions=self.positions * factor, cell=self.cell * factor)
 
     def save(self, path: Path) -> None:
         """Write a restart file; a reader never sees half of it."""
@@ -123,6 +131,7 @@ class State:
             velocities=atoms.get_velocities() * ase.units.fs,
             cell=np.array(atoms.cell),
             pbc=np.array(atoms.pbc),
+            origin=given_origin(atoms),
         )
 
     def to_atoms(self) -> Atoms:
@@ -131,6 +140,8 @@ class State:
             self.numbers, positions=self.wrapped()[0], cell=self.cell, pbc=self.pbc, masses=self.masses
         )
         atoms.set_velocities(self.velocities / ase.units.fs)
+        if len(self.origin):
+            atoms.arrays["origin"] = self.origin.copy()
         return atoms
 
 

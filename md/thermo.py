@@ -5,12 +5,12 @@ The temperature counts 3N - 3 degrees of freedom where total momentum is conserv
 not: under Langevin, with tethers or walls, with a thermostat for some atoms; N are the atoms that are not
 frozen. `conserved_eV` is what the integrator keeps constant at fixed temperature: the total energy in NVE,
 the extended energy of a Nose-Hoover chain or MTK, the energy less the heat of a stochastic bath. ASE's
-Langevin has none: NaN.
+Langevin has none: NaN. `grade` is the largest of the atoms' extrapolation grades.
 """
 
 import csv
 import math
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
@@ -30,16 +30,18 @@ class Observation:
         potential_eV: Potential energy, eV.
         conserved_eV: The conserved quantity of the integrator, eV, or NaN.
         stress: (1/V) dE/dstrain of the potential alone, shape (3, 3), eV/A^3; None if it has none.
+        grades: Extrapolation grade of each atom, shape (N,); None if the potential has none.
     """
 
     potential_eV: float
     conserved_eV: float
     stress: NDArray[np.float64] | None
+    grades: NDArray[np.float64] | None = None
 
 
 @dataclass(frozen=True)
 class ThermoRow:
-    """One row of thermo.csv; the fields are its columns."""
+    """One row of thermo.csv; the fields are its columns, `grade` only where the potential has one."""
 
     step: int
     time_ps: float
@@ -50,6 +52,7 @@ class ThermoRow:
     pressure_GPa: float
     volume_A3: float
     density_g_cm3: float
+    grade: float | None = None
 
 
 def thermo_row(state: State, stage: PlannedStage, observation: Observation) -> ThermoRow:
@@ -70,6 +73,7 @@ def thermo_row(state: State, stage: PlannedStage, observation: Observation) -> T
         pressure_GPa=pressure_GPa(state, observation.stress),
         volume_A3=state.volume,
         density_g_cm3=float(state.masses.sum()) / state.volume * AMU_PER_A3_IN_G_PER_CM3,
+        grade=None if observation.grades is None else float(observation.grades.max()),
     )
 
 
@@ -90,19 +94,17 @@ class ThermoWriter:
     """Append rows to thermo.csv; each row is flushed."""
 
     def __init__(self, path: Path) -> None:
-        is_new = not path.exists() or path.stat().st_size == 0
+        self._is_new = not path.exists() or path.stat().st_size == 0
         self._stream = path.open("a", newline="")
-        columns = [field.name for field in fields(ThermoRow)]
-        self._writer = csv.DictWriter(self._stream, columns, lineterminator="\n")
-        if is_new:
-            self._writer.writeheader()
+        self._writer = csv.writer(self._stream, lineterminator="\n")
 
     def append(self, row: ThermoRow) -> None:
         """Write one row."""
-        values = asdict(row)
-        self._writer.writerow(
-            {key: value if key == "step" else f"{value:.10g}" for key, value in values.items()}
-        )
+        values = {key: value for key, value in asdict(row).items() if value is not None}
+        if self._is_new:
+            self._writer.writerow(values)
+            self._is_new = False
+        self._writer.writerow([value if key == "step" else f"{value:.10g}" for key, value in values.items()])
         self._stream.flush()
 
     def close(self) -> None:

@@ -4,6 +4,7 @@
     /particles/all/image/value      image flags: position + image @ edges is the unwrapped position
     /particles/all/box/edges/value  lattice vectors as rows, (frame, 3, 3), A
     /particles/all/species, mass    atomic numbers and masses (amu), fixed in time
+    /particles/all/origin           where an atom of an interface comes from, if the structure said so
     /observables/stage/value        index of the stage a frame belongs to
     /observables/target_temperature/value  what the thermostat aimed at, K (NaN in NVE without one)
     /parameters/stages              JSON: name, ensemble, temperatures ... of each stage
@@ -67,6 +68,7 @@ class Trajectory:
         path: The file.
         numbers: Atomic numbers, shape (N,).
         masses: shape (N,), amu.
+        origin: Which part of the structure each atom came from, shape (N,); (0,) if unknown.
         pbc: Periodic directions, shape (3,).
         steps: Step of each frame, shape (F,).
         times_ps: Time of each frame, shape (F,), ps.
@@ -94,6 +96,9 @@ class Trajectory:
         particles = self._file[PARTICLES]
         self.numbers: NDArray[np.int64] = particles["species"][:].astype(np.int64)
         self.masses: NDArray[np.float64] = particles["mass"][:]
+        self.origin = np.zeros(0, dtype=np.int64)
+        if "origin" in particles:
+            self.origin = particles["origin"][:].astype(np.int64)
         boundary = particles["box"].attrs["boundary"]
         self.pbc: NDArray[np.bool_] = np.array([kind in ("periodic", b"periodic") for kind in boundary])
         frames = count_frames(self._file)

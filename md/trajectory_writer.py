@@ -106,6 +106,8 @@ def _create(path: Path, state: State, stages: Sequence[PlannedStage]) -> h5py.Fi
     particles["species"] = state.numbers
     particles["mass"] = state.masses
     particles["mass"].attrs["unit"] = "u"
+    if len(state.origin):
+        particles["origin"] = state.origin
     box = particles.create_group("box")
     box.attrs["dimension"] = 3
     box.attrs["boundary"] = ["periodic" if flag else "none" for flag in state.pbc]
@@ -188,8 +190,9 @@ def _copy_frames(damaged: h5py.File, target: h5py.File, last_step: int) -> int:
     particles = target.create_group(PARTICLES)
     for name in ("h5md", "parameters"):
         damaged.copy(name, target)
-    for name in ("species", "mass"):
-        damaged.copy(f"{PARTICLES}/{name}", particles)
+    for name in ("species", "mass", "origin"):
+        if name in damaged[PARTICLES]:
+            damaged.copy(f"{PARTICLES}/{name}", particles)
     box = particles.create_group("box")
     for key, value in damaged[f"{PARTICLES}/box"].attrs.items():
         box.attrs[key] = value

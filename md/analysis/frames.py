@@ -23,6 +23,7 @@ class Frames:
         temperature_K: temperature the stretch was held at, if known.
         thermostat: what held it, if known.
         notes: what a reader must know about how the frames came to be, for the report.
+        origin: which part of an interface each atom came from, shape (N,), if known.
     """
 
     fractional: np.ndarray
@@ -33,6 +34,7 @@ class Frames:
     temperature_K: float | None = None
     thermostat: str | None = None
     notes: tuple[str, ...] = field(default=())
+    origin: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         num_frames, num_atoms = self.fractional.shape[:2]
@@ -101,15 +103,29 @@ class Frames:
         return Atoms(self.numbers, scaled_positions=scaled, cell=self.cells[index], pbc=True)
 
     def select(self, symbol: str) -> np.ndarray:
-        """Indices of the atoms of one species, shape (n,).
+        """Indices of the atoms of one species, shape (n,); `Li@1` are those of origin 1 alone.
 
         Raises:
-            DataError: There is no such atom.
+            DataError: There is no such atom, or no origin is known.
         """
-        indices = np.flatnonzero(self.numbers == atomic_numbers.get(symbol, -1))
-        if len(indices) == 0:
-            raise DataError(f"found no {symbol} in the trajectory; expected one of {', '.join(self.species)}")
-        return indices
+        element, _, origin = symbol.partition("@")
+        is_chosen = self.numbers == atomic_numbers.get(element, -1)
+        if not is_chosen.any():
+            raise DataError(
+                f"found no {element} in the trajectory; expected one of {', '.join(self.species)}"
+            )
+        if not origin:
+            return np.flatnonzero(is_chosen)
+        origins = np.zeros(0) if self.origin is None else self.origin[is_chosen]
+        if origin not in map(str, np.unique(origins)):
+            known = ", ".join(f"{element}@{each}" for each in np.unique(origins)) or "no origins"
+            raise DataError(f"found no {symbol} in the trajectory; it knows {known}: see origin= of mlip md")
+        return np.flatnonzero(is_chosen)[origins == int(origin)]
+
+
+def element_of(species: str) -> str:
+    """Li of a sub-population such as Li@1, or of Li."""
+    return species.partition("@")[0]
 
 
 def unwrap_fractional(fractional: np.ndarray) -> tuple[np.ndarray, float]:

@@ -90,6 +90,7 @@ def _stage_frames(trajectory: Trajectory, index: int, record: StageRecord) -> Fr
         label=record.name,
         temperature_K=record.start_K,
         thermostat=record.thermostat,
+        origin=trajectory.origin if len(trajectory.origin) else None,
     )
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from md.analysis.arrhenius import Arrhenius, fit_arrhenius
 from md.analysis.conductivity import ION_CHARGES, Conductivity, compute_conductivity
 from md.analysis.diffusion import Diffusivity, estimate_diffusivity
-from md.analysis.frames import Frames
+from md.analysis.frames import Frames, element_of
 from md.analysis.msd import MeanSquaredDisplacement, compute_msd
 from md.analysis.rdf import compute_rdf, find_first_shell
 
@@ -81,9 +81,10 @@ def find_hop_distance(stretches: Sequence[Frames], symbol: str) -> float:
 
 
 def _site_distance(frames: Frames, symbol: str) -> float:
-    rdf = compute_rdf(frames, [(symbol, symbol)], max_frames=50)[symbol, symbol]
+    element = element_of(symbol)
+    rdf = compute_rdf(frames, [(element, element)], max_frames=50)[element, element]
     peak, _ = find_first_shell(rdf.r, rdf.g, rdf.running, smallest_shell=1.0)
-    spacing = (frames.volumes.mean() / len(frames.select(symbol))) ** (1 / 3)
+    spacing = (frames.volumes.mean() / len(frames.select(element))) ** (1 / 3)
     return peak if peak is not None else float(spacing)
 
 
@@ -100,7 +101,7 @@ def _measure_stretch(
     }
     conductivity = {}
     for symbol, result in diffusivity.items():
-        ion_charge = charge if charge is not None else ION_CHARGES.get(symbol)
+        ion_charge = charge if charge is not None else ION_CHARGES.get(element_of(symbol))
         # a metal of one element has no ions to carry the current
         if ion_charge is None or frames.temperature_K is None or len(frames.species) == 1:
             continue

@@ -5,14 +5,15 @@ ASE's unit of time is A sqrt(amu/eV), about 10.18 fs: it is converted here, in `
 differ in the last bit from one process to the next.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from numpy.typing import NDArray
 
 from md.engines.ase_integrators import (
     FEMTOSECOND,
@@ -29,16 +30,29 @@ from md.state import State
 from md.thermo import Observation
 from mlip.errors import ConfigError
 
+if TYPE_CHECKING:
+    from mlip.deploy import MLIPCalculator
+
+# Grades of the atoms as they were last evaluated, shape (N,).
+ReadGrades = Callable[[], "NDArray[np.float64] | None"]
+
 _MOMENTA = "momenta"
 
 
 class AseEngine:
     """Moves atoms by ASE."""
 
-    def __init__(self, calculator: Calculator, seed: int = 0) -> None:
-        """Take the forces from `calculator`; `seed` is for Langevin."""
+    def __init__(self, calculator: Calculator, seed: int = 0, grades: ReadGrades | None = None) -> None:
+        """Prepare.
+
+        Args:
+            calculator: Gives the forces.
+            seed: For Langevin.
+            grades: Gives the extrapolation grades of the present step; None takes what is in the results.
+        """
         self._calculator = calculator
         self._seed = seed
+        self._grades = grades or (lambda: calculator.results.get("extrapolation_grade"))
         self._stage: PlannedStage
         self._start: State
         self._steps_done = 0
@@ -94,6 +108,7 @@ class AseEngine:
             potential_eV=float(self._atoms.get_potential_energy(force_consistent=True)),
             conserved_eV=conserved_energy(self._dynamics),
             stress=self._atoms.get_stress(voigt=False) if self._has_stress(self._start) else None,
+            grades=self._grades(),
         )
 
     def close(self) -> None:
@@ -122,6 +137,13 @@ class AseBackend:
     batches: ClassVar[bool] = False
     features: ClassVar[frozenset[str]] = frozenset()
 
-    def open(self, calculator: Calculator, states: Sequence[State], seed: int, run_dir: Path) -> OneByOne:
+    def open(
+        self, calculator: "MLIPCalculator", states: Sequence[State], seed: int, run_dir: Path
+    ) -> OneByOne:
         """Make the engine that moves atoms with this potential."""
-        return OneByOne(lambda system: AseEngine(calculator, seed + system))
+        if calculator.grade_thresholds is None:
+            return OneByOne(lambda system: AseEngine(calculator, seed + system))
+        calculator.tells_uncertainty = (
+            False  # at each step it would take a tenth of the time of a small system
+        )
+        return OneByOne(lambda system: AseEngine(calculator, seed + system, calculator.grades))

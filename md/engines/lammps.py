@@ -21,6 +21,7 @@ from md.engines.base import OneByOne
 from md.engines.lammps_input import (
     BAR_PER_EV_A3,
     FIRST_BAROSTAT_LINK,
+    GRADE,
     INTEGRATOR,
     VIRIAL,
     Frame,
@@ -51,17 +52,20 @@ _RESTART, _IMAGES, _ROTATION = "lammps_restart", "images", "rotation"
 class LammpsEngine:
     """Moves atoms by LAMMPS."""
 
-    def __init__(self, open_lammps: OpenLammps, pair_commands: Sequence[str], seed: int = 0) -> None:
+    def __init__(
+        self, open_lammps: OpenLammps, pair_commands: Sequence[str], seed: int = 0, is_graded: bool = False
+    ) -> None:
         """Prepare; LAMMPS starts with the first stage.
 
         Args:
             open_lammps: Starts LAMMPS.
             pair_commands: `pair_style` and `pair_coeff`; atom types are the elements by atomic number.
             seed: Seed of the run, for Langevin.
+            is_graded: Whether the pair style knows an extrapolation grade.
         """
         self._open = open_lammps
         self._pair_commands = tuple(pair_commands)
-        self._seed = seed
+        self._seed, self._is_graded = seed, is_graded
         self._lammps: lammps | RankedLammps | None = None
         self._stage: PlannedStage
         self._start: State
@@ -93,7 +97,7 @@ class LammpsEngine:
         seed = 1 + (self._seed * 1_000_003 + stage.start_step + state.steps_done) % 900_000_000
         self._command(
             *self._pair_commands,
-            *stage_commands(stage, state.steps_done, seed),
+            *stage_commands(stage, state.steps_done, seed, self._is_graded),
             run_command(stage, 0, is_first=True),
         )
 
@@ -143,6 +147,7 @@ class LammpsEngine:
             potential_eV=self._running.get_thermo("pe"),
             conserved_eV=self._conserved_energy(),
             stress=self._frame.tensor_from_lammps(stress),
+            grades=np.array(self._running.gather(f"c_{GRADE}", 1, 1)) if self._is_graded else None,
         )
 
     def close(self) -> None:
@@ -242,28 +247,29 @@ class LammpsBackend:
 
         os.environ["VITREOUS_DEVICE"] = str(calculator.device)  # read by the pair style, as is the kernel
         os.environ["VITREOUS_KERNEL"] = calculator.kernel
-        file = _deployed_file(calculator, run_dir)
+        is_graded = calculator.grade_thresholds is not None
+        file = _deployed_file(calculator, run_dir, is_graded)
         start = open_lammps if self.ranks == 1 else partial(RankedLammps, self.ranks)
 
         def open_engine(system: int) -> LammpsEngine:
             numbers = np.unique(states[system].numbers)
             elements = " ".join(chemical_symbols[number] for number in numbers)
             commands = ["pair_style vitreous", f"pair_coeff * * {file} {elements}"]
-            return LammpsEngine(start, commands, seed + system)
+            return LammpsEngine(start, commands, seed + system, is_graded)
 
         return OneByOne(open_engine)
 
 
-def _deployed_file(calculator: "MLIPCalculator", run_dir: Path) -> Path:
+def _deployed_file(calculator: "MLIPCalculator", run_dir: Path, is_graded: bool) -> Path:
     """The file for the pair style; a `.mlip` is deployed once a run directory."""
     from mlip.deploy import deploy_potential
     from mlip.deploy.torchscript import SUFFIX
 
     if calculator.path.suffix != ".mlip":
         return calculator.path
-    file = run_dir / f"{calculator.path.stem}{SUFFIX}"
+    file = run_dir / f"{calculator.path.stem}{'_graded' if is_graded else ''}{SUFFIX}"
     if file.exists():
         return file
     return deploy_potential(
-        calculator.path, file, str(calculator.device), calculator.dtype, radial=calculator.radial
+        calculator.path, file, str(calculator.device), calculator.dtype, is_graded, calculator.radial
     )

@@ -18,6 +18,7 @@ from mlip.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GP
 # `f_integrate` and the like would be lost if the name differed between a run and its restart.
 INTEGRATOR = "integrate"
 VIRIAL = "virial"
+GRADE = "grade"
 # Place in the vector of fix npt iso: eta[3], eta_dot[3], omega, omega_dot, etap[3] ...
 FIRST_BAROSTAT_LINK = 8
 # LAMMPS's constants of units metal (src/update.cpp): boltz, mvv2e, nktv2p.
@@ -94,19 +95,26 @@ def setup_commands() -> list[str]:
     return ["units metal", "atom_style atomic", "newton off", "atom_modify map yes sort 0 0.0"]
 
 
-def stage_commands(stage: PlannedStage, steps_done: int, seed: int) -> list[str]:
+def stage_commands(stage: PlannedStage, steps_done: int, seed: int, is_graded: bool = False) -> list[str]:
     """Commands that choose time step, outputs and integrator of a stage.
 
     Args:
         stage: The stage.
         steps_done: Steps of it that are done when LAMMPS starts.
         seed: For Langevin; above zero.
+        is_graded: Whether the extrapolation grade is watched. It stands among the outputs so that LAMMPS
+            announces it, and no evaluation is made for it alone.
     """
+    outputs = ["step", "pe", "econserve", *(f"c_{VIRIAL}[{i}]" for i in range(1, 7))]
+    computes = [f"compute {VIRIAL} all pressure NULL virial"]
+    if is_graded:
+        computes += [f"compute {GRADE} all vitreous/grade", f"compute {GRADE}_max all reduce max c_{GRADE}"]
+        outputs.append(f"c_{GRADE}_max")
     return [
         f"timestep {stage.stage.timestep_fs / FS_PER_PS!r}",
         "neigh_modify every 1 delay 0 check yes",
-        f"compute {VIRIAL} all pressure NULL virial",
-        f"thermo_style custom step pe econserve {' '.join(f'c_{VIRIAL}[{i}]' for i in range(1, 7))}",
+        *computes,
+        f"thermo_style custom {' '.join(outputs)}",
         *_integrator_commands(stage, steps_done, seed),
     ]
 

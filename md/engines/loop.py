@@ -13,7 +13,7 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from md.engines.base import BatchEngine, Engine, OneByOne, Place
+from md.engines.base import BatchEngine, Engine, OneByOne
 from md.engines.interrupts import Interrupt, postponed_interrupt
 from md.engines.system_run import SystemRun, describe
 from md.protocols.stages import PlannedStage
@@ -66,8 +66,8 @@ def simulate_systems(engine: BatchEngine, runs: Sequence[SystemRun]) -> None:
         try:
             while waiting or active:
                 while waiting and (engine.capacity is None or len(active) < engine.capacity):
+                    waiting[0].open()
                     active.append(waiting.popleft())
-                    active[-1].open()
                 if not any(run.is_done for run in active):
                     _Together(engine, active, bar, interrupt).run()
                 for run in [run for run in active if run.is_done]:
@@ -88,14 +88,17 @@ class _Together:
         self.engine, self.runs, self.bar, self.interrupt = engine, runs, bar, interrupt
         self.started_at = self.checkpointed_at = time.monotonic()
         self.steps = 0
+        self.is_torn = False
 
     def run(self) -> None:
         """Advance from event to event."""
         for run in self.runs:
             run.enter_stage()
-        self.engine.begin([Place(run.system, run.stage, run.state) for run in self.runs])
+        if any(run.failure for run in self.runs):
+            return
+        self.engine.begin([run.place for run in self.runs])
         self._note_starts()
-        while not any(run.is_at_end_of_stage or run.failure for run in self.runs):
+        while not (self.is_torn or any(run.is_at_end_of_stage or run.failure for run in self.runs)):
             self._advance(min(STEPS_PER_ADVANCE, *(run.steps_to_frame for run in self.runs)))
             if self.interrupt.asked or time.monotonic() - self.checkpointed_at > CHECKPOINT_INTERVAL_S:
                 self._save()
@@ -110,32 +113,50 @@ class _Together:
         observations = self.engine.observe()
         for run, observation in zip(self.runs, observations, strict=True):
             logger.info("stage %s: %s", self._name(run), describe(run.stage, run.state.steps_done))
-            if run.is_new:
-                run.write(observation)
+            run.expect(observation)
 
     def _advance(self, num_steps: int) -> None:
         """Integrate and let each system look at what came of it."""
         try:
-            self.engine.advance(num_steps)
-            found = list(zip(self.runs, self.engine.states(), self.engine.observe(), strict=True))
+            found = self._moved(num_steps)
         except MlipError as error:  # the potential or the engine may be what refuses the atoms
-            for run in self.runs:
-                run.fail(error)
+            self._blame(error, num_steps)
             return
-        for run, state, observation in found:
+        for run, (state, observation) in zip(self.runs, found, strict=True):
             run.accept(state, observation)
         self.steps += num_steps
         self.bar.update(num_steps * len(self.runs))
-        self._show(found[0][2])
+        self._show(found[0][1])
+
+    def _moved(self, num_steps: int) -> list[tuple[State, Observation]]:
+        """States after some steps; those of several can be begun again from, should one of them fail."""
+        self.engine.advance(num_steps)
+        states = self.engine.states() if len(self.runs) == 1 else self.engine.checkpoints()
+        return list(zip(states, self.engine.observe(), strict=True))
+
+    def _blame(self, error: MlipError, num_steps: int) -> None:
+        """Find who failed: of several, each takes the steps again, alone, from where all were well."""
+        self.is_torn = True
+        if len(self.runs) == 1:
+            self.runs[0].fail(error)
+            return
+        for run in self.runs:
+            try:
+                self.engine.begin([run.place])
+                ((state, observation),) = self._moved(num_steps)
+            except MlipError as its_own:
+                run.fail(its_own)
+            else:
+                run.accept(state, observation)
+                self.bar.update(num_steps)
 
     def _save(self) -> None:
-        """Checkpoints of all that are well; they go on from there."""
-        if all(run.failure for run in self.runs):
-            return
-        for run, state in zip(self.runs, self.engine.checkpoints(), strict=True):
-            if not run.failure:
-                state.save(run.files.restart)
-                run.state = state
+        """Checkpoints to go on from; of several also of one that failed, from when it was well."""
+        if len(self.runs) == 1 and not self.runs[0].failure:
+            (self.runs[0].state,) = self.engine.checkpoints()
+        for run in self.runs:
+            if not run.failure or (len(self.runs) > 1 and not run.is_new):
+                run.state.save(run.files.restart)
         self.checkpointed_at = time.monotonic()
 
     def _show(self, observation: Observation) -> None:

@@ -1,18 +1,30 @@
 """One system on its way through the stages of a protocol: its state, its files, its checks."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase.io
 
-from md.engines.safety import check_state, require_barostat_fits, require_no_overlap
+from md.engines.base import Place
+from md.engines.grade_watch import ExtrapolatingFrames, GradeLimits
+from md.engines.guard import Guard
+from md.engines.hops import farthest_move
+from md.engines.observables import ObservablesTable
+from md.engines.safety import require_barostat_fits, require_no_overlap
+from md.engines.volume_search import find_volume
 from md.groups import mobile_atoms
 from md.protocols.stages import PlannedStage
 from md.state import State, draw_velocities, remove_drift
 from md.thermo import Observation, ThermoWriter, cut_thermo, thermo_row
+from md.trajectory import Trajectory
 from md.trajectory_writer import TrajectoryWriter, cut_trajectory
-from mlip.errors import ConfigError, MlipError, SimulationError
+from mlip.errors import ConfigError, DataError, MlipError, SimulationError
+
+logger = logging.getLogger(__name__)
+
+NO_LIMITS = GradeLimits()
 
 
 @dataclass(frozen=True)
@@ -32,6 +44,11 @@ class RunFiles:
         return self.directory / "thermo.csv"
 
     @property
+    def observables(self) -> Path:
+        """Table of what stages observe."""
+        return self.directory / "observables.csv"
+
+    @property
     def restart(self) -> Path:
         """The last checkpoint."""
         return self.directory / "restart.npz"
@@ -40,6 +57,11 @@ class RunFiles:
     def final(self) -> Path:
         """The last structure (after an error: the last good one)."""
         return self.directory / "final.extxyz"
+
+    @property
+    def extrapolating(self) -> Path:
+        """Frames of high extrapolation grade, for labelling."""
+        return self.directory / "extrapolating.extxyz"
 
 
 def first_state(state: State, stages: Sequence[PlannedStage], seed: int) -> State:
@@ -78,7 +100,14 @@ class SystemRun:
         failure: Why it stopped before the end; empty if it did not.
     """
 
-    def __init__(self, system: int, stages: Sequence[PlannedStage], state: State, directory: Path) -> None:
+    def __init__(
+        self,
+        system: int,
+        stages: Sequence[PlannedStage],
+        state: State,
+        directory: Path,
+        limits: GradeLimits = NO_LIMITS,
+    ) -> None:
         """Look at the start; files are opened by `open`.
 
         Args:
@@ -86,6 +115,7 @@ class SystemRun:
             stages: All stages of the protocol.
             state: Where to start: a `first_state`, or a checkpoint of an earlier session.
             directory: Where the files go; those of an earlier session are cut back to `state`.
+            limits: Of the extrapolation grade.
 
         Raises:
             ConfigError: A stage cannot be run on this cell.
@@ -97,9 +127,14 @@ class SystemRun:
         self.system, self.stages, self.state = system, stages, state
         self.files = RunFiles(directory)
         self.failure = ""
-        self._hottest_K = max((max(each.start_K or 0.0, each.end_K or 0.0) for each in stages), default=0.0)
+        self._limits = limits
+        self._has_ended = False
+        self._volume: float
+        self._guard: Guard
+        self._observables: ObservablesTable
         self._trajectory: TrajectoryWriter
         self._thermo: ThermoWriter
+        self._extrapolating: ExtrapolatingFrames
 
     def open(self) -> None:
         """Open the files, cut back to the present state."""
@@ -107,11 +142,22 @@ class SystemRun:
         last = -1 if self.is_new else self.steps_done
         cut_trajectory(self.files.trajectory, last)
         cut_thermo(self.files.thermo, last)
+        cut_thermo(self.files.observables, last)
+        hottest_K = max(max(each.start_K or 0.0, each.end_K or 0.0) for each in self.stages)
+        start = _start_of_run(self.files.trajectory, self.state)
+        # the first stored frame was scaled, if the first stage asks for it
+        scale = 1.0 if self.is_new else float(self.stages[0].stage.volume or 1.0)
+        self._volume = start.volume / scale
+        self._observables = ObservablesTable(self.files.observables, self.stages, start)
+        self._guard = Guard(start, hottest_K, self._limits)
+        self._extrapolating = ExtrapolatingFrames(self.files.extrapolating, self._limits, last)
+        self._note_end()
         self._trajectory = TrajectoryWriter(self.files.trajectory, self.state, self.stages)
         self._thermo = ThermoWriter(self.files.thermo)
 
     def close(self) -> None:
         """Close the files; of a protocol that is done, leave the final structure."""
+        self._observables.close()
         self._thermo.close()
         self._trajectory.close()
         if self.is_done and not self.failure:
@@ -123,6 +169,11 @@ class SystemRun:
         return self.stages[self.state.stage]
 
     @property
+    def place(self) -> Place:
+        """Where it stands, for an engine."""
+        return Place(self.system, self.stage, self.state)
+
+    @property
     def is_new(self) -> bool:
         """Whether nothing has moved yet."""
         return self.state.stage == 0 and self.state.steps_done == 0
@@ -130,7 +181,7 @@ class SystemRun:
     @property
     def is_done(self) -> bool:
         """Whether there is nothing more to do, for better or worse."""
-        return bool(self.failure) or self.steps_done == self.num_steps
+        return bool(self.failure) or self._has_ended or self.steps_done == self.num_steps
 
     @property
     def steps_done(self) -> int:
@@ -155,33 +206,88 @@ class SystemRun:
     def enter_stage(self) -> None:
         """Go from a stage that is done into the next one.
 
+        A search that found no volume is a failure of this system alone.
+
         Raises:
             ConfigError: The next stage cannot be run on this cell.
         """
-        if self.is_at_end_of_stage:
-            self.state = _enter(self.state, self.stages[self.state.stage + 1])
-            require_barostat_fits(self.stage, self.state)
+        if not self.is_at_end_of_stage and not self.is_new:
+            return
+        entered = self.state if self.is_new else _enter(self.state, self.stages[self.state.stage + 1])
+        stage = self.stages[entered.stage]
+        try:
+            self.state = entered if stage.stage.volume is None else entered.scaled(self._volume_of(stage))
+        except DataError as error:
+            self.fail(error)
+            return
+        require_barostat_fits(self.stage, self.state)
+
+    def _volume_of(self, stage: PlannedStage) -> float:
+        """What a stage wants to start with, A^3."""
+        wanted = stage.stage.volume
+        if isinstance(wanted, str):
+            pressure = stage.stage.pressure_GPa if stage.stage.ensemble == "npt" else 0.0
+            return find_volume(self.files.thermo, self.stages, wanted, pressure)
+        return float(wanted or 1.0) * self._volume
+
+    def expect(self, observation: Observation) -> None:
+        """Look at where a stage starts or goes on; the very first state is stored."""
+        if self.is_new:
+            self.write(observation)
+        self._extrapolating.note(self.state, self.stage, observation.grades)
+        try:
+            self._guard.expect(self.state, self.stage, observation)
+        except SimulationError as error:
+            self.fail(error)
 
     def accept(self, state: State, observation: Observation) -> None:
         """Take a later state as the present one and store a frame if one is due; else note why not."""
+        self._extrapolating.note(state, self.stage, observation.grades)
         try:
-            check_state(state, self.state, self.stage, self._hottest_K)
+            self._guard.check(state, self.state, self.stage, observation)
         except SimulationError as error:
             self.fail(error)
             return
         self.state = state
         if state.steps_done % self.stage.steps_per_frame == 0:
             self.write(observation)
+        if self.is_at_end_of_stage and self.stage.stage.until:
+            self._trajectory.close()  # it can be read by nobody else
+            self._note_end()
+            self._trajectory = TrajectoryWriter(self.files.trajectory, state, self.stages)
 
     def fail(self, error: MlipError) -> None:
         """Stop here, with the last good structure on file."""
-        self.failure = f"{error}; the last good structure is in {self.files.final}"
+        last = f"step {self.steps_done} (stage {self.stage.stage.name})"
+        self.failure = f"{error}; the last good structure, of {last}, is in {self.files.final}"
         ase.io.write(self.files.final, self.state.to_atoms(), format="extxyz")
 
     def write(self, observation: Observation) -> None:
         """Store a frame and a row."""
         self._trajectory.append(self.state, self.stage)
         self._thermo.append(thermo_row(self.state, self.stage, observation))
+        self._observables.append(self.state, self.stage)
+
+    def _note_end(self) -> None:
+        """Look whether the protocol ends with the present stage, as ions hardly moved in it."""
+        until = self.stage.stage.until
+        if until is None or not self.is_at_end_of_stage:
+            return
+        moved = farthest_move(self.files.trajectory, self.stage.index, until.species)
+        self._has_ended = moved <= until.moved_A
+        text = "the protocol ends here" if self._has_ended else "it goes on"
+        logger.info("%s: %s moved up to %.2f A, %s", self.stage.stage.name, until.species, moved, text)
+
+
+def _start_of_run(trajectory: Path, state: State) -> State:
+    """The first stored frame of a run that goes on, or the state that it starts from."""
+    if not trajectory.exists():
+        return state
+    with Trajectory(trajectory) as frames:
+        if len(frames) == 0:
+            return state
+        first = slice(0, 1)
+        return replace(state, positions=frames.unwrapped(first)[0], cell=frames.cells[0])
 
 
 def _enter(state: State, stage: PlannedStage) -> State:

@@ -38,7 +38,7 @@ def expand_ladder(name: str, entry: Mapping[str, Any]) -> list[tuple[str, dict[s
     for temperature in _read_temperatures(name, entry["temperatures_K"]):
         rung = f"{name}_{temperature:g}K"
         if settle_ps:
-            settle = {"duration_ps": settle_ps, "rate_K_per_ps": None, "production": False}
+            settle = {"duration_ps": settle_ps, "rate_K_per_ps": None, "production": False, "until": None}
             stages.append((f"{rung}_settle", {**shared, **settle, "temperature_K": temperature}))
         stages.append((rung, {**shared, "temperature_K": temperature}))
     return stages

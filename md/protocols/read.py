@@ -7,7 +7,10 @@ from typing import Any
 
 from md.protocols.ladder import expand_ladder, is_ladder
 from md.protocols.stages import Stage
+from md.protocols.until import Until
+from md.protocols.volumes import expand_search, is_search
 from mlip.errors import ConfigError
+from mlip.inputs import as_names
 
 _NAMES = ("frozen", "thermostat_groups")
 _STAGE_KEYS = tuple(field.name for field in fields(Stage) if field.name != "name")
@@ -16,7 +19,8 @@ _STAGE_KEYS = tuple(field.name for field in fields(Stage) if field.name != "name
 def read_protocol(protocol: Mapping[str, Any]) -> list[Stage]:
     """Make the stages of a protocol; order in the mapping is order in time.
 
-    An entry with `temperatures_K` is a ladder: it stands for one or two stages a temperature.
+    An entry with `temperatures_K` is a ladder: it stands for one or two stages a temperature. One with
+    `volumes` is a search of the volume, which the entry after it starts with.
 
     Args:
         protocol: Stage name to the keys of `Stage`, as in conf/protocol/*.yaml. Entries that are null are
@@ -26,6 +30,7 @@ def read_protocol(protocol: Mapping[str, Any]) -> list[Stage]:
         ConfigError: An entry is not a mapping, or has keys or values that no stage has.
     """
     stages: list[Stage] = []
+    found = ""
     for name, entry in protocol.items():
         if entry is None:
             continue
@@ -33,9 +38,21 @@ def read_protocol(protocol: Mapping[str, Any]) -> list[Stage]:
             raise ConfigError(
                 f"found protocol.{name}={entry}; expected a stage, a mapping with ensemble: ..."
             )
-        entries = expand_ladder(name, entry) if is_ladder(entry) else [(name, entry)]
+        entries = _expand(name, entry)
+        if found:  # the first stage after a search starts at what was found
+            entries[0] = (entries[0][0], {"volume": found, **entries[0][1]})
         stages.extend(_read_stage(stage_name, keys) for stage_name, keys in entries)
+        found = name if is_search(entry) else ""
+    if found:
+        raise ConfigError(f"found nothing after the search {found}; expected a stage that uses its volume")
     return stages
+
+
+def _expand(name: str, entry: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+    """The stages that an entry stands for."""
+    if is_ladder(entry):
+        return list(expand_ladder(name, entry))
+    return list(expand_search(name, entry)) if is_search(entry) else [(name, entry)]
 
 
 def _read_stage(name: str, entry: Mapping[str, Any]) -> Stage:
@@ -46,9 +63,13 @@ def _read_stage(name: str, entry: Mapping[str, Any]) -> Stage:
             raise ConfigError(f"stage {name} has an unknown key {key}; {hint}")
     if "ensemble" not in entry:
         raise ConfigError(f"stage {name} has no ensemble; expected ensemble: nve, nvt or npt")
-    temperature = _read_temperature(name, entry.get("temperature_K"))
+    read = {
+        "temperature_K": _read_temperature(name, entry.get("temperature_K")),
+        "until": Until.read(name, entry.get("until")),
+        "observe": tuple(as_names(entry.get("observe"))),
+    }
     names = {key: _read_names(name, key, entry[key]) for key in _NAMES if key in entry}
-    return Stage(name=name, **{**entry, **names, "temperature_K": temperature})
+    return Stage(name=name, **{**entry, **names, **read})
 
 
 def _read_names(name: str, key: str, value: Any) -> tuple[str, ...]:

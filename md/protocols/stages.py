@@ -12,12 +12,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike
 
+from md.protocols.until import Until
 from mlip.errors import ConfigError
 from mlip.units import FS_PER_PS
 
 ENSEMBLES = ("nve", "nvt", "npt")
 THERMOSTATS = ("nose_hoover_chain", "velocity_rescaling", "langevin")
 BAROSTATS = ("iso", "z", "xy", "orthorhombic", "flexible")
+OBSERVABLES = ("reduction", "flux")
 
 # 2 fs is the usual limit for Li (DESIGN: 0.5-2 fs); the period of a bond scales with the root of the mass.
 _LONGEST_TIMESTEP_OF_LI_FS = 2.0
@@ -53,6 +55,11 @@ class Stage:
             positions and cell, such as `md.engines.torch.bias.Wall`.
         every_ps: Time between stored frames (and rows of thermo.csv).
         production: Its frames are samples for averages; a ramp's never are.
+        until: The protocol ends with this stage if ions hardly moved in it.
+        observe: What is written into observables.csv at each frame.
+        volume: The stage starts with the cell scaled to this volume, relative to that at the start of the
+            run; or to the volume that the search of this name found.
+        search: Name of the search of the volume that its pressure is a sample for.
     """
 
     name: str
@@ -72,14 +79,26 @@ class Stage:
     bias: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     every_ps: float = 0.1
     production: bool = True
+    until: Until | None = None
+    observe: tuple[str, ...] = ()
+    volume: float | str | None = None
+    search: str | None = None
 
     def __post_init__(self) -> None:
         self._require_choice("ensemble", ENSEMBLES)
         self._require_choice("thermostat", THERMOSTATS)
         self._require_choice("barostat", BAROSTATS)
+        if not isinstance(self.volume, str | None):
+            self._require_positive("volume", self.volume)
         for key in ("duration_ps", "rate_K_per_ps", "timestep_fs", "tdamp_fs", "pdamp_fs", "every_ps"):
             if getattr(self, key) is not None:
                 self._require_positive(key, getattr(self, key))
+        for name in self.observe:
+            if name not in OBSERVABLES:
+                raise ConfigError(
+                    f"stage {self.name} has observe={list(self.observe)}; expected some of "
+                    f"{', '.join(OBSERVABLES)}"
+                )
         self._require_number("pressure_GPa", self.pressure_GPa)
         for temperature in self._temperatures():
             self._require_positive("temperature_K", temperature)
@@ -201,6 +220,11 @@ class PlannedStage:
             return None
         return self.start_K + (self.end_K - self.start_K) * steps_done / self.num_steps
 
+    def between(self, steps_before: int, steps_done: int) -> str:
+        """Where something happened, for a message."""
+        steps = f"{self.start_step + steps_before} and {self.start_step + steps_done}"
+        return f"between steps {steps} (stage {self.stage.name})"
+
     def time_ps(self, steps_done: int) -> float:
         """Time since the start of the run after `steps_done` steps of the stage, ps."""
         return self.start_time_ps + steps_done * self.stage.timestep_fs / FS_PER_PS
@@ -277,4 +301,14 @@ def timestep_warnings(stages: Sequence[Stage], masses: ArrayLike) -> list[str]:
         f"{lightest:.2f} amu: energy will drift; expected at most {limit_fs:.1f} fs"
         for stage in stages
         if stage.timestep_fs > limit_fs * 1.01
+    ]
+
+
+def transport_warnings(stages: Sequence[PlannedStage]) -> list[str]:
+    """Say which stages of production have a thermostat that changes how ions move."""
+    return [
+        f"stage {each.stage.name} samples under thermostat=langevin, whose friction changes diffusion: no "
+        "diffusivity should come of it; expected nose_hoover_chain, or production=false"
+        for each in stages
+        if each.production and each.stage.ensemble != "nve" and each.stage.thermostat == "langevin"
     ]

@@ -1,9 +1,11 @@
 """An ASE calculator for potentials and deployed files."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
@@ -16,7 +18,13 @@ from mlip.data.verlet import MovingGraphs
 from mlip.deploy.package import SUFFIX as PACKAGE_SUFFIX
 from mlip.deploy.package import load_aotinductor
 from mlip.deploy.potential import Potential
-from mlip.deploy.torchscript import EDGE_CUTOFFS, SUFFIX, edge_cutoffs_from_text, load_torchscript
+from mlip.deploy.torchscript import (
+    EDGE_CUTOFFS,
+    GRADE_THRESHOLDS,
+    SUFFIX,
+    edge_cutoffs_from_text,
+    load_torchscript,
+)
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import resolve_input
 from mlip.models.uncertainty import Uncertainty
@@ -29,16 +37,29 @@ class Evaluation(NamedTuple):
         atomic_energies: (N,) eV.
         forces: (N, 3) eV/A.
         virial: (1, 3, 3) eV.
-        uncertainty: `extrapolation_grade` and what else the file knows, as it stands in the results of ASE.
+        uncertainty: Computes `extrapolation_grade` and what else the file knows, as it stands in the results
+            of ASE; of a batch, atom after atom.
     """
 
     atomic_energies: Tensor
     forces: Tensor
     virial: Tensor
-    uncertainty: dict[str, Any]
+    uncertainty: Callable[[], dict[str, Any]]
 
 
 Evaluate = Callable[[Graph], Evaluation]
+
+
+class GradeThresholds(NamedTuple):
+    """Extrapolation grades that matter, found after training (docs/grade.md).
+
+    Attributes:
+        select: Structures above it are worth labelling.
+        stop: Dynamics should not go on above it.
+    """
+
+    select: float
+    stop: float
 
 
 class MLIPCalculator(Calculator):
@@ -64,6 +85,9 @@ class MLIPCalculator(Calculator):
         evaluate: The same numbers of a graph on `device`, of several structures if the file is a `.mlip`.
         dtype: `float32` or `float64`; empty for foreign files.
         trained_on_stress: False if pressures are extrapolations; None for foreign files.
+        grade_thresholds: Of its extrapolation grade; None if the file has none.
+        tells_uncertainty: Whether grade and deviations go into each `results`; dynamics ask for them now and
+            then, by `grades`.
 
     Raises:
         DataError: There is no such file.
@@ -90,6 +114,9 @@ class MLIPCalculator(Calculator):
         self.r_max: float
         self.dtype: str
         self.trained_on_stress: bool | None
+        self.grade_thresholds: GradeThresholds | None = None
+        self.tells_uncertainty = True
+        self._known: Callable[[], dict[str, Any]] = dict
         self.edge_cutoffs: tuple[tuple[float, ...], ...] | None = None
         if self.path.name.endswith((SUFFIX, PACKAGE_SUFFIX)):
             self.evaluate = self._open_deployed(dtype)
@@ -117,10 +144,16 @@ class MLIPCalculator(Calculator):
             "energies": evaluation.atomic_energies.cpu().numpy(),
             "forces": evaluation.forces.cpu().numpy(),
         }
-        self.results.update(evaluation.uncertainty)
+        self._known = evaluation.uncertainty
+        if self.tells_uncertainty:
+            self.results.update(self._known())
         if self.atoms.pbc.all():
             stress = -evaluation.virial[0].cpu().numpy() / self.atoms.get_volume()
             self.results["stress"] = full_3x3_to_voigt_6_stress(stress)
+
+    def grades(self) -> np.ndarray | None:
+        """(N,) extrapolation grades of the structure that was calculated last; None if the file has none."""
+        return self._known().get("extrapolation_grade")
 
     def _open_potential(self, dtype: str | None) -> Evaluate:
         potential = Potential.load(self.path).astype(dtype)
@@ -131,11 +164,13 @@ class MLIPCalculator(Calculator):
         self.edge_cutoffs = potential.normalization.edge_cutoffs
         force_field = potential.force_field(self.device, self.kernel, self.radial)
         fitted = None if potential.uncertainty is None else potential.uncertainty.to(self.device)
+        if fitted is not None:
+            self.grade_thresholds = GradeThresholds(fitted.select, fitted.stop)
 
         def evaluate(graph: Graph) -> Evaluation:
             with torch.enable_grad():
                 prediction = force_field(*graph.inputs)
-            known = {} if fitted is None else _uncertainty(fitted, prediction.descriptors, graph.species)
+            known = partial(_uncertainty, fitted, prediction.descriptors, graph.species)
             return Evaluation(prediction.atomic_energies, prediction.forces, prediction.virial, known)
 
         return evaluate
@@ -155,6 +190,8 @@ class MLIPCalculator(Calculator):
         self.r_max = float(metadata["r_max"])
         self.dtype = metadata["model_dtype"]
         self.trained_on_stress = {"1": True, "0": False}.get(metadata["trained_on_stress"])
+        if metadata[GRADE_THRESHOLDS]:
+            self.grade_thresholds = GradeThresholds(*map(float, metadata[GRADE_THRESHOLDS].split()))
 
         def evaluate(graph: Graph) -> Evaluation:
             with torch.enable_grad():
@@ -168,15 +205,21 @@ class MLIPCalculator(Calculator):
                     }
                 )
             energies = output[fields.ATOMIC_ENERGY].view(-1)
-            grade = output.get(fields.EXTRAPOLATION_GRADE)
-            known = {} if grade is None else {"extrapolation_grade": grade.cpu().numpy()}
+            known = partial(_grade_of_atoms, output.get(fields.EXTRAPOLATION_GRADE))
             return Evaluation(energies, output[fields.FORCES], output[fields.VIRIAL], known)
 
         return evaluate
 
 
-def _uncertainty(fitted: Uncertainty, descriptors: Tensor, species: Tensor) -> dict[str, Any]:
-    """What goes into the results of one structure."""
+def _grade_of_atoms(grade: Tensor | None) -> dict[str, Any]:
+    """What a deployed file adds to the results."""
+    return {} if grade is None else {"extrapolation_grade": grade.cpu().numpy()}
+
+
+def _uncertainty(fitted: Uncertainty | None, descriptors: Tensor, species: Tensor) -> dict[str, Any]:
+    """What a potential adds to the results."""
+    if fitted is None:
+        return {}
     return {
         "extrapolation_grade": fitted.grade(descriptors, species).cpu().numpy(),
         "energy_uncertainty": float(fitted.energy(descriptors, species).sum(dim=0).norm()),

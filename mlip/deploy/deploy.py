@@ -24,6 +24,7 @@ from mlip.deploy.ranks import describe_reach, distribute
 from mlip.deploy.torchscript import (
     EDGE_CUTOFFS,
     FOR_RANKS,
+    GRADE_THRESHOLDS,
     SUFFIX,
     WITH_KERNELS,
     PairStyleModel,
@@ -94,7 +95,7 @@ def deploy_potential(
     file = out if out.name.endswith(suffix) else out / f"{source.stem}{suffix}"
     where = select_device(device)
     fitted = _grade_of(chosen, source.name) if grade else None
-    metadata = _metadata(chosen, radial)
+    metadata = _metadata(chosen, radial, grade)
     _require_writable(file)
     unverified = file.with_name(f"unverified-{file.name}")
     verify = partial(verify_deployment, source, unverified, chosen.reference_structure, chosen.dtype)
@@ -182,7 +183,7 @@ def _differences(verify: Callable[..., Verification], radial: str) -> dict[str, 
     return differences
 
 
-def _metadata(potential: Potential, radial: str) -> dict[str, str]:
+def _metadata(potential: Potential, radial: str, grade: bool) -> dict[str, str]:
     metadata = {
         "r_max": repr(potential.config.r_max),
         "num_types": str(len(potential.species)),
@@ -196,6 +197,9 @@ def _metadata(potential: Potential, radial: str) -> dict[str, str]:
     }
     if potential.config.per_edge_type_cutoff:
         metadata[EDGE_CUTOFFS] = edge_cutoffs_to_text(potential.normalization.edge_cutoffs)
+    if grade and potential.uncertainty is not None:
+        known = potential.uncertainty
+        metadata[GRADE_THRESHOLDS] = f"{float(known.select)!r} {float(known.stop)!r}"
     return metadata
 
 

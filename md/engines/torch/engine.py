@@ -55,6 +55,7 @@ class TorchEngine:
         self._anchors: list[NDArray[np.float64] | None] = []
         self._steps = 0
         self._integrator: Integrator
+        self._potential: BatchedPotential
 
     def begin(self, places: Sequence[Place]) -> None:
         """Start stages of systems, or go on inside those whose states have `internals`."""
@@ -66,7 +67,7 @@ class TorchEngine:
         species = torch.as_tensor(np.concatenate(numbers), device=device)
         kind = PatientNeighbors if self._patient else Neighbors
         neighbors = kind(self._calculator, species, pbc)
-        potential = BatchedPotential(self._calculator, neighbors)
+        self._potential = potential = BatchedPotential(self._calculator, neighbors)
         self._anchors = [_anchors_of(place) for place in places]
         anchors = [None if each is None else torch.as_tensor(each, device=device) for each in self._anchors]
         biases = Biases(places, anchors)
@@ -133,12 +134,20 @@ class TorchEngine:
             self._integrator.conserved().tolist(),
             stresses.cpu().numpy(),
             self._states,
+            self._grades(),
             strict=True,
         )
         return [
-            Observation(energy, conserved, stress if state.pbc.all() else None)
-            for energy, conserved, stress, state in numbers
+            Observation(energy, conserved, stress if state.pbc.all() else None, grades)
+            for energy, conserved, stress, state, grades in numbers
         ]
+
+    def _grades(self) -> list[np.ndarray] | list[None]:
+        """Extrapolation grades of the atoms of each system."""
+        grades = self._potential.grades()
+        if grades is None:
+            return [None] * len(self._states)
+        return np.split(grades, self._integrator.systems.offsets[1:-1].tolist())
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""Energies against what is done to a structure: equations of state."""
