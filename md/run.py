@@ -17,9 +17,10 @@ from md.engines.system_run import RunFiles, SystemRun, first_state
 from md.protocols.read import read_protocol
 from md.protocols.stages import PlannedStage, plan_stages, timestep_warnings
 from md.state import State
+from md.storage import Storage
 from mlip.app import application
 from mlip.errors import ConfigError, DataError
-from mlip.inputs import resolve_input
+from mlip.inputs import as_names, resolve_input
 from mlip.runs import Run
 from mlip.settings import build_group
 
@@ -55,7 +56,10 @@ def run_md(config: DictConfig, run: Run) -> None:
         for k, (structure, folder) in enumerate(zip(structures, folders, strict=True))
     ]
     calculator = _open_potential(config, structures, stages)
-    systems = [SystemRun(k, stages, *each) for k, each in enumerate(zip(states, folders, strict=True))]
+    storage = Storage(config.velocities, as_names(config.often.species), config.often.every_ps)
+    systems = [
+        SystemRun(k, stages, *each, storage) for k, each in enumerate(zip(states, folders, strict=True))
+    ]
     with closing(backend.open(calculator, states, config.seed, run.path)) as engine:
         simulate_systems(engine, systems)
     logger.info("trajectory.h5, thermo.csv and final.extxyz are in %s", ", ".join(map(str, folders[:3])))

@@ -23,6 +23,8 @@ class Frames:
         temperature_K: temperature the stretch was held at, if known.
         thermostat: what held it, if known.
         notes: what a reader must know about how the frames came to be, for the report.
+        centers: fractional coordinates of the centre of mass of all atoms of the run, shape (T, 3), where the
+            frames have only some of them; None where they have all.
     """
 
     fractional: np.ndarray
@@ -33,6 +35,7 @@ class Frames:
     temperature_K: float | None = None
     thermostat: str | None = None
     notes: tuple[str, ...] = field(default=())
+    centers: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         num_frames, num_atoms = self.fractional.shape[:2]

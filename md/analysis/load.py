@@ -10,7 +10,8 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from md.analysis.frames import Frames, unwrap_fractional
-from md.trajectory import StageRecord, Trajectory
+from md.trajectory import Trajectory
+from md.trajectory_layout import ALL, StageRecord
 from mlip.errors import ConfigError, DataError
 from mlip.units import FS_PER_PS
 
@@ -25,6 +26,7 @@ def load_frames(
     timestep_fs: float | None = None,
     types: Sequence[str] | None = None,
     temperature_K: float | None = None,
+    particles: str = ALL,
 ) -> list[Frames]:
     """Read a trajectory as stretches at one condition each.
 
@@ -36,13 +38,14 @@ def load_frames(
         timestep_fs: time between stored frames in fs; in a LAMMPS dump the time per step number.
         types: symbols of the atom types 1, 2, ... of a LAMMPS dump without elements.
         temperature_K: temperature of the run, where the file does not say it.
+        particles: in H5MD of `mlip md`, `all` or the species stored `often`.
 
     Raises:
         DataError: The file cannot be read, or its frames do not belong together.
     """
     file = Path(path)
     if file.suffix in _H5MD_SUFFIXES:
-        stretches = _load_h5md(file)
+        stretches = _load_h5md(file, particles)
     else:
         stretches = [_load_foreign(file, timestep_fs, types, temperature_K)]
     for frames in stretches:
@@ -62,8 +65,8 @@ def _log_frames(file: Path, frames: Frames) -> None:
         logger.warning("%s: %s", name, note)
 
 
-def _load_h5md(file: Path) -> list[Frames]:
-    with Trajectory(file) as trajectory:
+def _load_h5md(file: Path, particles: str) -> list[Frames]:
+    with Trajectory(file, particles) as trajectory:
         if not trajectory.pbc.all():
             raise DataError(f"{file} is not periodic in all directions; expected a bulk run")
         present = np.unique(trajectory.frame_stages)
@@ -82,6 +85,10 @@ def _load_h5md(file: Path) -> list[Frames]:
 
 def _stage_frames(trajectory: Trajectory, index: int, record: StageRecord) -> Frames:
     members = trajectory.frames_of(index)
+    centers = None
+    if trajectory.centers_of_mass is not None:
+        inverse = np.linalg.inv(trajectory.cells[members])
+        centers = np.einsum("tj,tjk->tk", trajectory.centers_of_mass[members], inverse)
     return Frames(
         fractional=trajectory.fractional(members),
         cells=trajectory.cells[members],
@@ -90,6 +97,7 @@ def _stage_frames(trajectory: Trajectory, index: int, record: StageRecord) -> Fr
         label=record.name,
         temperature_K=record.start_K,
         thermostat=record.thermostat,
+        centers=centers,
     )
 
 

@@ -9,8 +9,10 @@ import ase.io
 from md.engines.safety import check_state, require_barostat_fits, require_no_overlap
 from md.protocols.stages import PlannedStage
 from md.state import State, draw_velocities, remove_drift
+from md.storage import Storage
 from md.thermo import Observation, ThermoWriter, cut_thermo, thermo_row
-from md.trajectory_writer import TrajectoryWriter, cut_trajectory
+from md.trajectory_repair import cut_trajectory
+from md.trajectory_writer import TrajectoryWriter
 from mlip.errors import ConfigError, MlipError, SimulationError
 
 
@@ -73,7 +75,14 @@ class SystemRun:
         failure: Why it stopped before the end; empty if it did not.
     """
 
-    def __init__(self, system: int, stages: Sequence[PlannedStage], state: State, directory: Path) -> None:
+    def __init__(
+        self,
+        system: int,
+        stages: Sequence[PlannedStage],
+        state: State,
+        directory: Path,
+        storage: Storage | None = None,
+    ) -> None:
         """Look at the start; files are opened by `open`.
 
         Args:
@@ -81,9 +90,10 @@ class SystemRun:
             stages: All stages of the protocol.
             state: Where to start: a `first_state`, or a checkpoint of an earlier session.
             directory: Where the files go; those of an earlier session are cut back to `state`.
+            storage: What is stored beside the positions of all atoms.
 
         Raises:
-            ConfigError: A stage cannot be run on this cell.
+            ConfigError: A stage cannot be run on this cell, or what is to be stored is not there.
             SimulationError: Two atoms overlap.
         """
         require_no_overlap(state)
@@ -92,6 +102,9 @@ class SystemRun:
         self.system, self.stages, self.state = system, stages, state
         self.files = RunFiles(directory)
         self.failure = ""
+        self._storage = storage or Storage()
+        self._storage.atoms(state.numbers)
+        self._steps_between = [self._storage.steps_between(each) for each in stages]
         self._hottest_K = max((max(each.start_K or 0.0, each.end_K or 0.0) for each in stages), default=0.0)
         self._trajectory: TrajectoryWriter
         self._thermo: ThermoWriter
@@ -102,7 +115,7 @@ class SystemRun:
         last = -1 if self.is_new else self.steps_done
         cut_trajectory(self.files.trajectory, last)
         cut_thermo(self.files.thermo, last)
-        self._trajectory = TrajectoryWriter(self.files.trajectory, self.state, self.stages)
+        self._trajectory = TrajectoryWriter(self.files.trajectory, self.state, self.stages, self._storage)
         self._thermo = ThermoWriter(self.files.thermo)
 
     def close(self) -> None:
@@ -139,8 +152,9 @@ class SystemRun:
 
     @property
     def steps_to_frame(self) -> int:
-        """Steps until the next frame; stages end with one."""
-        return self.stage.steps_per_frame - self.state.steps_done % self.stage.steps_per_frame
+        """Steps until the next frame, of all atoms or of species stored often; stages end with one."""
+        steps = self._steps_between[self.state.stage]
+        return steps - self.state.steps_done % steps
 
     @property
     def is_at_end_of_stage(self) -> bool:
@@ -167,6 +181,8 @@ class SystemRun:
         self.state = state
         if state.steps_done % self.stage.steps_per_frame == 0:
             self.write(observation)
+        elif state.steps_done % self._steps_between[state.stage] == 0:
+            self._trajectory.append_often(state, self.stage)
 
     def fail(self, error: MlipError) -> None:
         """Stop here, with the last good structure on file."""
@@ -175,7 +191,7 @@ class SystemRun:
 
     def write(self, observation: Observation) -> None:
         """Store a frame and a row."""
-        self._trajectory.append(self.state, self.stage)
+        self._trajectory.append(self.state, self.stage, observation.potential_eV)
         self._thermo.append(thermo_row(self.state, self.stage, observation))
 
 
