@@ -173,6 +173,19 @@ def _locked_log(path: Path) -> Iterator[IO[str]]:
         yield stream
 
 
+def is_running(path: Path) -> bool:
+    """Whether a process holds the lock of a run directory; nothing is written."""
+    log = path / "log.txt"
+    if not log.exists():
+        return False
+    with log.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
+
+
 class _ConsoleHandler(logging.Handler):
     """Our own messages on the terminal, above any progress bar."""
 

@@ -13,7 +13,7 @@ from md.trajectory import Trajectory
 
 KILLS = 20
 STEPS = {"all": 10, "often": 2}
-SECOND = "{ensemble:npt,temperature_K:300,barostat:flexible,duration_ps:0.6,every_ps:0.005,timestep_fs:0.5}"
+RAMP = "{ensemble:nvt,temperature_K:[2000,1500],duration_ps:0.24,every_ps:0.002,timestep_fs:0.2}"
 COMMAND = [
     "md",
     "potential=random.mlip",
@@ -23,15 +23,15 @@ COMMAND = [
     "dtype=float64",
     "kernel=reference",
     "protocol=nvt",
-    "protocol.nvt.temperature_K=300",
+    "protocol.nvt.temperature_K=2000",
     "protocol.nvt.thermostat=langevin",
-    "protocol.nvt.duration_ps=0.6",
-    "protocol.nvt.every_ps=0.005",
-    "protocol.nvt.timestep_fs=0.5",
-    f"+protocol.press={SECOND}",
+    "protocol.nvt.duration_ps=0.24",
+    "protocol.nvt.every_ps=0.002",
+    "protocol.nvt.timestep_fs=0.2",
+    f"+protocol.cool={RAMP}",
     "velocities=true",
     "often.species=Li",
-    "often.every_ps=0.001",
+    "often.every_ps=0.0004",
 ]
 
 
