@@ -17,7 +17,7 @@ from mlip.units import FS_PER_PS
 
 logger = logging.getLogger(__name__)
 
-_H5MD_SUFFIXES = (".h5", ".h5md", ".hdf5")
+H5MD_SUFFIXES = (".h5", ".h5md", ".hdf5")
 _TRUSTED_STEP = 0.4
 
 
@@ -44,7 +44,7 @@ def load_frames(
         DataError: The file cannot be read, or its frames do not belong together.
     """
     file = Path(path)
-    if file.suffix in _H5MD_SUFFIXES:
+    if file.suffix in H5MD_SUFFIXES:
         stretches = _load_h5md(file, particles)
     else:
         stretches = [_load_foreign(file, timestep_fs, types, temperature_K)]
@@ -105,7 +105,7 @@ def _load_foreign(
     file: Path, timestep_fs: float | None, types: Sequence[str] | None, temperature_K: float | None
 ) -> Frames:
     images = _read_images(file)
-    numbers = _map_types(images[0].numbers, types)
+    numbers = map_types(images[0].numbers, types)
     if any(len(image) != len(images[0]) or np.any(image.numbers != images[0].numbers) for image in images):
         raise DataError(
             f"{file} holds frames of different atoms; expected one system, its atoms in one order"
@@ -144,18 +144,25 @@ def _read_images(file: Path) -> list[Atoms]:
 
 def _guess_format(file: Path) -> str | None:
     """Name the format where ASE would not find it by the file's name."""
-    return "lammps-dump-text" if _is_lammps_dump(file) else None
+    return "lammps-dump-text" if is_lammps_dump(file) else None
 
 
-def _is_lammps_dump(file: Path) -> bool:
-    if file.suffix == ".xz":
-        return False
+def is_lammps_dump(file: Path) -> bool:
+    """Whether a file is a text dump of LAMMPS, by its first line."""
     with file.open("rb") as stream:
-        return stream.read(14) == b"ITEM: TIMESTEP"
+        return stream.read(6) == b"ITEM: "
 
 
-def _map_types(numbers: np.ndarray, types: Sequence[str] | None) -> np.ndarray:
-    """Turn the type numbers of a dump into atomic numbers."""
+def map_types(numbers: np.ndarray, types: Sequence[str] | None) -> np.ndarray:
+    """Turn the type numbers of a dump into atomic numbers.
+
+    Args:
+        numbers: Types, from 1 on, shape (N,).
+        types: Symbols of the types 1, 2, ...; None for numbers that are atomic numbers already.
+
+    Raises:
+        ConfigError: There is a type without a symbol, or a symbol without an element.
+    """
     if types is None:
         return numbers
     unknown = [symbol for symbol in types if symbol not in atomic_numbers]
@@ -173,7 +180,7 @@ def _times(file: Path, num_frames: int, timestep_fs: float | None) -> np.ndarray
         raise ConfigError(
             f"found timestep_fs={timestep_fs}; expected the time between stored frames, above 0"
         )
-    steps = _dump_steps(file) if _is_lammps_dump(file) else np.arange(num_frames)
+    steps = _dump_steps(file) if is_lammps_dump(file) else np.arange(num_frames)
     return steps * timestep_fs / FS_PER_PS
 
 
