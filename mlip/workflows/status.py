@@ -6,10 +6,11 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
+from md.engines.progress import format_span
 from md.status import SystemStatus, read_md_status
 from mlip.errors import ConfigError
 from mlip.provenance import FILE_NAME, read_provenance
@@ -91,7 +92,10 @@ def read_status(path: Path) -> dict[str, Any]:
         "message": "" if state == "running" else _last_error(path / "log.txt"),
     }
     if "protocol" in config and "structure" in config:
-        status["systems"] = [asdict(each) for each in read_md_status(path, config)]
+        systems = read_md_status(path, config)
+        if state == "finished":  # a protocol may end before its last stage
+            systems = [replace(each, state="done") for each in systems]
+        status["systems"] = [asdict(each) for each in systems]
     elif "trainer" in config:
         status["training"] = _training(path / "metrics.csv", config["trainer"])
     return status
@@ -131,8 +135,10 @@ def _system_lines(system: SystemStatus, is_running: bool) -> list[str]:
         f"  {system.time_ps:g} of {system.total_ps:g} ps simulated" + _speed(system, is_running),
     ]
     target = "" if system.target_K is None else f" (target {system.target_K:.0f} K)"
-    checkpoint = "none yet" if system.checkpoint_age_s is None else f"{_span(system.checkpoint_age_s)} ago"
-    frame = _span(system.frame_age_s or 0.0)
+    checkpoint = (
+        "none yet" if system.checkpoint_age_s is None else f"{format_span(system.checkpoint_age_s)} ago"
+    )
+    frame = format_span(system.frame_age_s or 0.0)
     lines.append(
         f"  {system.temperature_K:.0f} K{target}; last frame {frame} ago, last checkpoint {checkpoint}"
     )
@@ -157,7 +163,7 @@ def _batch_lines(systems: list[SystemStatus], is_running: bool) -> list[str]:
 def _speed(system: SystemStatus, is_running: bool) -> str:
     speed = "" if system.ns_per_day is None else f", {system.ns_per_day:.3g} ns/day"
     if is_running and system.seconds_left is not None:
-        speed += f", about {_span(system.seconds_left)} left"
+        speed += f", about {format_span(system.seconds_left)} left"
     return speed
 
 
@@ -182,8 +188,9 @@ def _training_lines(training: Mapping[str, Any]) -> list[str]:
         return ["  no epoch done yet"]
     best = training["best"]
     errors = ", ".join(f"{key.removeprefix('valid/')} {value:.4g}" for key, value in best.items())
+    age = format_span(training["age_s"])
     return [
-        f"  epoch {training['epoch']} of {training['max_epochs']}, the last {_span(training['age_s'])} ago",
+        f"  epoch {training['epoch']} of {training['max_epochs']}, the last {age} ago",
         f"  best validation in epoch {training['best_epoch']}: {errors}",
     ]
 
@@ -197,15 +204,3 @@ def _last_error(log: Path) -> str:
         if ": continuing " in line or ": run directory " in line:
             return ""
     return ""
-
-
-def _span(seconds: float) -> str:
-    """A time span for people: 12 s, 5 min, 3.2 h, 2.1 days."""
-    for limit, size, unit, form in (
-        (100, 1, "s", ".0f"),
-        (6000, 60, "min", ".0f"),
-        (172800, 3600, "h", ".1f"),
-    ):
-        if seconds < limit:
-            return f"{seconds / size:{form}} {unit}"
-    return f"{seconds / 86400:.1f} days"
