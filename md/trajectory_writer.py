@@ -21,6 +21,8 @@ from md.storage import Storage
 from md.trajectory_layout import ALL, OFTEN, STAGES, FrameAppender, ParticleGroup, StageRecord
 from mlip.errors import SimulationError
 
+# Bytes that HDF5 keeps in memory of chunks (a dataset) and of its own tables.
+_CHUNKS_CACHED, _METADATA_CACHED = 2**18, 2**19
 _ALWAYS = ("position", "image", "edges", "stage", "target_temperature")
 
 
@@ -43,7 +45,7 @@ class TrajectoryWriter:
         self._often = self._storage.atoms(state.numbers)
         if not path.exists():
             self._create(state, [record_of(stage) for stage in stages])
-        self._file = h5py.File(path, "r+")
+        self._file = _open_file(path, "r+")
         self._everything = FrameAppender(self._file, ALL)
         self._part = FrameAppender(self._file, OFTEN) if len(self._often) else None
 
@@ -105,6 +107,16 @@ class TrajectoryWriter:
         temporary.replace(self.path)
 
 
+def _open_file(path: Path, mode: str) -> h5py.File:
+    """Open a file with small caches: nothing is read again, and a flush walks through all that is cached."""
+    file = h5py.File(path, mode, rdcc_nbytes=_CHUNKS_CACHED)
+    config = file.id.get_mdc_config()
+    config.set_initial_size, config.initial_size = True, _METADATA_CACHED
+    config.min_size, config.max_size = _METADATA_CACHED // 2, 2 * _METADATA_CACHED
+    file.id.set_mdc_config(config)
+    return file
+
+
 def create_file(path: Path, stages: Sequence[StageRecord], author: str) -> h5py.File:
     """Make an H5MD file without particles yet.
 
@@ -113,7 +125,7 @@ def create_file(path: Path, stages: Sequence[StageRecord], author: str) -> h5py.
         stages: The stages that its frames belong to.
         author: The command that makes it.
     """
-    file = h5py.File(path, "w")
+    file = _open_file(path, "w")
     file.create_group("h5md").attrs["version"] = np.array([1, 1])
     file["h5md"].create_group("author").attrs["name"] = author
     creator = file["h5md"].create_group("creator")

@@ -71,7 +71,7 @@ _write(passed_on("from extxyz", read_ase(folder / "t.extxyz", every, None, unwra
 print(json.dumps(peaks))
 """
 # Positions of 20,000 atoms in float64 are 0.46 MiB: those of 49 frames, if they were kept, 22 and more.
-LARGEST_GROWTH_MIB = 11.0
+LARGEST_GROWTH_MIB = 8.0
 
 
 def test_memory_does_not_grow_with_frames(tmp_path):
