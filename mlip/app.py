@@ -44,8 +44,10 @@ def application(
     Returns:
         A function that reads `sys.argv` and exits with code 1 and one line on an error a user can mend.
     """
+    command: list[str] = []
 
     def task(config: DictConfig) -> None:
+        sys.argv = list(command)  # in a worker of submitit, too
         try:
             _open_and_run(config, run_verb, inputs, mutable)
         except MlipError as error:
@@ -64,7 +66,11 @@ def application(
         traceback_wanted = "HYDRA_FULL_ERROR" in os.environ
         os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of being printed by Hydra
         try:
-            sys.argv[1:] = _arrange(sys.argv[1:])
+            command[:] = [sys.argv[0], *_arrange(sys.argv[1:])]
+            sys.argv = list(command)
+            if any(word.startswith("hydra/launcher=") for word in command):
+                # workers start by `python -m`, which would import from here: a user's train.py
+                os.environ.setdefault("PYTHONSAFEPATH", "1")
             hydra.main(version_base="1.3", config_path="pkg://mlip.conf", config_name=verb)(task)()
         except MlipError as error:
             raise SystemExit(f"mlip {verb}: a member of the sweep failed: {error}") from None

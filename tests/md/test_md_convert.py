@@ -25,6 +25,7 @@ from mlip.errors import ConfigError, DataError
 from mlip.runs import Run
 
 TRIANGULAR = np.array([[6.0, 0.0, 0.0], [-1.5, 5.5, 0.0], [2.0, 0.5, 7.0]])
+LEANING = np.array([[6.0, 0.0, 0.0], [-1.5, 5.5, 0.0], [-1.0, -0.5, 7.0]])
 TURNED = np.array([[5.0, 0.7, -0.4], [1.5, 5.5, 0.3], [-0.8, 0.9, 7.0]])
 LMP = Path(sys.executable).with_name("lmp")
 
@@ -91,7 +92,8 @@ def test_h5md_to_extxyz_and_back_keeps_everything(tmp_path, velocities, breathin
 
 
 @pytest.mark.parametrize(
-    ("cell", "turned"), [(np.diag([6.0, 5.5, 7.0]), False), (TRIANGULAR, False), (TURNED, True)]
+    ("cell", "turned"),
+    [(np.diag([6.0, 5.5, 7.0]), False), (TRIANGULAR, False), (LEANING, False), (TURNED, True)],
 )
 def test_h5md_to_a_dump_and_back(tmp_path, cell, turned):
     path = write_walk(tmp_path / "t.h5", cell, breathing=0.02)
