@@ -109,7 +109,7 @@ def _write(frames: Iterator[Frame], out: Path, species: list[str]) -> int:
     return count
 
 
-main = application("convert", run_convert, inputs=("trajectory",))
+main = application("convert", run_convert, inputs=("trajectory",), repeats=True)
 
 if __name__ == "__main__":
     main()

@@ -13,6 +13,7 @@ import ase.units
 import numpy as np
 import pytest
 from ase.build import bulk
+from cli.cli_process import fork_mlip
 from hydra import compose, initialize_config_module
 
 from md.convert import read_slice, run_convert
@@ -282,6 +283,19 @@ def test_bad_settings_are_one_line_and_leave_nothing(tmp_path, overrides, messag
     with pytest.raises((ConfigError, DataError), match=message):
         convert(tmp_path, path, "out.extxyz", *overrides)
     assert [each.name for each in tmp_path.iterdir()] == ["t.h5"]
+
+
+def test_the_command_converts_again_whatever_it_did_before(tmp_path):
+    """Also when the trajectory has grown, or something else is to be converted."""
+    path = write_walk(tmp_path / "t.h5", TRIANGULAR)
+    for frames in ("0:3", "0:3", ":"):
+        ended = fork_mlip("convert", "trajectory=t.h5", "out=some.extxyz", f"frames='{frames}'", cwd=tmp_path)
+        assert ended.code == 0, ended.stderr
+        assert " frames of t.h5 are in some.extxyz" in ended.stderr
+    path.unlink()
+    write_walk(path, TURNED)
+    ended = fork_mlip("convert", "trajectory=t.h5", "out=some.extxyz", "frames=::10", cwd=tmp_path)
+    assert "2 frames of t.h5 are in some.extxyz" in ended.stderr
 
 
 def test_bad_files_are_one_line(tmp_path):
