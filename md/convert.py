@@ -13,7 +13,8 @@ from md.analysis.load import H5MD_SUFFIXES, is_lammps_dump
 from md.formats.extxyz import ExtxyzWriter, read_ase
 from md.formats.frame import Frame, FrameWriter, Unwrapper
 from md.formats.h5md import H5mdWriter, read_h5md
-from md.formats.lammps_dump import DumpWriter, read_dump
+from md.formats.lammps_dump import read_dump
+from md.formats.lammps_dump_writer import DumpWriter
 from mlip.app import application
 from mlip.errors import ConfigError
 from mlip.inputs import as_names, resolve_input

@@ -252,6 +252,22 @@ def test_a_dump_that_was_cut_off_gives_its_whole_frames(tmp_path, caplog):
             assert len(trajectory) == 19
 
 
+def test_a_dump_of_a_general_box_and_in_units_real(tmp_path):
+    rows = "".join(" ".join(map(repr, [*row, 1.0])) + "\n" for row in TURNED.tolist())
+    atoms = "2 2 7.0 1.0 1.0 0 0 1 0.003 0 0\n1 1 1.5 2.0 3.0 0 -1 0 0 0.001 0\n"
+    (tmp_path / "general.dump").write_text(
+        f"ITEM: UNITS\nreal\nITEM: TIME\n250.0\nITEM: TIMESTEP\n125\nITEM: NUMBER OF ATOMS\n2\n"
+        f"ITEM: BOX BOUNDS abc origin pp pp pp\n{rows}ITEM: ATOMS id type x y z ix iy iz vx vy vz\n{atoms}"
+    )
+    with Trajectory(convert(tmp_path, tmp_path / "general.dump", "t.h5", "types=[Li,S]")) as trajectory:
+        assert trajectory.symbols == ["Li", "S"]
+        assert trajectory.times_ps.tolist() == [0.25]
+        assert np.array_equal(trajectory.cells[0], TURNED)
+        expected = [[0.5, 1.0, 2.0] - TURNED[1], [6.0, 0.0, 0.0] + TURNED[2]]
+        assert np.allclose(trajectory.unwrapped()[0], expected, atol=1e-6)
+        assert np.allclose(trajectory.velocities()[0], [[0, 0.001, 0], [0.003, 0, 0]])
+
+
 def test_open_directions_stay_open(tmp_path):
     slab = bulk("Li2S", "fluorite", a=5.7, cubic=True)
     slab.pbc = (True, True, False)

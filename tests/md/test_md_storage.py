@@ -4,6 +4,7 @@ import logging
 from contextlib import closing
 from dataclasses import replace
 
+import h5py
 import MDAnalysis
 import numpy as np
 import pytest
@@ -99,6 +100,18 @@ def test_a_cut_brings_both_back_to_one_step(tmp_path, walk, stages):
             assert np.array_equal(one.steps, other.steps)
             assert np.array_equal(one.unwrapped(), other.unwrapped())
             assert np.array_equal(one.velocities(), other.velocities())
+
+
+def test_a_file_of_version_0_4_is_read_and_gone_on_with(tmp_path, walk, stages):
+    """It had no energies."""
+    path = write(tmp_path / "t.h5", walk[:51], stages, Storage())
+    with h5py.File(path, "r+") as file:
+        del file["observables/potential_energy"]
+    cut_trajectory(path, last_step=80)
+    write(path, walk[41:], stages, Storage())
+    with Trajectory(path) as trajectory:
+        assert np.array_equal(trajectory.steps, np.arange(0, 201, 10))
+        assert np.isnan(trajectory.potential_eV).all()
 
 
 def test_a_truncated_file_gives_the_readable_frames_of_both(tmp_path, walk, stages, caplog):
