@@ -92,7 +92,10 @@ def read_status(path: Path) -> dict[str, Any]:
         "message": "" if state == "running" else _last_error(path / "log.txt"),
     }
     if "protocol" in config and "structure" in config:
-        systems = read_md_status(path, config)
+        try:
+            systems = read_md_status(path, config)
+        except ConfigError as error:  # the run stopped at it, too
+            systems, status["message"] = [], str(error)
         if state == "finished":  # a protocol may end before its last stage
             systems = [replace(each, state="done") for each in systems]
         status["systems"] = [asdict(each) for each in systems]

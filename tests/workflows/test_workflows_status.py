@@ -142,6 +142,14 @@ def test_systems_of_a_batch(folder):
     assert found["systems"][1]["target_K"] == pytest.approx(700)
 
 
+def test_a_protocol_that_made_no_sense(folder):
+    fake_run(folder / "sweep" / "a", {"nvt": {"ensemble": "npx", "duration_ps": 0.2}})
+    fake_run(folder / "sweep" / "b", {"nvt": {"ensemble": "nvt", "temperature_K": 300, "duration_ps": 0.2}})
+    text = status(folder, "sweep")
+    assert "ensemble=npx; expected one of" in text
+    assert "no frame yet" in text
+
+
 def test_training_and_members_of_a_sweep(folder):
     for seed, losses in ((1, [3.0, 1.0, 2.0]), (2, [])):
         path = folder / "sweep" / f"seed={seed}"
