@@ -17,6 +17,7 @@ from md.report.picture import picture_figure
 from md.report.protocol import protocol_section, read_protocol_record
 from md.report.structure import structure_entries, structure_label, structure_section
 from md.report.transport import collect_warnings, transport_entries, transport_highlights, transport_section
+from md.trajectory_layout import ALL, OFTEN
 from mlip.app import application
 from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names, resolve_input
@@ -108,6 +109,10 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
     unknown = [name for name in chosen if name not in ANALYSES]
     if unknown or not chosen:
         raise ConfigError(f"found analysis={chosen}; expected some of {', '.join(ANALYSES)}")
+    if config.particles not in (ALL, OFTEN):
+        raise ConfigError(f"found particles={config.particles}; expected {ALL} or {OFTEN}")
+    if config.particles == OFTEN and "structure" in chosen:
+        raise ConfigError(f"particles={OFTEN} holds some species only; expected analysis=[diffusion] with it")
     if not config.directions or set(config.directions) - set("xyz"):
         raise ConfigError(f"found directions={config.directions}; expected some of x, y, z, such as xy")
     for key in ("timestep_fs", "hop_distance_A", "charge", "r_max"):
@@ -125,7 +130,7 @@ def _load_all(paths: Sequence[Path], config: DictConfig) -> list[Frames]:
     types = as_names(config.types) or None
     stretches = []
     for path, temperature in zip(paths, temperatures, strict=True):
-        for frames in load_frames(path, config.timestep_fs, types, temperature):
+        for frames in load_frames(path, config.timestep_fs, types, temperature, config.particles):
             label = frames.label or (path.stem if len(paths) > 1 else "")
             stretches.append(replace(frames, label=label))
     for frames in stretches:

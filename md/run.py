@@ -21,9 +21,10 @@ from md.origin import tag_metal
 from md.protocols.read import read_protocol
 from md.protocols.stages import PlannedStage, plan_stages, timestep_warnings, transport_warnings
 from md.state import State
+from md.storage import Storage
 from mlip.app import application
 from mlip.errors import ConfigError, DataError
-from mlip.inputs import resolve_input
+from mlip.inputs import as_names, resolve_input
 from mlip.runs import Run
 from mlip.settings import build_group
 
@@ -63,8 +64,10 @@ def run_md(config: DictConfig, run: Run) -> None:
     ]
     calculator = _open_potential(config, structures, stages)
     limits = GradeLimits.of_settings(config.grade.stop, config.grade.mark, calculator.grade_thresholds)
+    storage = Storage(config.velocities, as_names(config.often.species), config.often.every_ps)
     systems = [
-        SystemRun(k, stages, *each, limits) for k, each in enumerate(zip(states, folders, strict=True))
+        SystemRun(k, stages, *each, limits, storage)
+        for k, each in enumerate(zip(states, folders, strict=True))
     ]
     with closing(backend.open(calculator, states, config.seed, run.path)) as engine:
         simulate_systems(engine, systems)

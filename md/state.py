@@ -66,16 +66,22 @@ class State:
         """Volume of the cell, A^3; NaN where a direction is open."""
         return float(abs(np.linalg.det(self.cell))) if self.pbc.all() else float("nan")
 
-    def wrapped(self) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
+    def wrapped(
+        self, atoms: NDArray[np.int64] | slice = slice(None)
+    ) -> tuple[NDArray[np.float64], NDArray[np.int32]]:
         """Positions inside the cell and the cells they were taken from.
+
+        Args:
+            atoms: Which atoms; by default all.
 
         Returns:
             Wrapped positions, shape (N, 3), A, and image flags, shape (N, 3): position + image @ cell gives
             the unwrapped one. Open directions are left alone, with image 0.
         """
-        fractional = self.positions @ np.linalg.inv(complete_cell(self.cell, self.pbc))
+        positions = self.positions[atoms]
+        fractional = positions @ np.linalg.inv(complete_cell(self.cell, self.pbc))
         images = np.where(self.pbc, np.floor(fractional), 0.0)
-        return self.positions - images @ self.cell, images.astype(np.int32)
+        return positions - images @ self.cell, images.astype(np.int32)
 
     def scaled(self, volume: float) -> "State":
         """The same with a cell of this volume, A^3, of the same shape, and all atoms moved along."""

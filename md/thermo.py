@@ -21,6 +21,9 @@ from md.protocols.stages import PlannedStage
 from md.state import State
 from mlip.units import AMU_PER_A3_IN_G_PER_CM3, BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
 
+# More than two rows of the table, in bytes.
+_LONGEST_ROWS = 4096
+
 
 @dataclass(frozen=True)
 class Observation:
@@ -110,6 +113,20 @@ class ThermoWriter:
     def close(self) -> None:
         """Close the table."""
         self._stream.close()
+
+
+def last_thermo_row(path: Path) -> ThermoRow | None:
+    """The last complete row of a table, which may be growing; None without one."""
+    if not path.exists():
+        return None
+    with path.open("rb") as stream:
+        stream.seek(max(0, path.stat().st_size - _LONGEST_ROWS))
+        lines = stream.read().decode().splitlines(keepends=True)
+    complete = [line for line in lines if line.endswith("\n") and line[0].isdigit()]
+    if not complete:
+        return None
+    step, *values = complete[-1].split(",")
+    return ThermoRow(int(step), *map(float, values))
 
 
 def cut_thermo(path: Path, last_step: int) -> None:

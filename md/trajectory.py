@@ -1,23 +1,10 @@
-"""Trajectories in H5MD: the layout of our files and the reader of them.
+"""Trajectories in H5MD, read as they are asked for; `md.trajectory_layout` says what is in them.
 
-    /particles/all/position/value   wrapped positions, float32, (frame, atom, 3), A
-    /particles/all/image/value      image flags: position + image @ edges is the unwrapped position
-    /particles/all/box/edges/value  lattice vectors as rows, (frame, 3, 3), A
-    /particles/all/species, mass    atomic numbers and masses (amu), fixed in time
-    /particles/all/origin           where an atom of an interface comes from, if the structure said so
-    /observables/stage/value        index of the stage a frame belongs to
-    /observables/target_temperature/value  what the thermostat aimed at, K (NaN in NVE without one)
-    /parameters/stages              JSON: name, ensemble, temperatures ... of each stage
-
-`step` and `time` (ps) beside each value are one dataset under many names. MDAnalysis reads these files with
-`Universe.empty(n_atoms, trajectory=True).load_new(path, format="H5MD")`.
-
-Source: H5MD 1.1, de Buyl, Colberg and Hofling 2014, 10.1016/j.cpc.2014.01.018.
+MDAnalysis reads these files with `Universe.empty(n_atoms, trajectory=True).load_new(path, format="H5MD")`.
 """
 
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 
@@ -27,38 +14,17 @@ from ase import Atoms
 from ase.data import chemical_symbols
 from numpy.typing import NDArray
 
+from md.trajectory_layout import (
+    ALL,
+    STAGES,
+    ParticleGroup,
+    StageRecord,
+    count_frames,
+    growing_datasets,
+    stored_groups,
+)
 from mlip.data.neighbors import complete_cell
 from mlip.errors import DataError
-
-PARTICLES = "particles/all"
-STAGES = "parameters/stages"
-# Elements that grow by one entry a frame; `step` is written last, so that it tells which frames are complete.
-POSITION = f"{PARTICLES}/position"
-IMAGE = f"{PARTICLES}/image"
-EDGES = f"{PARTICLES}/box/edges"
-STAGE = "observables/stage"
-TARGET_TEMPERATURE = "observables/target_temperature"
-ELEMENTS = (POSITION, IMAGE, EDGES, STAGE, TARGET_TEMPERATURE)
-UNWRITTEN_STEP = -1
-
-
-@dataclass(frozen=True)
-class StageRecord:
-    """What a trajectory knows of a stage.
-
-    Attributes:
-        name, ensemble, thermostat, timestep_fs: As in the protocol; `thermostat` is None in NVE.
-        start_K, end_K: Target temperatures at its ends, K; None for NVE without one.
-        production: Frames are samples at one temperature (no ramp, no settling).
-    """
-
-    name: str
-    ensemble: str
-    thermostat: str | None
-    timestep_fs: float
-    start_K: float | None
-    end_K: float | None
-    production: bool
 
 
 class Trajectory:
@@ -69,44 +35,64 @@ class Trajectory:
         numbers: Atomic numbers, shape (N,).
         masses: shape (N,), amu.
         origin: Which part of the structure each atom came from, shape (N,); (0,) if unknown.
+        ids: Places of the atoms among all atoms of the run, shape (N,).
         pbc: Periodic directions, shape (3,).
         steps: Step of each frame, shape (F,).
         times_ps: Time of each frame, shape (F,), ps.
         cells: Lattice vectors as rows, shape (F, 3, 3), A.
         frame_stages: Index of each frame's stage, shape (F,).
         target_temperatures_K: Temperature each frame was held at, shape (F,), K.
+        potential_eV: Potential energy of all atoms, shape (F,), eV; NaN where the file does not say it.
+        centers_of_mass: Unwrapped centre of mass of all atoms of the run, shape (F, 3), A; None if the file
+            does not say it: where all atoms are stored.
         stages: The stages of the run, also those it has not reached.
     """
 
-    def __init__(self, path: str | Path) -> None:
+    def __init__(self, path: str | Path, particles: str = ALL) -> None:
         """Open a trajectory.
 
+        Args:
+            path: The file.
+            particles: `all` atoms, or the species stored `often` (`mlip md often.species=`).
+
         Raises:
-            DataError: The file is missing, damaged, or not a trajectory of ours.
+            DataError: The file is missing, damaged, not a trajectory of ours, or without these particles.
         """
         self.path = Path(path)
         self._file = _open_h5(self.path)
         try:
-            self._read_tables()
+            found = stored_groups(self._file)
+            if found and particles not in found:
+                raise DataError(
+                    f"{path} has no particles {particles}; expected {' or '.join(found)}: `mlip md` stores "
+                    "species often where often.species names them"
+                )
+            self._paths = growing_datasets(self._file, particles)
+            self._read_tables(particles)
         except KeyError as error:
             self._file.close()
             raise DataError(f"{path} is no trajectory of `mlip md` ({error.args[0]})") from None
 
-    def _read_tables(self) -> None:
-        particles = self._file[PARTICLES]
-        self.numbers: NDArray[np.int64] = particles["species"][:].astype(np.int64)
-        self.masses: NDArray[np.float64] = particles["mass"][:]
-        self.origin = np.zeros(0, dtype=np.int64)
-        if "origin" in particles:
-            self.origin = particles["origin"][:].astype(np.int64)
-        boundary = particles["box"].attrs["boundary"]
-        self.pbc: NDArray[np.bool_] = np.array([kind in ("periodic", b"periodic") for kind in boundary])
-        frames = count_frames(self._file)
-        self.steps: NDArray[np.int64] = self._file[POSITION]["step"][:frames]
-        self.times_ps: NDArray[np.float64] = self._file[POSITION]["time"][:frames]
-        self.cells: NDArray[np.float64] = self._file[EDGES]["value"][:frames]
-        self.frame_stages: NDArray[np.int32] = self._file[STAGE]["value"][:frames]
-        self.target_temperatures_K: NDArray[np.float64] = self._file[TARGET_TEMPERATURE]["value"][:frames]
+    def _read_tables(self, particles: str) -> None:
+        group = ParticleGroup.read(self._file, particles)
+        self.numbers: NDArray[np.int64] = group.numbers.astype(np.int64)
+        self.masses: NDArray[np.float64] = group.masses
+        self.origin: NDArray[np.int64] = group.origin
+        self.pbc: NDArray[np.bool_] = group.pbc
+        self.ids: NDArray[np.int64] = np.arange(len(group.numbers)) if group.ids is None else group.ids
+        frames = count_frames(self._file, particles)
+        table = {
+            name: self._file[path][:frames]
+            for name, path in self._paths.items()
+            if name not in ("position", "image", "velocity")
+        }
+        self.steps: NDArray[np.int64] = table["step"]
+        self.times_ps: NDArray[np.float64] = table["time"]
+        self.cells: NDArray[np.float64] = table["edges"]
+        self.frame_stages: NDArray[np.int32] = table["stage"]
+        self.target_temperatures_K: NDArray[np.float64] = table["target_temperature"]
+        self.potential_eV: NDArray[np.float64] = table.get("potential_energy", np.full(frames, np.nan))
+        self.centers_of_mass: NDArray[np.float64] | None = table.get("center_of_mass")
         self.stages = [StageRecord(**record) for record in json.loads(self._file[STAGES].asstr()[()])]
 
     def __len__(self) -> int:
@@ -119,11 +105,26 @@ class Trajectory:
 
     def positions(self, frames: slice = slice(None)) -> NDArray[np.float64]:
         """Wrapped positions, shape (F, N, 3), A."""
-        return self._read(POSITION, frames).astype(np.float64)
+        return self._read("position", frames).astype(np.float64)
 
     def images(self, frames: slice = slice(None)) -> NDArray[np.int32]:
         """Image flags, shape (F, N, 3): the cells that atoms were wrapped from."""
-        return self._read(IMAGE, frames)
+        return self._read("image", frames)
+
+    @property
+    def has_velocities(self) -> bool:
+        """Whether velocities were stored."""
+        return "velocity" in self._paths
+
+    def velocities(self, frames: slice = slice(None)) -> NDArray[np.float64]:
+        """Velocities, shape (F, N, 3), A/fs.
+
+        Raises:
+            DataError: None were stored.
+        """
+        if not self.has_velocities:
+            raise DataError(f"{self.path} has no velocities; `mlip md velocities=true` stores them")
+        return self._read("velocity", frames).astype(np.float64)
 
     def fractional(self, frames: slice = slice(None)) -> NDArray[np.float64]:
         """Unwrapped fractional coordinates, shape (F, N, 3); continuous in time."""
@@ -197,7 +198,7 @@ class Trajectory:
     def _read(self, element: str, frames: slice) -> NDArray:
         start, stop, step = frames.indices(len(self))
         try:
-            return self._file[element]["value"][start:stop:step]
+            return self._file[self._paths[element]][start:stop:step]
         except OSError as error:
             raise DataError(f"{self.path} is damaged in frames {start} to {stop} ({error})") from None
 
@@ -216,14 +217,6 @@ def images_to_fractional(
         Unwrapped fractional coordinates, shape (F, N, 3).
     """
     return positions @ np.linalg.inv(cells) + images
-
-
-def count_frames(file: h5py.File) -> int:
-    """Number of complete frames of an open file."""
-    lengths = [file[name]["value"].shape[0] for name in ELEMENTS]
-    steps = file[POSITION]["step"][:]
-    written = np.flatnonzero(steps == UNWRITTEN_STEP)
-    return min(*lengths, int(written[0]) if len(written) else len(steps))
 
 
 def _open_h5(path: Path) -> h5py.File:

@@ -31,7 +31,12 @@ _INTERNALS = ("full_key", "object_type", "reference_type", "Config search path",
 
 
 def application(
-    verb: str, run_verb: RunVerb, *, inputs: Sequence[str] = (), mutable: Sequence[str] = ()
+    verb: str,
+    run_verb: RunVerb,
+    *,
+    inputs: Sequence[str] = (),
+    mutable: Sequence[str] = (),
+    repeats: bool = False,
 ) -> Callable[[], None]:
     """Make the command line entry of a verb.
 
@@ -40,14 +45,17 @@ def application(
         run_verb: What it does, given the resolved config and its run directory.
         inputs: Dotted config keys that name input files (a file, a list of files or null).
         mutable: Dotted config keys that may change when a run is continued.
+        repeats: Whether a command does its work again, in the place of what was in its run directory.
 
     Returns:
         A function that reads `sys.argv` and exits with code 1 and one line on an error a user can mend.
     """
+    command: list[str] = []
 
     def task(config: DictConfig) -> None:
+        sys.argv = list(command)  # in a worker of submitit, too
         try:
-            _open_and_run(config, run_verb, inputs, mutable)
+            _open_and_run(config, run_verb, inputs, mutable, repeats)
         except MlipError as error:
             message = " ".join(f"mlip {verb}: {error}".split())
             if HydraConfig.get().mode == RunMode.MULTIRUN:
@@ -64,7 +72,11 @@ def application(
         traceback_wanted = "HYDRA_FULL_ERROR" in os.environ
         os.environ["HYDRA_FULL_ERROR"] = "1"  # exceptions reach us instead of being printed by Hydra
         try:
-            sys.argv[1:] = _arrange(sys.argv[1:])
+            command[:] = [sys.argv[0], *_arrange(sys.argv[1:])]
+            sys.argv = list(command)
+            if any(word.startswith("hydra/launcher=") for word in command):
+                # workers start by `python -m`, which would import from here: a user's train.py
+                os.environ.setdefault("PYTHONSAFEPATH", "1")
             hydra.main(version_base="1.3", config_path="pkg://mlip.conf", config_name=verb)(task)()
         except MlipError as error:
             raise SystemExit(f"mlip {verb}: a member of the sweep failed: {error}") from None
@@ -96,7 +108,7 @@ def _arrange(arguments: Sequence[str]) -> list[str]:
 
 
 def _open_and_run(
-    config: DictConfig, run_verb: RunVerb, inputs: Sequence[str], mutable: Sequence[str]
+    config: DictConfig, run_verb: RunVerb, inputs: Sequence[str], mutable: Sequence[str], repeats: bool
 ) -> None:
     missing = sorted(OmegaConf.missing_keys(config))
     if missing:
@@ -109,7 +121,7 @@ def _open_and_run(
         raise ConfigError(f"found seed={seed}; expected a whole number from 0 to {_LARGEST_SEED}")
     names = [name for key in inputs for name in as_names(OmegaConf.select(config, key))]
     hashes = {name: sha256(resolve_input(name)) for name in names}
-    with open_run(_run_dir(resolved), resolved, hashes, mutable, resolved["resume"]) as run:
+    with open_run(_run_dir(resolved), resolved, hashes, mutable, resolved["resume"], repeats) as run:
         if not run.finished:
             run_verb(config, run)
 

@@ -15,6 +15,8 @@ VERBS = {
     "deploy": ("mlip.deploy.deploy", "write and verify the file that ASE and LAMMPS load"),
     "md": ("md.run", "molecular dynamics: melt-quench, temperature ladders, nvt, npt"),
     "analyze": ("md.analyze", "diffusion and structure of a trajectory, with errors"),
+    "convert": ("md.convert", "trajectories between H5MD, extxyz and LAMMPS dumps"),
+    "status": ("mlip.workflows.status", "how far a run has got, whether it runs or is dead"),
     "lammps": ("mlip.workflows.lammps", "run LAMMPS with the pair style loaded"),
     "doctor": ("mlip.workflows.doctor", "what works on this machine"),
 }

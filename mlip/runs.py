@@ -51,6 +51,7 @@ def open_run(
     input_hashes: Mapping[str, str],
     mutable: Sequence[str] = (),
     resume: str = "auto",
+    repeats: bool = False,
 ) -> Iterator[Run]:
     """Open a run directory, write its config and provenance, and log into it while the block runs.
 
@@ -60,12 +61,13 @@ def open_run(
         input_hashes: SHA-256 of each input file.
         mutable: Dotted keys that may differ from the earlier session's.
         resume: `auto` continues an unfinished run; `never` starts a numbered sibling.
+        repeats: Nothing is continued: a run takes the place of an earlier one.
 
     Raises:
         ConfigError: The directory cannot be written, is in use, or holds a run of something else.
     """
     path = _free_sibling(run_dir) if resume == "never" else run_dir
-    earlier = read_provenance(path)
+    earlier = None if repeats else read_provenance(path)
     if earlier is not None and (earlier["state"] == "finished" or _has_results(path)):
         _refuse_other_run(path, earlier, config, input_hashes, mutable)
     finished = (
@@ -171,6 +173,19 @@ def _locked_log(path: Path) -> Iterator[IO[str]]:
                 f"another process is running in {path}; wait for it or choose another run_dir="
             ) from None
         yield stream
+
+
+def is_running(path: Path) -> bool:
+    """Whether a process holds the lock of a run directory; nothing is written."""
+    log = path / "log.txt"
+    if not log.exists():
+        return False
+    with log.open() as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+    return False
 
 
 class _ConsoleHandler(logging.Handler):

@@ -24,6 +24,8 @@ class Frames:
         thermostat: what held it, if known.
         notes: what a reader must know about how the frames came to be, for the report.
         origin: which part of an interface each atom came from, shape (N,), if known.
+        centers: fractional coordinates of the centre of mass of all atoms of the run, shape (T, 3), where the
+            frames have only some of them; None where they have all.
     """
 
     fractional: np.ndarray
@@ -35,6 +37,7 @@ class Frames:
     thermostat: str | None = None
     notes: tuple[str, ...] = field(default=())
     origin: np.ndarray | None = None
+    centers: np.ndarray | None = None
 
     def __post_init__(self) -> None:
         num_frames, num_atoms = self.fractional.shape[:2]

@@ -10,13 +10,14 @@ from ase import Atoms
 from ase.data import atomic_numbers
 
 from md.analysis.frames import Frames, unwrap_fractional
-from md.trajectory import StageRecord, Trajectory
+from md.trajectory import Trajectory
+from md.trajectory_layout import ALL, StageRecord
 from mlip.errors import ConfigError, DataError
 from mlip.units import FS_PER_PS
 
 logger = logging.getLogger(__name__)
 
-_H5MD_SUFFIXES = (".h5", ".h5md", ".hdf5")
+H5MD_SUFFIXES = (".h5", ".h5md", ".hdf5")
 _TRUSTED_STEP = 0.4
 
 
@@ -25,6 +26,7 @@ def load_frames(
     timestep_fs: float | None = None,
     types: Sequence[str] | None = None,
     temperature_K: float | None = None,
+    particles: str = ALL,
 ) -> list[Frames]:
     """Read a trajectory as stretches at one condition each.
 
@@ -36,13 +38,14 @@ def load_frames(
         timestep_fs: time between stored frames in fs; in a LAMMPS dump the time per step number.
         types: symbols of the atom types 1, 2, ... of a LAMMPS dump without elements.
         temperature_K: temperature of the run, where the file does not say it.
+        particles: in H5MD of `mlip md`, `all` or the species stored `often`.
 
     Raises:
         DataError: The file cannot be read, or its frames do not belong together.
     """
     file = Path(path)
-    if file.suffix in _H5MD_SUFFIXES:
-        stretches = _load_h5md(file)
+    if file.suffix in H5MD_SUFFIXES:
+        stretches = _load_h5md(file, particles)
     else:
         stretches = [_load_foreign(file, timestep_fs, types, temperature_K)]
     for frames in stretches:
@@ -62,8 +65,8 @@ def _log_frames(file: Path, frames: Frames) -> None:
         logger.warning("%s: %s", name, note)
 
 
-def _load_h5md(file: Path) -> list[Frames]:
-    with Trajectory(file) as trajectory:
+def _load_h5md(file: Path, particles: str) -> list[Frames]:
+    with Trajectory(file, particles) as trajectory:
         if not trajectory.pbc.all():
             raise DataError(f"{file} is not periodic in all directions; expected a bulk run")
         present = np.unique(trajectory.frame_stages)
@@ -82,6 +85,10 @@ def _load_h5md(file: Path) -> list[Frames]:
 
 def _stage_frames(trajectory: Trajectory, index: int, record: StageRecord) -> Frames:
     members = trajectory.frames_of(index)
+    centers = None
+    if trajectory.centers_of_mass is not None:
+        inverse = np.linalg.inv(trajectory.cells[members])
+        centers = np.einsum("tj,tjk->tk", trajectory.centers_of_mass[members], inverse)
     return Frames(
         fractional=trajectory.fractional(members),
         cells=trajectory.cells[members],
@@ -91,6 +98,7 @@ def _stage_frames(trajectory: Trajectory, index: int, record: StageRecord) -> Fr
         temperature_K=record.start_K,
         thermostat=record.thermostat,
         origin=trajectory.origin if len(trajectory.origin) else None,
+        centers=centers,
     )
 
 
@@ -98,7 +106,7 @@ def _load_foreign(
     file: Path, timestep_fs: float | None, types: Sequence[str] | None, temperature_K: float | None
 ) -> Frames:
     images = _read_images(file)
-    numbers = _map_types(images[0].numbers, types)
+    numbers = map_types(images[0].numbers, types)
     if any(len(image) != len(images[0]) or np.any(image.numbers != images[0].numbers) for image in images):
         raise DataError(
             f"{file} holds frames of different atoms; expected one system, its atoms in one order"
@@ -137,18 +145,25 @@ def _read_images(file: Path) -> list[Atoms]:
 
 def _guess_format(file: Path) -> str | None:
     """Name the format where ASE would not find it by the file's name."""
-    return "lammps-dump-text" if _is_lammps_dump(file) else None
+    return "lammps-dump-text" if is_lammps_dump(file) else None
 
 
-def _is_lammps_dump(file: Path) -> bool:
-    if file.suffix == ".xz":
-        return False
+def is_lammps_dump(file: Path) -> bool:
+    """Whether a file is a text dump of LAMMPS, by its first line."""
     with file.open("rb") as stream:
-        return stream.read(14) == b"ITEM: TIMESTEP"
+        return stream.read(6) == b"ITEM: "
 
 
-def _map_types(numbers: np.ndarray, types: Sequence[str] | None) -> np.ndarray:
-    """Turn the type numbers of a dump into atomic numbers."""
+def map_types(numbers: np.ndarray, types: Sequence[str] | None) -> np.ndarray:
+    """Turn the type numbers of a dump into atomic numbers.
+
+    Args:
+        numbers: Types, from 1 on, shape (N,).
+        types: Symbols of the types 1, 2, ...; None for numbers that are atomic numbers already.
+
+    Raises:
+        ConfigError: There is a type without a symbol, or a symbol without an element.
+    """
     if types is None:
         return numbers
     unknown = [symbol for symbol in types if symbol not in atomic_numbers]
@@ -166,7 +181,7 @@ def _times(file: Path, num_frames: int, timestep_fs: float | None) -> np.ndarray
         raise ConfigError(
             f"found timestep_fs={timestep_fs}; expected the time between stored frames, above 0"
         )
-    steps = _dump_steps(file) if _is_lammps_dump(file) else np.arange(num_frames)
+    steps = _dump_steps(file) if is_lammps_dump(file) else np.arange(num_frames)
     return steps * timestep_fs / FS_PER_PS
 
 

@@ -83,8 +83,10 @@ def _even_interval(frames: Frames) -> float:
 
 def _barycentric_positions(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
     """Positions in the mean cell relative to the centre of mass (T, N, 3) and its drift (3,), A."""
-    masses = atomic_masses[frames.numbers]
-    centre = np.einsum("n,tnk->tk", masses / masses.sum(), frames.fractional)
+    centre = frames.centers
+    if centre is None:
+        masses = atomic_masses[frames.numbers]
+        centre = np.einsum("n,tnk->tk", masses / masses.sum(), frames.fractional)
     moved = (frames.fractional - (centre - centre[0])[:, None]) @ frames.mean_cell
     return moved, (centre[-1] - centre[0]) @ frames.mean_cell
 

@@ -102,8 +102,9 @@ def _measure_stretch(
     conductivity = {}
     for symbol, result in diffusivity.items():
         ion_charge = charge if charge is not None else ION_CHARGES.get(element_of(symbol))
-        # a metal of one element has no ions to carry the current
-        if ion_charge is None or frames.temperature_K is None or len(frames.species) == 1:
+        # a metal of one element has no ions to carry the current; of a part of the atoms nobody knows
+        is_metal = len(frames.species) == 1 and frames.centers is None
+        if ion_charge is None or frames.temperature_K is None or is_metal:
             continue
         number_density = float(len(frames.select(symbol)) / frames.volumes.mean())
         conductivity[symbol] = compute_conductivity(

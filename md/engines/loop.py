@@ -11,16 +11,14 @@ from collections import deque
 from collections.abc import Sequence
 from pathlib import Path
 
-from tqdm import tqdm
-
 from md.engines.base import BatchEngine, Engine, OneByOne
 from md.engines.interrupts import Interrupt, postponed_interrupt
+from md.engines.progress import Progress, ns_per_day
 from md.engines.system_run import SystemRun, describe
 from md.protocols.stages import PlannedStage
 from md.state import State
-from md.thermo import Observation, temperature_K
+from md.thermo import Observation
 from mlip.errors import MlipError, SimulationError
-from mlip.units import FS_PER_NS, SECONDS_PER_DAY
 
 logger = logging.getLogger(__name__)
 
@@ -60,9 +58,7 @@ def simulate_systems(engine: BatchEngine, runs: Sequence[SystemRun]) -> None:
         KeyboardInterrupt: Asked for while it ran; all that was done is in the checkpoints.
     """
     waiting, active = deque(runs), list[SystemRun]()
-    total, done = sum(run.num_steps for run in runs), sum(run.steps_done for run in runs)
-    bar = tqdm(total=total, initial=done, unit="step", disable=None, dynamic_ncols=True)
-    with bar, postponed_interrupt() as interrupt:
+    with Progress(runs) as bar, postponed_interrupt() as interrupt:
         try:
             while waiting or active:
                 while waiting and (engine.capacity is None or len(active) < engine.capacity):
@@ -83,7 +79,7 @@ class _Together:
     """Some systems in an engine, until one of them ends a stage or fails."""
 
     def __init__(
-        self, engine: BatchEngine, runs: Sequence[SystemRun], bar: "tqdm[None]", interrupt: Interrupt
+        self, engine: BatchEngine, runs: Sequence[SystemRun], bar: Progress, interrupt: Interrupt
     ) -> None:
         self.engine, self.runs, self.bar, self.interrupt = engine, runs, bar, interrupt
         self.started_at = self.checkpointed_at = time.monotonic()
@@ -126,7 +122,8 @@ class _Together:
             run.accept(state, observation)
         self.steps += num_steps
         self.bar.update(num_steps * len(self.runs))
-        self._show(found[0][1])
+        observations = [observation for _, observation in found]
+        self.bar.show(self.runs, observations, self._steps_per_s())
 
     def _moved(self, num_steps: int) -> list[tuple[State, Observation]]:
         """States after some steps; those of several can be begun again from, should one of them fail."""
@@ -159,22 +156,13 @@ class _Together:
                 run.state.save(run.files.restart)
         self.checkpointed_at = time.monotonic()
 
-    def _show(self, observation: Observation) -> None:
-        first = self.runs[0]
-        if len(self.runs) == 1:
-            self.bar.set_description(first.stage.stage.name, refresh=False)
-            thermo = f"{temperature_K(first.state, first.stage):.0f} K, {observation.potential_eV:.3f} eV"
-        else:
-            self.bar.set_description(f"{len(self.runs)} systems", refresh=False)
-            mean = sum(temperature_K(run.state, run.stage) for run in self.runs) / len(self.runs)
-            thermo = f"{mean:.0f} K"
-        self.bar.set_postfix_str(f"{thermo}, {self._ns_per_day():.3g} ns/day", refresh=True)
+    def _steps_per_s(self) -> float:
+        """Steps that each system does in a second."""
+        return self.steps / max(time.monotonic() - self.started_at, 1e-9)
 
     def _ns_per_day(self) -> float:
         """Of all systems together."""
-        simulated_fs = self.steps * sum(run.stage.stage.timestep_fs for run in self.runs)
-        seconds = max(time.monotonic() - self.started_at, 1e-9)
-        return simulated_fs / FS_PER_NS * SECONDS_PER_DAY / seconds
+        return sum(ns_per_day(run, self._steps_per_s()) for run in self.runs)
 
     def _name(self, run: SystemRun) -> str:
         return run.stage.stage.name if len(self.runs) == 1 else f"{run.stage.stage.name} of {run.system}"

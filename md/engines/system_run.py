@@ -17,9 +17,11 @@ from md.engines.volume_search import find_volume
 from md.groups import mobile_atoms
 from md.protocols.stages import PlannedStage
 from md.state import State, draw_velocities, remove_drift
+from md.storage import Storage
 from md.thermo import Observation, ThermoWriter, cut_thermo, thermo_row
 from md.trajectory import Trajectory
-from md.trajectory_writer import TrajectoryWriter, cut_trajectory
+from md.trajectory_repair import cut_trajectory
+from md.trajectory_writer import TrajectoryWriter
 from mlip.errors import ConfigError, DataError, MlipError, SimulationError
 
 logger = logging.getLogger(__name__)
@@ -107,6 +109,7 @@ class SystemRun:
         state: State,
         directory: Path,
         limits: GradeLimits = NO_LIMITS,
+        storage: Storage | None = None,
     ) -> None:
         """Look at the start; files are opened by `open`.
 
@@ -116,9 +119,10 @@ class SystemRun:
             state: Where to start: a `first_state`, or a checkpoint of an earlier session.
             directory: Where the files go; those of an earlier session are cut back to `state`.
             limits: Of the extrapolation grade.
+            storage: What is stored beside the positions of all atoms.
 
         Raises:
-            ConfigError: A stage cannot be run on this cell.
+            ConfigError: A stage cannot be run on this cell, or what is to be stored is not there.
             SimulationError: Two atoms overlap.
         """
         require_no_overlap(state)
@@ -132,6 +136,9 @@ class SystemRun:
         self._volume: float
         self._guard: Guard
         self._observables: ObservablesTable
+        self._storage = storage or Storage()
+        self._storage.atoms(state.numbers)
+        self._steps_between = [self._storage.steps_between(each) for each in stages]
         self._trajectory: TrajectoryWriter
         self._thermo: ThermoWriter
         self._extrapolating: ExtrapolatingFrames
@@ -152,7 +159,7 @@ class SystemRun:
         self._guard = Guard(start, hottest_K, self._limits)
         self._extrapolating = ExtrapolatingFrames(self.files.extrapolating, self._limits, last)
         self._note_end()
-        self._trajectory = TrajectoryWriter(self.files.trajectory, self.state, self.stages)
+        self._trajectory = TrajectoryWriter(self.files.trajectory, self.state, self.stages, self._storage)
         self._thermo = ThermoWriter(self.files.thermo)
 
     def close(self) -> None:
@@ -195,8 +202,9 @@ class SystemRun:
 
     @property
     def steps_to_frame(self) -> int:
-        """Steps until the next frame; stages end with one."""
-        return self.stage.steps_per_frame - self.state.steps_done % self.stage.steps_per_frame
+        """Steps until the next frame, of all atoms or of species stored often; stages end with one."""
+        steps = self._steps_between[self.state.stage]
+        return steps - self.state.steps_done % steps
 
     @property
     def is_at_end_of_stage(self) -> bool:
@@ -251,10 +259,12 @@ class SystemRun:
         self.state = state
         if state.steps_done % self.stage.steps_per_frame == 0:
             self.write(observation)
+        elif state.steps_done % self._steps_between[state.stage] == 0:
+            self._trajectory.append_often(state, self.stage)
         if self.is_at_end_of_stage and self.stage.stage.until:
             self._trajectory.close()  # it can be read by nobody else
             self._note_end()
-            self._trajectory = TrajectoryWriter(self.files.trajectory, state, self.stages)
+            self._trajectory = TrajectoryWriter(self.files.trajectory, state, self.stages, self._storage)
 
     def fail(self, error: MlipError) -> None:
         """Stop here, with the last good structure on file."""
@@ -264,7 +274,7 @@ class SystemRun:
 
     def write(self, observation: Observation) -> None:
         """Store a frame and a row."""
-        self._trajectory.append(self.state, self.stage)
+        self._trajectory.append(self.state, self.stage, observation.potential_eV)
         self._thermo.append(thermo_row(self.state, self.stage, observation))
         self._observables.append(self.state, self.stage)
 

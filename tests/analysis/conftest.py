@@ -9,6 +9,7 @@ from ase.build import bulk
 
 from md.protocols.stages import Stage, plan_stages
 from md.state import State
+from md.storage import Storage
 from md.thermo import Observation, ThermoWriter, thermo_row
 from md.trajectory_writer import TrajectoryWriter
 
@@ -20,7 +21,7 @@ def true_diffusivity(temperature_K):
     return D_AT_600_CM2_S * np.exp(-BARRIER_EV / 8.617333e-5 * (1 / temperature_K - 1 / 600.0))
 
 
-def write_run(folder, stages, seed=0, vibration=0.08):
+def write_run(folder, stages, seed=0, vibration=0.08, storage=None):
     """Write trajectory.h5 and thermo.csv of the stages into a folder."""
     rng = np.random.default_rng(seed)
     atoms = bulk("Li2S", "fluorite", a=5.7, cubic=True).repeat(2)
@@ -28,7 +29,7 @@ def write_run(folder, stages, seed=0, vibration=0.08):
     lithium, sites = state.numbers == 3, state.positions.copy()
     folder.mkdir(parents=True, exist_ok=True)
     with (
-        closing(TrajectoryWriter(folder / "trajectory.h5", state, planned)) as trajectory,
+        closing(TrajectoryWriter(folder / "trajectory.h5", state, planned, storage)) as trajectory,
         closing(ThermoWriter(folder / "thermo.csv")) as thermo,
     ):
         for stage in planned:
@@ -64,6 +65,13 @@ def ladder_run(tmp_path_factory):
     stages = [Stage("settle", "nvt", 800.0, 1.0, production=False, every_ps=0.1)]
     stages += [Stage(f"rung_{t:.0f}K", "nvt", t, 40.0, every_ps=0.1) for t in (800.0, 600.0, 450.0)]
     return write_run(tmp_path_factory.mktemp("ladder"), stages)
+
+
+@pytest.fixture(scope="session")
+def often_run(tmp_path_factory):
+    """One temperature, its lithium also as what is stored often."""
+    stages = [Stage("hold", "nvt", 700.0, 20.0, every_ps=0.1)]
+    return write_run(tmp_path_factory.mktemp("often"), stages, storage=Storage(often=["Li"], every_ps=0.1))
 
 
 @pytest.fixture(scope="session")

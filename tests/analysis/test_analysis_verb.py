@@ -62,6 +62,26 @@ def test_quench_leaves_the_ramp_out_bounds_the_glass_and_warns_of_langevin(tmp_p
     assert "Langevin" in done.stderr
 
 
+def test_species_stored_often_give_the_same_diffusivity(tmp_path, often_run):
+    found = {}
+    for particles in ("all", "often"):
+        words = [
+            f"trajectory={often_run}",
+            "analysis=[diffusion]",
+            f"particles={particles}",
+            f"run_dir={particles}",
+        ]
+        done = analyze(tmp_path, *words)
+        assert done.returncode == 0, done.stderr
+        found[particles] = results_of(tmp_path / particles)
+    for name in ("diffusivity", "conductivity"):
+        assert found["often"][name]["value"] == pytest.approx(found["all"][name]["value"], rel=1e-6)
+        assert found["often"][name]["error"] == pytest.approx(found["all"][name]["error"], rel=1e-4)
+    refused = analyze(tmp_path, f"trajectory={often_run}", "particles=often", "run_dir=refused")
+    assert refused.returncode == 1
+    assert "expected analysis=[diffusion]" in refused.stderr.splitlines()[-1]
+
+
 def test_foreign_files_give_the_same_diffusivity_as_ours(tmp_path, ladder_run):
     (_, frames, _) = load_frames(ladder_run)
     ase.io.write(tmp_path / "600K.traj", [frames.atoms(index) for index in range(frames.num_frames)])

@@ -58,21 +58,25 @@ def fork_mlip(*arguments, cwd, timeout=120):
     return Ended(process.exitcode, stdout, stderr)
 
 
-def start_mlip(*arguments, cwd, output):
+def start_mlip(*arguments, cwd, output, checkpoint_every_s=None):
     """Fork a command and return its process; `output` is the folder of its `stdout` and `stderr`."""
-    process = _forks.Process(target=_main, args=([str(each) for each in arguments], cwd, output))
+    words = [str(each) for each in arguments]
+    process = _forks.Process(target=_main, args=(words, cwd, output, checkpoint_every_s))
     process.start()
     return process
 
 
-def _main(arguments, cwd, output):
+def _main(arguments, cwd, output, checkpoint_every_s):
     for descriptor, name in ((1, "stdout"), (2, "stderr")):
         os.dup2(os.open(output / name, os.O_WRONLY | os.O_CREAT), descriptor)
     os.chdir(cwd)
     sys.argv = ["mlip", *arguments]
     import torch
 
+    import md.engines.loop
     from mlip.cli import main
 
+    if checkpoint_every_s is not None:
+        md.engines.loop.CHECKPOINT_INTERVAL_S = checkpoint_every_s
     torch.set_num_threads(1)
     main()

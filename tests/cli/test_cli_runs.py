@@ -157,7 +157,7 @@ def test_help(tmp_path, verb):
     assert ended.stderr == ""
     assert f"mlip {verb or ''}".strip() in ended.stdout
     assert not list(tmp_path.iterdir())
-    if verb not in ("lammps", "doctor", None):
+    if verb not in ("lammps", "doctor", "status", None):
         assert "run_dir: runs/" in ended.stdout
         assert "--multirun" in ended.stdout
         assert "???" in ended.stdout or verb == "demo"

@@ -10,6 +10,7 @@ from ase.build import bulk
 from hydra import compose, initialize_config_module
 
 from md.run import read_structures, run_md
+from md.state import State
 from md.trajectory import Trajectory
 from mlip.errors import ConfigError, DataError
 from mlip.runs import Run
@@ -71,6 +72,35 @@ def test_a_run_that_was_stopped_goes_on(tmp_path, structure, with_lennard_jones)
         stream.write("999999,1,1\n77")  # rows after the checkpoint, the last one half written
     again = run_in(tmp_path / "run", config, resumed=True)
     assert (again / "thermo.csv").read_bytes() == (whole / "thermo.csv").read_bytes()
+
+
+def test_species_stored_often_and_velocities(tmp_path, structure, with_lennard_jones):
+    config = composed(structure, *QUICK, "velocities=true", "often.species=Ar", "often.every_ps=0.02")
+    folder = run_in(tmp_path / "run", config)
+    restart = (folder / "restart.npz").read_bytes()
+    with Trajectory(folder / "trajectory.h5", "often") as often:
+        assert often.steps.tolist() == list(range(0, 201, 20))
+        unbroken = often.unwrapped()
+    with Trajectory(folder / "trajectory.h5") as trajectory:
+        assert trajectory.steps.tolist() == [0, 100, 200]
+        assert np.allclose(trajectory.unwrapped(), unbroken[::5], rtol=0, atol=1e-9)
+        (moved,) = trajectory.velocities(slice(2, 3))
+        assert np.array_equal(moved, State.load(folder / "restart.npz").velocities.astype(np.float32))
+        energies = np.genfromtxt(folder / "thermo.csv", delimiter=",", names=True)["potential_eV"]
+        assert trajectory.potential_eV == pytest.approx(energies)
+    run_in(tmp_path / "run", config, resumed=True)
+    assert (folder / "restart.npz").read_bytes() == restart
+    with Trajectory(folder / "trajectory.h5", "often") as often:
+        assert np.array_equal(often.unwrapped(), unbroken)
+
+
+def test_what_cannot_be_stored_is_one_line(tmp_path, structure, with_lennard_jones):
+    for wrong, message in (
+        ("often.species=Li", "species of the structure"),
+        ("often.every_ps=0.03", "fraction"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            run_in(tmp_path / "run", composed(structure, *QUICK, "often.species=Ar", wrong))
 
 
 def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path, structure, with_lennard_jones):

@@ -11,7 +11,8 @@ from ase.build import bulk
 from md.protocols.stages import Stage, plan_stages
 from md.state import State
 from md.trajectory import Trajectory
-from md.trajectory_writer import TrajectoryWriter, cut_trajectory
+from md.trajectory_repair import cut_trajectory
+from md.trajectory_writer import TrajectoryWriter
 from mlip.errors import DataError
 
 TRICLINIC = np.array([[8.0, 0.0, 0.0], [1.5, 7.0, 0.0], [-0.7, 0.9, 9.0]])
