@@ -55,7 +55,10 @@ def run_md(config: DictConfig, run: Run) -> None:
         for k, (structure, folder) in enumerate(zip(structures, folders, strict=True))
     ]
     calculator = _open_potential(config, structures, stages)
-    systems = [SystemRun(k, stages, *each) for k, each in enumerate(zip(states, folders, strict=True))]
+    systems = [
+        SystemRun(k, stages, *each, config.seed + k)
+        for k, each in enumerate(zip(states, folders, strict=True))
+    ]
     with closing(backend.open(calculator, states, config.seed, run.path)) as engine:
         simulate_systems(engine, systems)
     logger.info("trajectory.h5, thermo.csv and final.extxyz are in %s", ", ".join(map(str, folders[:3])))
@@ -127,7 +130,7 @@ def _open_potential(
     calculator = MLIPCalculator(config.potential, config.device, config.dtype, config.kernel, config.radial)
     for structure in structures:
         species_index(structure.to_atoms(), calculator.species)  # raises where the potential lacks a species
-    at_pressure = [each.stage.name for each in stages if each.stage.ensemble == "npt"]
+    at_pressure = [each.stage.name for each in stages if each.barostat is not None]
     if at_pressure and calculator.trained_on_stress is False:
         logger.warning(
             "stages %s hold a pressure, but no stress was in the training data: volumes are extrapolations",

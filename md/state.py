@@ -4,7 +4,7 @@ A restart file is a plain npz written in one move, so that a kill leaves either 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from zipfile import BadZipFile
@@ -127,13 +127,13 @@ class State:
         return atoms
 
 
-def draw_velocities(state: State, temperature_K: float, seed: int) -> State:
+def draw_velocities(state: State, temperature_K: float, seed: int | Sequence[int]) -> State:
     """Give the atoms Maxwell-Boltzmann velocities, without total momentum, at exactly this temperature.
 
     Args:
         state: The state whose velocities are replaced.
         temperature_K: Temperature over 3N - 3 degrees of freedom, K.
-        seed: Seed of the random numbers.
+        seed: Seed of the random numbers, one number or several.
     """
     normal = np.random.default_rng(seed).standard_normal(state.velocities.shape)
     moving = replace(state, velocities=normal / np.sqrt(state.masses)[:, None])

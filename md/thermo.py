@@ -4,7 +4,7 @@ The pressure includes the kinetic term; it is NaN where the calculator has no st
 The temperature counts 3N - 3 degrees of freedom where total momentum is conserved at zero (NVE, Nose-Hoover,
 MTK) and 3N under Langevin, which thermalises the centre of mass as well. `conserved_eV` is what the
 integrator keeps constant at fixed temperature: the total energy in NVE, the extended energy of a Nose-Hoover
-chain or MTK. ASE's Langevin has none: NaN.
+chain or MTK. ASE's Langevin and relaxations have none: NaN.
 """
 
 import csv
@@ -21,6 +21,23 @@ from mlip.units import AMU_PER_A3_IN_G_PER_CM3, BOLTZMANN_EV_PER_K, EV_PER_A3_IN
 
 
 @dataclass(frozen=True)
+class Residual:
+    """How far a relaxation is from the end.
+
+    Attributes:
+        steps: It has moved the atoms so often.
+        force_eV_A: The largest force on an atom, eV/A.
+        stress_GPa: The largest stress, beside the pressure, on what may change of the cell, GPa.
+        is_converged: Neither is larger than its tolerance.
+    """
+
+    steps: int
+    force_eV_A: float
+    stress_GPa: float
+    is_converged: bool
+
+
+@dataclass(frozen=True)
 class Observation:
     """What an engine can say about the present step.
 
@@ -28,11 +45,13 @@ class Observation:
         potential_eV: Potential energy, eV.
         conserved_eV: The conserved quantity of the integrator, eV, or NaN.
         stress: (1/V) dE/dstrain of the potential alone, shape (3, 3), eV/A^3; None if it has none.
+        residual: Of a relaxation.
     """
 
     potential_eV: float
     conserved_eV: float
     stress: NDArray[np.float64] | None
+    residual: Residual | None = None
 
 
 @dataclass(frozen=True)

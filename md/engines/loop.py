@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from md.engines.base import BatchEngine, Engine, OneByOne, Place
 from md.engines.interrupts import Interrupt, postponed_interrupt
-from md.engines.system_run import SystemRun, describe
+from md.engines.system_run import SystemRun, describe, log_end_of_relaxation
 from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import Observation, temperature_K
@@ -103,13 +103,17 @@ class _Together:
                 raise KeyboardInterrupt
         self._save()
         for run in self.runs:
-            if run.is_at_end_of_stage:
+            if run.is_at_end_of_stage and run.residual:
+                log_end_of_relaxation(self._name(run), run)
+            elif run.is_at_end_of_stage:
                 logger.info("stage %s done at %.3f ns/day", self._name(run), self._ns_per_day())
 
     def _note_starts(self) -> None:
         observations = self.engine.observe()
         for run, observation in zip(self.runs, observations, strict=True):
-            logger.info("stage %s: %s", self._name(run), describe(run.stage, run.state.steps_done))
+            if run.announced != run.state.stage:
+                logger.info("stage %s: %s", self._name(run), describe(run.stage, run.state.steps_done))
+                run.announced = run.state.stage
             if run.is_new:
                 run.write(observation)
 
@@ -122,10 +126,11 @@ class _Together:
             for run in self.runs:
                 run.fail(error)
             return
+        done = sum(run.steps_done for run in self.runs)
         for run, state, observation in found:
             run.accept(state, observation)
         self.steps += num_steps
-        self.bar.update(num_steps * len(self.runs))
+        self.bar.update(sum(run.steps_done for run in self.runs) - done)
         self._show(found[0][2])
 
     def _save(self) -> None:
@@ -142,7 +147,10 @@ class _Together:
         first = self.runs[0]
         if len(self.runs) == 1:
             self.bar.set_description(first.stage.stage.name, refresh=False)
-            thermo = f"{temperature_K(first.state, first.stage):.0f} K, {observation.potential_eV:.3f} eV"
+            now = f"{temperature_K(first.state, first.stage):.0f} K"
+            if observation.residual is not None:
+                now = f"{observation.residual.force_eV_A:.2g} eV/A"
+            thermo = f"{now}, {observation.potential_eV:.3f} eV"
         else:
             self.bar.set_description(f"{len(self.runs)} systems", refresh=False)
             mean = sum(temperature_K(run.state, run.stage) for run in self.runs) / len(self.runs)

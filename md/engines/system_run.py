@@ -1,17 +1,22 @@
 """One system on its way through the stages of a protocol: its state, its files, its checks."""
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase.io
+import numpy as np
 
 from md.engines.safety import check_state, require_barostat_fits, require_no_overlap
+from md.protocols.relaxation import Relaxation
 from md.protocols.stages import PlannedStage
 from md.state import State, draw_velocities, remove_drift
-from md.thermo import Observation, ThermoWriter, cut_thermo, thermo_row
+from md.thermo import Observation, Residual, ThermoWriter, cut_thermo, thermo_row
 from md.trajectory_writer import TrajectoryWriter, cut_trajectory
 from mlip.errors import ConfigError, MlipError, SimulationError
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -44,13 +49,15 @@ class RunFiles:
 def first_state(state: State, stages: Sequence[PlannedStage], seed: int) -> State:
     """The state a run starts from: velocities drawn at the first stage's temperature.
 
-    A first stage without temperature (NVE) keeps the velocities of the structure.
+    A first stage without temperature (NVE) keeps the velocities of the structure; a relaxation has none.
 
     Raises:
-        ConfigError: There is a single atom, or the structure of such a run does not move.
+        ConfigError: There is a single atom for dynamics, or the structure of such a run does not move.
     """
-    if len(state.numbers) < 2:
+    if len(state.numbers) < 2 and not all(stage.is_relaxation for stage in stages):
         raise ConfigError("found one atom; expected at least two: a lone atom has no internal motion")
+    if stages[0].is_relaxation:
+        return replace(state, velocities=np.zeros_like(state.velocities))
     start_K = stages[0].start_K
     if start_K is not None:
         return draw_velocities(state, start_K, seed)
@@ -71,9 +78,13 @@ class SystemRun:
         state: The present state.
         files: What it leaves.
         failure: Why it stopped before the end; empty if it did not.
+        residual: What is left to do for a relaxation, seen last.
+        announced: The last stage that the log says has begun.
     """
 
-    def __init__(self, system: int, stages: Sequence[PlannedStage], state: State, directory: Path) -> None:
+    def __init__(
+        self, system: int, stages: Sequence[PlannedStage], state: State, directory: Path, seed: int = 0
+    ) -> None:
         """Look at the start; files are opened by `open`.
 
         Args:
@@ -81,6 +92,7 @@ class SystemRun:
             stages: All stages of the protocol.
             state: Where to start: a `first_state`, or a checkpoint of an earlier session.
             directory: Where the files go; those of an earlier session are cut back to `state`.
+            seed: Of the velocities after a relaxation.
 
         Raises:
             ConfigError: A stage cannot be run on this cell.
@@ -92,6 +104,9 @@ class SystemRun:
         self.system, self.stages, self.state = system, stages, state
         self.files = RunFiles(directory)
         self.failure = ""
+        self.residual: Residual | None = None
+        self.announced = -1
+        self._seed = seed
         self._hottest_K = max((max(each.start_K or 0.0, each.end_K or 0.0) for each in stages), default=0.0)
         self._trajectory: TrajectoryWriter
         self._thermo: ThermoWriter
@@ -154,7 +169,7 @@ class SystemRun:
             ConfigError: The next stage cannot be run on this cell.
         """
         if self.is_at_end_of_stage:
-            self.state = _enter(self.state, self.stages[self.state.stage + 1])
+            self.state = _enter(self.state, self.stages[self.state.stage + 1], self._seed)
             require_barostat_fits(self.stage, self.state)
 
     def accept(self, state: State, observation: Observation) -> None:
@@ -164,7 +179,7 @@ class SystemRun:
         except SimulationError as error:
             self.fail(error)
             return
-        self.state = state
+        self.state, self.residual = state, observation.residual
         if state.steps_done % self.stage.steps_per_frame == 0:
             self.write(observation)
 
@@ -179,22 +194,56 @@ class SystemRun:
         self._thermo.append(thermo_row(self.state, self.stage, observation))
 
 
-def _enter(state: State, stage: PlannedStage) -> State:
-    """The end of one stage as the start of the next; drift goes where the next one conserves momentum."""
+def _enter(state: State, stage: PlannedStage, seed: int) -> State:
+    """The end of one stage as the start of the next; drift goes where the next one conserves momentum.
+
+    Into a relaxation atoms come at rest, and out of it with new velocities, other ones than at the start.
+    """
     entered = State(
         numbers=state.numbers,
         masses=state.masses,
         positions=state.positions,
-        velocities=state.velocities,
+        velocities=np.zeros_like(state.velocities) if stage.is_relaxation else state.velocities,
         cell=state.cell,
         pbc=state.pbc,
         stage=stage.index,
     )
+    if stage.draws_velocities and stage.start_K is not None:
+        return draw_velocities(entered, stage.start_K, (seed, stage.index))
     return remove_drift(entered) if stage.degrees_of_freedom_removed else entered
+
+
+def log_end_of_relaxation(name: str, run: SystemRun) -> None:
+    """Say in the log whether a relaxation has come to a minimum, and what is left if it has not."""
+    user, left = run.stage.stage, run.residual
+    if left is None or not isinstance(user, Relaxation):
+        return
+    found = f"largest force {left.force_eV_A:.2g} eV/A"
+    if user.barostat is not None:
+        found += f", stress {left.stress_GPa:.2g} GPa"
+    if left.is_converged:
+        logger.info("stage %s converged after %d steps: %s", name, left.steps, found)
+        return
+    logger.warning(
+        "stage %s is no minimum, not converged in %d steps: %s; expected %g eV/A%s: give more max_steps",
+        name,
+        left.steps,
+        found,
+        user.force_tolerance_eV_A,
+        "" if user.barostat is None else f" and {user.stress_tolerance_GPa:g} GPa",
+    )
 
 
 def describe(stage: PlannedStage, steps_done: int) -> str:
     """A line for the log: ensemble, temperatures, length."""
+    if stage.is_relaxation:
+        cell = (
+            "fixed cell"
+            if stage.barostat is None
+            else f"{stage.barostat} at {stage.stage.pressure_GPa:g} GPa"
+        )
+        going_on = f", going on at step {steps_done}" if steps_done else ""
+        return f"relaxation, {cell}, at most {stage.num_steps} steps{going_on}"
     kelvin = "" if stage.start_K is None else f" {stage.start_K:g} K"
     if stage.start_K != stage.end_K:
         kelvin += f" -> {stage.end_K:g} K"

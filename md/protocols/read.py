@@ -6,10 +6,11 @@ from dataclasses import fields
 from typing import Any
 
 from md.protocols.ladder import expand_ladder, is_ladder
-from md.protocols.stages import Stage
+from md.protocols.relaxation import Relaxation
+from md.protocols.stages import ENSEMBLES, RELAX, Stage
 from mlip.errors import ConfigError
 
-_STAGE_KEYS = tuple(field.name for field in fields(Stage) if field.name != "name")
+_ALL_ENSEMBLES = (*ENSEMBLES, RELAX)
 
 
 def read_protocol(protocol: Mapping[str, Any]) -> list[Stage]:
@@ -38,13 +39,18 @@ def read_protocol(protocol: Mapping[str, Any]) -> list[Stage]:
 
 
 def _read_stage(name: str, entry: Mapping[str, Any]) -> Stage:
+    kind = Relaxation if entry.get("ensemble") == RELAX else Stage
+    keys = [field.name for field in fields(kind) if field.init and field.name != "name"]
     for key in entry:
-        if key not in _STAGE_KEYS:
-            close = difflib.get_close_matches(key, _STAGE_KEYS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(_STAGE_KEYS)}"
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(keys)}"
             raise ConfigError(f"stage {name} has an unknown key {key}; {hint}")
-    if "ensemble" not in entry:
-        raise ConfigError(f"stage {name} has no ensemble; expected ensemble: nve, nvt or npt")
+    if entry.get("ensemble") not in _ALL_ENSEMBLES:
+        found = f"ensemble={entry['ensemble']}" if "ensemble" in entry else "no ensemble"
+        raise ConfigError(f"stage {name} has {found}; expected one of {', '.join(_ALL_ENSEMBLES)}")
+    if kind is Relaxation:
+        return Relaxation(name=name, **entry)
     return Stage(name=name, **{**entry, "temperature_K": _read_temperature(name, entry.get("temperature_K"))})
 
 

@@ -9,11 +9,12 @@ import numpy as np
 import torch
 
 from md.engines.base import Place
-from md.engines.torch.integrator import Integrator
+from md.engines.torch.integrator import OF_ATOMS, Integrator
 from md.engines.torch.potential import BatchedPotential
 from md.engines.torch.systems import Systems
+from md.protocols.stages import PlannedStage
 from md.state import State
-from md.thermo import Observation
+from md.thermo import Observation, Residual
 from mlip.data.graph import species_index
 from mlip.deploy import MLIPCalculator
 from mlip.errors import ConfigError
@@ -33,6 +34,7 @@ class TorchEngine:
         """
         self._calculator, self._seed = calculator, seed
         self._states: list[State] = []
+        self._stages: list[PlannedStage] = []
         self._steps = 0
         self._integrator: Integrator
 
@@ -40,12 +42,13 @@ class TorchEngine:
         """Start stages of systems, or go on inside those whose states have `internals`."""
         states = [place.state for place in places]
         self._states, self._steps = states, 0
+        self._stages = [place.stage for place in places]
         device = self._calculator.device
         numbers = [species_index(state.to_atoms(), self._calculator.species) for state in states]
         pbc = torch.as_tensor(np.stack([state.pbc for state in states]), device=device)
         self._integrator = Integrator(
             systems=Systems.of_states(states, device),
-            stages=[place.stage for place in places],
+            stages=self._stages,
             steps_done=[state.steps_done for state in states],
             seeds=[self._seed + place.system for place in places],
             evaluate=BatchedPotential(
@@ -73,19 +76,29 @@ class TorchEngine:
                 positions=where.numpy().copy(),
                 velocities=motion.numpy().copy(),
                 cell=cell.numpy().copy(),
-                steps_done=state.steps_done + self._steps,
+                steps_done=stage.num_steps if is_over else state.steps_done + self._steps,
                 internals={},
             )
-            for state, where, motion, cell in zip(
-                self._states, positions, velocities, systems.cell.cpu(), strict=True
+            for state, stage, where, motion, cell, is_over in zip(
+                self._states,
+                self._stages,
+                positions,
+                velocities,
+                systems.cell.cpu(),
+                self._have_converged(),
+                strict=True,
             )
         ]
 
     def checkpoints(self) -> list[State]:
         """The present states with all that `begin` needs to go on exactly from here."""
-        internals = {name: each.cpu().numpy() for name, each in self._integrator.internals().items()}
+        sizes = self._integrator.systems.offsets.diff().tolist()
+        internals = {
+            name: each.cpu().split(sizes) if name.startswith(OF_ATOMS) else each.cpu().unbind()
+            for name, each in self._integrator.internals().items()
+        }
         return [
-            replace(state, internals={name: each[k].copy() for name, each in internals.items()})
+            replace(state, internals={name: each[k].numpy().copy() for name, each in internals.items()})
             for k, state in enumerate(self.states())
         ]
 
@@ -104,8 +117,21 @@ class TorchEngine:
             strict=True,
         )
         return [
-            Observation(energy, conserved, stress if state.pbc.all() else None)
-            for energy, conserved, stress, state in numbers
+            Observation(energy, conserved, stress if state.pbc.all() else None, residual)
+            for (energy, conserved, stress, state), residual in zip(numbers, self._residuals(), strict=True)
+        ]
+
+    def _have_converged(self) -> list[bool]:
+        """Which systems have come to the end of a relaxation."""
+        return [residual is not None and residual.is_converged for residual in self._residuals()]
+
+    def _residuals(self) -> list[Residual | None]:
+        fire = self._integrator.fire
+        if fire is None:
+            return [None] * len(self._states)
+        found = fire.residuals(self._integrator.systems)
+        return [
+            each if stage.is_relaxation else None for each, stage in zip(found, self._stages, strict=True)
         ]
 
 
@@ -133,11 +159,13 @@ class TorchBackend:
 
 def _joined(fresh: dict[str, torch.Tensor], states: Sequence[State]) -> dict[str, torch.Tensor]:
     """The internals of all systems: those that a state brings, else those of an integrator at rest."""
-    joined = {}
-    for name, at_rest in fresh.items():
+    sizes, joined = [len(state.numbers) for state in states], {}
+    for name, each in fresh.items():
+        is_of_atoms = name.startswith(OF_ATOMS)
+        at_rest = each.split(sizes) if is_of_atoms else each.unbind()
         rows = [
-            torch.as_tensor(state.internals[name]).to(at_rest) if name in state.internals else at_rest[k]
-            for k, state in enumerate(states)
+            torch.as_tensor(state.internals[name]).to(row) if name in state.internals else row
+            for state, row in zip(states, at_rest, strict=True)
         ]
-        joined[name] = torch.stack(rows)
+        joined[name] = torch.cat(rows) if is_of_atoms else torch.stack(rows)
     return joined

@@ -16,6 +16,8 @@ from torch import Tensor
 
 from md.engines.torch.barostat import Barostat
 from md.engines.torch.clock import Clock
+from md.engines.torch.fire import INTERNALS as FIRE_INTERNALS
+from md.engines.torch.fire import Fire
 from md.engines.torch.noise import hashed
 from md.engines.torch.systems import Systems
 from md.engines.torch.thermostats import Langevin, NoseHooverChains
@@ -24,6 +26,8 @@ from mlip.units import BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
 
 # Puts forces, energies and virials of the present positions and cells into the systems.
 Evaluate = Callable[[Systems], None]
+# How the names of internal variables of atoms start; the others are of systems.
+OF_ATOMS = "atoms."
 
 
 class Integrator:
@@ -70,6 +74,7 @@ class Integrator:
         self.chains = NoseHooverChains(counts, chained, step) if "nose_hoover_chain" in held else None
         self.langevin = Langevin(relaxation("langevin"), step) if "langevin" in held else None
         self.barostat = _barostat(stages, counts, step) if any(map(_barostat_mode, stages)) else None
+        self.fire = Fire(systems, stages) if any(each.is_relaxation for each in stages) else None
 
     def start(self) -> None:
         """Ask the potential for the first forces."""
@@ -81,6 +86,8 @@ class Integrator:
         self._thermalise()
         self._push_and_kick()
         self._drift()
+        if self.fire is not None:  # of systems whose time step is zero, which nothing else here moves
+            self.fire.step(self.systems)
         self._evaluate(self.systems)
         self._kick_and_push()
         self._thermalise()
@@ -95,10 +102,13 @@ class Integrator:
             energy = energy - self.langevin.heat
         if self.barostat is not None:
             energy = energy + self.barostat.energy(systems, kT)
-        return energy
+        return energy if self.fire is None else energy.where(~self.fire.is_there, torch.nan)
 
     def internals(self) -> dict[str, Tensor]:
-        """What the next steps depend on beside positions, velocities, cells and clock: (S, ...) by name."""
+        """What the next steps depend on beside positions, velocities, cells and clock, by name.
+
+        (S, ...), but (N, ...) under names that start with `OF_ATOMS`.
+        """
         found: dict[str, Tensor] = {}
         for name, owner, variable in self._variables():
             found[name] = getattr(owner, variable)
@@ -121,6 +131,10 @@ class Integrator:
                 yield f"{name}.rates", chain, "rates"
         if self.langevin is not None:
             yield "langevin.heat", self.langevin, "heat"
+        if self.fire is not None:
+            for variable in FIRE_INTERNALS:
+                of_atoms = OF_ATOMS if variable == "atom_velocities" else ""
+                yield f"{of_atoms}fire.{variable}", self.fire, variable
 
     def _thermalise(self) -> None:
         systems, kT = self.systems, self.clock.thermal_energy
