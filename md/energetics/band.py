@@ -103,5 +103,4 @@ class Band:
         """Give an image of ASE's its place and what is known there."""
         image = self._neb.images[k]
         image.set_positions(positions)
-        forces = self.forces[k] * ~self._fixed[:, None]
-        image.calc = SinglePointCalculator(image, energy=self.energies[k], forces=forces)
+        image.calc = SinglePointCalculator(image, energy=self.energies[k], forces=self.forces[k])

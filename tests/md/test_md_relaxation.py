@@ -241,6 +241,26 @@ def test_each_system_of_a_batch_ends_for_itself(calculator, tmp_path, caplog):
         assert np.all(rows["temperature_K"][rows["step"] <= 100] == 0.0)
 
 
+def test_dynamics_beside_a_relaxation_go_their_own_way(calculator):
+    stages = [*relaxation(barostat="flexible"), *planned(hot={**HOT, "timestep_fs": 0.5})]
+    places = []
+    for k, stage in enumerate(stages):
+        state = first_state(State.from_atoms(random_structure("triclinic", seed=k)), [stage], k)
+        places.append(Place(k, stage, state))
+    together, alone = TorchEngine(calculator), TorchEngine(calculator)
+    together.begin(places)
+    alone.begin(places[1:])
+    for engine in (together, alone):
+        engine.advance(50)
+    ours, theirs = together.states()[1], alone.states()[0]
+    assert ours.steps_done == theirs.steps_done == 50
+    np.testing.assert_allclose(ours.positions, theirs.positions, rtol=0, atol=1e-10)
+    np.testing.assert_allclose(ours.velocities, theirs.velocities, rtol=0, atol=1e-11)
+    assert np.array_equal(ours.cell, places[1].state.cell)
+    assert together.observe()[1].conserved_eV == pytest.approx(alone.observe()[0].conserved_eV, abs=1e-9)
+    assert np.isnan(together.observe()[0].conserved_eV)
+
+
 def test_a_molecule_relaxes_and_its_cell_does_not(calculator, tmp_path):
     """P2S in the open."""
     atoms = Atoms("SP2", [[0.0, 0.0, 0.0], [2.1, 0.0, 0.0], [0.0, 2.3, 0.0]])
