@@ -45,7 +45,7 @@ def run_neb(config: DictConfig, run: Run) -> None:
     from md.energetics.neb import NebSettings, PathSearch
     from mlip.deploy import MLIPCalculator
 
-    settings = build_settings(NebSettings, {f.name: config[f.name] for f in fields(NebSettings)}, "neb")
+    settings = build_settings(NebSettings, {f.name: config[f.name] for f in fields(NebSettings)}, "")
     initial, final = _read_end(config.initial), _read_end(config.final)
     calculator = MLIPCalculator(config.potential, config.device, config.dtype, config.kernel, config.radial)
     restart = run.path / "restart.npz"

@@ -96,4 +96,7 @@ def fixed_atoms(atoms: Atoms) -> NDArray[np.bool_]:
     for constraint in atoms.constraints:
         if isinstance(constraint, FixAtoms):
             fixed[constraint.index] = True
+        else:
+            kind = type(constraint).__name__
+            logger.warning("found a constraint %s in initial; only atoms that are fixed in full stay", kind)
     return fixed

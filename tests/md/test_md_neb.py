@@ -10,7 +10,7 @@ import pytest
 from ase import Atoms
 from ase.build import add_adsorbate, bulk, fcc100
 from ase.calculators.emt import EMT
-from ase.constraints import FixAtoms
+from ase.constraints import FixAtoms, FixCartesian
 from ase.mep import NEB
 from ase.optimize import FIRE
 from cli.cli_process import fork_mlip
@@ -18,7 +18,7 @@ from scipy.optimize import brentq
 from structures import random_structure
 
 from md.energetics.barrier import compute_barrier
-from md.energetics.ends import interpolate, match_ends
+from md.energetics.ends import fixed_atoms, interpolate, match_ends
 from md.energetics.images import BatchedImages
 from md.energetics.neb import NebSettings, PathSearch
 from md.state import State
@@ -243,6 +243,13 @@ def test_ends_that_do_not_belong_together_are_one_line(tmp_path, change, message
             initial, final, NebSettings(relax_ends=False), lambda count: double_well, tmp_path / "x"
         ).run()
     assert "\n" not in str(refusal.value)
+
+
+def test_constraints_that_are_not_kept_are_said(caplog):
+    atoms = bulk("Li", "fcc", a=4.4, cubic=True)
+    atoms.set_constraint([FixAtoms([1, 3]), FixCartesian(2, (True, False, False))])
+    assert fixed_atoms(atoms).tolist() == [False, True, False, True]
+    assert "found a constraint FixCartesian in initial" in caplog.text
 
 
 @pytest.mark.parametrize("keys", [{"images": 0}, {"interpolation": "cubic"}, {"spring_eV_A2": -1.0}])

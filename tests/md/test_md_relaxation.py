@@ -2,6 +2,7 @@
 
 import ctypes
 import logging
+from dataclasses import replace
 
 import ase.io
 import numpy as np
@@ -20,6 +21,7 @@ from md.engines.system_run import SystemRun, first_state
 from md.engines.torch.engine import TorchEngine
 from md.protocols.read import read_protocol
 from md.protocols.stages import plan_stages
+from md.report.protocol import read_protocol_record
 from md.state import State
 from md.trajectory import Trajectory
 from mlip.deploy import MLIPCalculator
@@ -167,7 +169,7 @@ def test_velocities_after_a_relaxation_are_others_than_at_the_start(argon, lenna
     stages = planned(one=HOT, relax={"ensemble": "relax"}, two=HOT)
     ended = run(ase_engine(lennard_jones), stages, argon, tmp_path)
     first = first_state(State.from_atoms(argon), stages, 1)
-    ended.state = State.from_atoms(argon).__class__(**{**vars(first), "stage": 1, "steps_done": 1000})
+    ended.state = replace(first, stage=1, steps_done=1000)
     ended.enter_stage()
     assert ended.state.kinetic_energy == pytest.approx(first.kinetic_energy, rel=1e-12)
     assert np.abs(ended.state.velocities - first.velocities).max() > 1e-4
@@ -307,3 +309,15 @@ def test_the_command_leaves_a_minimum_in_every_engine(potential_file, tmp_path):
     for row, final in ends[1:]:
         assert row["potential_eV"] == pytest.approx(ends[0][0]["potential_eV"], abs=1e-6)
         np.testing.assert_allclose(final.cell.array, ends[0][1].cell.array, rtol=0, atol=1e-5)
+
+
+def test_a_relaxation_is_no_part_of_what_happened_in_time(argon, lennard_jones, tmp_path):
+    """In the chapter of a report on the run, whose means a system at rest would spoil."""
+    stages = planned(melt=HOT, relax={"ensemble": "relax", "every_steps": 5}, hold=HOT)
+    run(ase_engine(lennard_jones), stages, argon, tmp_path)
+    record = read_protocol_record(tmp_path / "trajectory.h5")
+    assert [name for name, _, _ in record.stages] == ["melt", "hold"]
+    assert record.stages[1][1:] == pytest.approx((0.2, 0.4))
+    assert np.all(record.series["temperature_K"] > 5.0)
+    assert np.all(record.target_K == 60.0)
+    assert record.series["time_ps"] == pytest.approx([0.0, 0.1, 0.2, 0.3, 0.4])
