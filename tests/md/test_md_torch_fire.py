@@ -11,7 +11,7 @@ from ase.optimize import FIRE
 from scipy.optimize import minimize_scalar
 from torch_potentials import lennard_jones
 
-from md.engines.torch.fire import Fire
+from md.engines.torch.fire import Fire, allowed_strains
 from md.engines.torch.systems import Systems
 from md.protocols.relaxation import Relaxation
 from md.protocols.stages import plan_stages
@@ -106,6 +106,27 @@ def test_what_is_kept_of_a_cell_is_kept_and_what_is_free_is_free_of_stress(mode)
     held = along if mode == "z" else (np.trace(stress) - along) / 2
     assert held == pytest.approx(0.0, abs=2e-6)
     assert abs(np.trace(stress)) > 1e-2
+
+
+@pytest.mark.parametrize(
+    ("mode", "rank"), [(None, 0), ("iso", 1), ("z", 1), ("xy", 1), ("orthorhombic", 3), ("flexible", 6)]
+)
+def test_allowed_strains_are_those_that_the_mode_names(mode, rank):
+    """Of a right-angled cell that is turned in space: which lengths and angles change."""
+    turn = np.linalg.qr(np.random.default_rng(1).normal(size=(3, 3)))[0]
+    cell = np.diag([3.0, 4.0, 5.0]) @ turn
+    allowed = allowed_strains(mode, cell)
+    np.testing.assert_allclose(allowed @ allowed, allowed, atol=1e-14)
+    assert np.trace(allowed) == pytest.approx(rank)
+    strain = (allowed @ np.random.default_rng(2).normal(size=9)).reshape(3, 3)
+    np.testing.assert_allclose(strain, strain.T, atol=1e-14)
+    own = turn @ strain @ turn.T
+    kept = {None: (0, 1, 2), "z": (0, 1), "xy": (2,)}.get(mode, ())
+    np.testing.assert_allclose(own[kept, kept], 0.0, atol=1e-14)
+    alike = {"iso": (0, 1, 2), "xy": (0, 1)}.get(mode, (0,))
+    assert np.ptp(own[alike, alike]) == pytest.approx(0.0, abs=1e-14)
+    shear = np.abs(own - np.diag(np.diag(own))).max()
+    assert shear > 0.1 if mode == "flexible" else shear < 1e-14
 
 
 def test_systems_of_a_batch_relax_as_alone_and_then_stand_still():

@@ -154,7 +154,8 @@ def allowed_strains(mode: str | None, cell: NDArray[np.float64]) -> NDArray[np.f
     """The projector onto the strains that a barostat allows, shape (9, 9), rows of a 3x3 matrix in a row.
 
     Args:
-        mode: `iso`, `z`, `xy` (the plane of the first two cell vectors), `flexible`, or None for none.
+        mode: `iso`, `z`, `xy` (the plane of the first two cell vectors), `orthorhombic` (along the first
+            vector, along the rest of the second, and normal to both), `flexible`, or None for none.
         cell: Lattice vectors as rows, shape (3, 3), A.
     """
     if mode is None:
@@ -162,6 +163,10 @@ def allowed_strains(mode: str | None, cell: NDArray[np.float64]) -> NDArray[np.f
     if mode == "flexible":
         transposed = np.eye(9)[np.arange(9).reshape(3, 3).T.ravel()]
         return 0.5 * (np.eye(9) + transposed)
+    if mode == "orthorhombic":
+        axes = np.linalg.qr(cell.T)[0].T
+        along = [np.outer(axis, axis).ravel() for axis in axes]
+        return np.sum([np.outer(each, each) for each in along], axis=0)
     directions = stretched_directions(mode, cell)
     return np.outer(directions, directions) / np.trace(directions)
 
