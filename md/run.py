@@ -66,7 +66,7 @@ def run_md(config: DictConfig, run: Run) -> None:
     limits = GradeLimits.of_settings(config.grade.stop, config.grade.mark, calculator.grade_thresholds)
     storage = Storage(config.velocities, as_names(config.often.species), config.often.every_ps)
     systems = [
-        SystemRun(k, stages, *each, limits, storage)
+        SystemRun(k, stages, *each, limits, storage, config.seed + k)
         for k, each in enumerate(zip(states, folders, strict=True))
     ]
     with closing(backend.open(calculator, states, config.seed, run.path)) as engine:
@@ -153,7 +153,7 @@ def _open_potential(
     calculator = MLIPCalculator(config.potential, config.device, config.dtype, config.kernel, config.radial)
     for structure in structures:
         species_index(structure.to_atoms(), calculator.species)  # raises where the potential lacks a species
-    at_pressure = [each.stage.name for each in stages if each.stage.ensemble == "npt"]
+    at_pressure = [each.stage.name for each in stages if each.barostat is not None]
     if at_pressure and calculator.trained_on_stress is False:
         logger.warning(
             "stages %s hold a pressure, but no stress was in the training data: volumes are extrapolations",

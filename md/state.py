@@ -4,7 +4,7 @@ A restart file is a plain npz written in one move, so that a kill leaves either 
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from zipfile import BadZipFile
@@ -151,13 +151,15 @@ class State:
         return atoms
 
 
-def draw_velocities(state: State, temperature_K: float, seed: int, mobile: NDArray[np.bool_]) -> State:
+def draw_velocities(
+    state: State, temperature_K: float, seed: int | Sequence[int], mobile: NDArray[np.bool_]
+) -> State:
     """Give atoms Maxwell-Boltzmann velocities, without total momentum, at exactly this temperature.
 
     Args:
         state: The state whose velocities are replaced.
         temperature_K: Temperature over three degrees of freedom less than the mobile atoms have, K.
-        seed: Seed of the random numbers.
+        seed: Seed of the random numbers, one number or several.
         mobile: Atoms that may move, shape (N,), at least two; the others get none.
     """
     normal = np.random.default_rng(seed).standard_normal(state.velocities.shape)

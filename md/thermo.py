@@ -5,7 +5,7 @@ The temperature counts 3N - 3 degrees of freedom where total momentum is conserv
 not: under Langevin, with tethers or walls, with a thermostat for some atoms; N are the atoms that are not
 frozen. `conserved_eV` is what the integrator keeps constant at fixed temperature: the total energy in NVE,
 the extended energy of a Nose-Hoover chain or MTK, the energy less the heat of a stochastic bath. ASE's
-Langevin has none: NaN. `grade` is the largest of the atoms' extrapolation grades.
+Langevin and relaxations have none: NaN. `grade` is the largest of the atoms' extrapolation grades.
 """
 
 import csv
@@ -26,6 +26,23 @@ _LONGEST_ROWS = 4096
 
 
 @dataclass(frozen=True)
+class Residual:
+    """How far a relaxation is from the end.
+
+    Attributes:
+        steps: It has moved the atoms so often.
+        force_eV_A: The largest force on an atom, eV/A.
+        stress_GPa: The largest stress, beside the pressure, on what may change of the cell, GPa.
+        is_converged: Neither is larger than its tolerance.
+    """
+
+    steps: int
+    force_eV_A: float
+    stress_GPa: float
+    is_converged: bool
+
+
+@dataclass(frozen=True)
 class Observation:
     """What an engine can say about the present step.
 
@@ -34,12 +51,14 @@ class Observation:
         conserved_eV: The conserved quantity of the integrator, eV, or NaN.
         stress: (1/V) dE/dstrain of the potential alone, shape (3, 3), eV/A^3; None if it has none.
         grades: Extrapolation grade of each atom, shape (N,); None if the potential has none.
+        residual: Of a relaxation.
     """
 
     potential_eV: float
     conserved_eV: float
     stress: NDArray[np.float64] | None
     grades: NDArray[np.float64] | None = None
+    residual: Residual | None = None
 
 
 @dataclass(frozen=True)

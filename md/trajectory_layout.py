@@ -45,7 +45,7 @@ class StageRecord:
     """What a trajectory knows of a stage.
 
     Attributes:
-        name, ensemble, thermostat, timestep_fs: As in the protocol; `thermostat` is None in NVE.
+        name, ensemble, thermostat, timestep_fs: As in the protocol; `thermostat` is None where there is none.
         start_K, end_K: Target temperatures at its ends, K; None for NVE without one.
         production: Frames are samples at one temperature (no ramp, no settling).
     """

@@ -144,7 +144,7 @@ def record_of(stage: PlannedStage) -> StageRecord:
     return StageRecord(
         name=user.name,
         ensemble=user.ensemble,
-        thermostat=None if user.ensemble == "nve" else user.thermostat,
+        thermostat=None if user.ensemble == "nve" or stage.is_relaxation else user.thermostat,
         timestep_fs=user.timestep_fs,
         start_K=stage.start_K,
         end_K=stage.end_K,

@@ -59,21 +59,22 @@ def build_settings(kind: type[T], values: Mapping[str, Any], group: str) -> T:
     Args:
         kind: The dataclass.
         values: Key to value.
-        group: Key of the group, for messages.
+        group: Key of the group, for messages; empty if the keys stand at the top.
 
     Raises:
         ConfigError: A key is unknown or missing, a value has the wrong type, or the class refuses it.
     """
     types_of = get_type_hints(kind)
+    prefix = f"{group}." if group else ""
     for key, value in values.items():
         if key not in types_of:
-            raise ConfigError(f"found {group}.{key}; {suggest(key, tuple(types_of))}")
+            raise ConfigError(f"found {prefix}{key}; {suggest(key, tuple(types_of))}")
         if not _fits(value, types_of[key]):
             shown = "null" if value is None else value
-            raise ConfigError(f"found {group}.{key}={shown}; expected {_describe(types_of[key])}")
+            raise ConfigError(f"found {prefix}{key}={shown}; expected {_describe(types_of[key])}")
     for field in fields(kind):  # type: ignore[arg-type]
         if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"found no {group}.{field.name}; expected {_describe(types_of[field.name])}")
+            raise ConfigError(f"found no {prefix}{field.name}; expected {_describe(types_of[field.name])}")
     return kind(**values)
 
 

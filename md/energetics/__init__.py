@@ -1,1 +1,1 @@
-"""Energies against what is done to a structure: equations of state."""
+"""Energetics: what needs energies and forces of a potential, and no dynamics."""

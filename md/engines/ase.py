@@ -65,8 +65,7 @@ class AseEngine:
         Raises:
             ConfigError: The stage needs a stress and the calculator or the structure has none.
         """
-        if stage.stage.ensemble == "npt":
-            self._require_stress(stage, state)
+        _require_stress(self._calculator, stage, state)
         self._stage, self._start, self._steps_done = stage, state, state.steps_done
         self._atoms = Atoms(
             state.numbers, positions=state.positions, cell=state.cell, pbc=state.pbc, masses=state.masses
@@ -107,7 +106,9 @@ class AseEngine:
         return Observation(
             potential_eV=float(self._atoms.get_potential_energy(force_consistent=True)),
             conserved_eV=conserved_energy(self._dynamics),
-            stress=self._atoms.get_stress(voigt=False) if self._has_stress(self._start) else None,
+            stress=self._atoms.get_stress(voigt=False)
+            if _has_stress(self._calculator, self._start)
+            else None,
             grades=self._grades(),
         )
 
@@ -119,15 +120,48 @@ class AseEngine:
         if target is not None:
             set_temperature(self._dynamics, target)
 
-    def _has_stress(self, state: State) -> bool:
-        return bool(state.pbc.all()) and "stress" in self._calculator.implemented_properties
 
-    def _require_stress(self, stage: PlannedStage, state: State) -> None:
-        if not self._has_stress(state):
-            raise ConfigError(
-                f"stage {stage.stage.name} is npt, and the potential has no stress or the structure is not "
-                "periodic in three directions; expected both, or ensemble=nvt"
-            )
+class AseForces:
+    """Forces of a calculator, for relaxations."""
+
+    def __init__(self, calculator: Calculator) -> None:
+        """Take a calculator."""
+        self._calculator = calculator
+        self._atoms: Atoms
+        self._has_stress = False
+
+    def begin(self, stage: PlannedStage, state: State) -> None:
+        """Take these atoms.
+
+        Raises:
+            ConfigError: The cell shall relax, and the calculator or the structure has no stress.
+        """
+        _require_stress(self._calculator, stage, state)
+        self._has_stress = _has_stress(self._calculator, state)
+        self._atoms = Atoms(state.numbers, pbc=state.pbc, masses=state.masses)
+        self._atoms.calc = self._calculator
+
+    def evaluate(
+        self, positions: NDArray[np.float64], cell: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None]:
+        """Energy, forces and stress, as of `Forces`."""
+        atoms = self._atoms
+        atoms.set_cell(cell)
+        atoms.set_positions(positions)
+        stress = atoms.get_stress(voigt=False) if self._has_stress else None
+        return atoms.get_potential_energy(force_consistent=True), atoms.get_forces(), stress
+
+
+def _has_stress(calculator: Calculator, state: State) -> bool:
+    return bool(state.pbc.all()) and "stress" in calculator.implemented_properties
+
+
+def _require_stress(calculator: Calculator, stage: PlannedStage, state: State) -> None:
+    if stage.barostat is not None and not _has_stress(calculator, state):
+        raise ConfigError(
+            f"stage {stage.stage.name} is npt or relaxes the cell, and the potential has no stress or the "
+            "structure is not periodic in three directions; expected both, or a fixed cell"
+        )
 
 
 @dataclass(frozen=True)
@@ -141,9 +175,14 @@ class AseBackend:
         self, calculator: "MLIPCalculator", states: Sequence[State], seed: int, run_dir: Path
     ) -> OneByOne:
         """Make the engine that moves atoms with this potential."""
-        if calculator.grade_thresholds is None:
-            return OneByOne(lambda system: AseEngine(calculator, seed + system))
-        calculator.tells_uncertainty = (
-            False  # at each step it would take a tenth of the time of a small system
-        )
-        return OneByOne(lambda system: AseEngine(calculator, seed + system, calculator.grades))
+        from md.engines.relaxation import WithRelaxation  # torch
+
+        is_graded = calculator.grade_thresholds is not None
+        if is_graded:  # at each step it would take a tenth of the time of a small system
+            calculator.tells_uncertainty = False
+
+        def open_engine(system: int) -> WithRelaxation:
+            engine = AseEngine(calculator, seed + system, calculator.grades if is_graded else None)
+            return WithRelaxation(engine, AseForces(calculator))
+
+        return OneByOne(open_engine)

@@ -25,6 +25,7 @@ from md.engines.lammps_input import (
     INTEGRATOR,
     VIRIAL,
     Frame,
+    box_change,
     box_commands,
     run_command,
     setup_commands,
@@ -150,6 +151,27 @@ class LammpsEngine:
             grades=np.array(self._running.gather(f"c_{GRADE}", 1, 1)) if self._is_graded else None,
         )
 
+    def place(self, state: State) -> None:
+        """Put the atoms of the stage that has begun elsewhere, at rest, and ask for their forces.
+
+        Args:
+            state: Where they are and in which cell.
+
+        Raises:
+            SimulationError: LAMMPS refuses the structure.
+        """
+        self._frame = Frame.of_cell(state.cell)
+        positions, self._images = state.wrapped()
+        _, types = np.unique(state.numbers, return_inverse=True)
+        # new atoms, for each is then on the rank where it belongs, however far it went
+        self._command("delete_atoms group all compress no", box_change(self._frame.to_lammps(state.cell)))
+        self._create_atoms(types, positions, np.zeros_like(positions))
+        self._command(run_command(self._stage, 0, is_first=True))
+
+    def forces(self) -> NDArray[np.float64]:
+        """Forces of the present step, shape (N, 3), eV/A."""
+        return self._frame.from_lammps(self._gather("f", 1))
+
     def close(self) -> None:
         """End LAMMPS and its ranks."""
         if self._lammps is not None:
@@ -182,17 +204,23 @@ class LammpsEngine:
         species, types = np.unique(state.numbers, return_inverse=True)
         masses = [float(state.masses[types == index].mean()) for index in range(len(species))]
         self._command(*setup_commands(), *box_commands(self._frame.to_lammps(state.cell), masses))
-        count = len(state.numbers)
+        self._create_atoms(types, positions, state.velocities)
+        self._command(f"reset_timestep {self._stage.start_step}")
+
+    def _create_atoms(
+        self, types: NDArray[np.int64], positions: NDArray[np.float64], velocities: NDArray[np.float64]
+    ) -> None:
+        """Put atoms into the empty box: types from zero, positions wrapped, in our frame and units."""
+        count = len(types)
         created = self._running.create_atoms(
             count,
             list(range(1, count + 1)),
             (types + 1).tolist(),
             self._frame.to_lammps(positions).ravel().tolist(),
-            v=(self._frame.to_lammps(state.velocities) * FS_PER_PS).ravel().tolist(),
+            v=(self._frame.to_lammps(velocities) * FS_PER_PS).ravel().tolist(),
         )
         if created != count:
             raise SimulationError(f"LAMMPS took {created} of {count} atoms; expected all: wrap the structure")
-        self._command(f"reset_timestep {self._stage.start_step}")
 
     def _restore(self, state: State) -> None:
         self._frame = Frame(state.internals[_ROTATION])
@@ -222,6 +250,28 @@ class LammpsEngine:
                 raise SimulationError(f"LAMMPS stopped after step {step} at `{command}`: {message}") from None
 
 
+class LammpsForces:
+    """Forces of LAMMPS, for relaxations."""
+
+    def __init__(self, engine: LammpsEngine) -> None:
+        """Take the LAMMPS of an engine of dynamics, whose stages do not run meanwhile."""
+        self._engine = engine
+        self._state: State
+
+    def begin(self, stage: PlannedStage, state: State) -> None:
+        """Take these atoms."""
+        self._state = replace(state, internals={})
+        self._engine.begin(stage, self._state)
+
+    def evaluate(
+        self, positions: NDArray[np.float64], cell: NDArray[np.float64]
+    ) -> tuple[float, NDArray[np.float64], NDArray[np.float64] | None]:
+        """Energy, forces and stress, as of `Forces`."""
+        self._engine.place(replace(self._state, positions=positions, cell=cell))
+        observed = self._engine.observe()
+        return observed.potential_eV, self._engine.forces(), observed.stress
+
+
 @dataclass(frozen=True)
 class LammpsBackend:
     """`engine=lammps`: the potential as `pair_style vitreous`.
@@ -242,6 +292,7 @@ class LammpsBackend:
         self, calculator: "MLIPCalculator", states: Sequence[State], seed: int, run_dir: Path
     ) -> OneByOne:
         """Make the engine that moves atoms with this potential; a `.mlip` is deployed into `run_dir`."""
+        from md.engines.relaxation import WithRelaxation  # torch
         from mlip.native.lammps_library import open_lammps  # LAMMPS only where it is asked for
         from mlip.native.lammps_ranks import RankedLammps
 
@@ -251,11 +302,12 @@ class LammpsBackend:
         file = _deployed_file(calculator, run_dir, is_graded)
         start = open_lammps if self.ranks == 1 else partial(RankedLammps, self.ranks)
 
-        def open_engine(system: int) -> LammpsEngine:
+        def open_engine(system: int) -> WithRelaxation:
             numbers = np.unique(states[system].numbers)
             elements = " ".join(chemical_symbols[number] for number in numbers)
             commands = ["pair_style vitreous", f"pair_coeff * * {file} {elements}"]
-            return LammpsEngine(start, commands, seed + system, is_graded)
+            engine = LammpsEngine(start, commands, seed + system, is_graded)
+            return WithRelaxation(engine, LammpsForces(engine))
 
         return OneByOne(open_engine)
 

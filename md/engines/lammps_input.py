@@ -90,6 +90,13 @@ def box_commands(cell: NDArray[np.float64], masses: list[float]) -> list[str]:
     ]
 
 
+def box_change(cell: NDArray[np.float64]) -> str:
+    """The command that gives the box of `box_commands` another shape; arguments as there."""
+    (lx, _, _), (xy, ly, _), (xz, yz, lz) = cell.tolist()
+    lengths = f"x final 0 {lx!r} y final 0 {ly!r} z final 0 {lz!r}"
+    return f"change_box all {lengths} xy final {xy!r} xz final {xz!r} yz final {yz!r} units box"
+
+
 def setup_commands() -> list[str]:
     """Commands before there is a box: units, and an order of atoms that never changes."""
     return ["units metal", "atom_style atomic", "newton off", "atom_modify map yes sort 0 0.0"]

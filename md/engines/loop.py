@@ -14,7 +14,7 @@ from pathlib import Path
 from md.engines.base import BatchEngine, Engine, OneByOne
 from md.engines.interrupts import Interrupt, postponed_interrupt
 from md.engines.progress import Progress, ns_per_day
-from md.engines.system_run import SystemRun, describe
+from md.engines.system_run import SystemRun, describe, log_end_of_relaxation
 from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import Observation
@@ -102,13 +102,17 @@ class _Together:
                 raise KeyboardInterrupt
         self._save()
         for run in self.runs:
-            if run.is_at_end_of_stage:
+            if run.is_at_end_of_stage and run.residual:
+                log_end_of_relaxation(self._name(run), run)
+            elif run.is_at_end_of_stage:
                 logger.info("stage %s done at %.3f ns/day", self._name(run), self._ns_per_day())
 
     def _note_starts(self) -> None:
         observations = self.engine.observe()
         for run, observation in zip(self.runs, observations, strict=True):
-            logger.info("stage %s: %s", self._name(run), describe(run.stage, run.state.steps_done))
+            if run.announced != run.state.stage:
+                logger.info("stage %s: %s", self._name(run), describe(run.stage, run.state.steps_done))
+                run.announced = run.state.stage
             run.expect(observation)
 
     def _advance(self, num_steps: int) -> None:
@@ -118,10 +122,11 @@ class _Together:
         except MlipError as error:  # the potential or the engine may be what refuses the atoms
             self._blame(error, num_steps)
             return
+        done = sum(run.steps_done for run in self.runs)
         for run, (state, observation) in zip(self.runs, found, strict=True):
             run.accept(state, observation)
         self.steps += num_steps
-        self.bar.update(num_steps * len(self.runs))
+        self.bar.update(sum(run.steps_done for run in self.runs) - done)
         observations = [observation for _, observation in found]
         self.bar.show(self.runs, observations, self._steps_per_s())
 

@@ -84,6 +84,8 @@ def describe_system(run: SystemRun, observation: Observation, steps_per_s: float
     """Temperature and its target, pressure, density and speed of a system, as far as they are known."""
     row, target = thermo_row(run.state, run.stage, observation), run.stage.temperature_K(run.state.steps_done)
     parts = [f"{row.temperature_K:.0f} K" + ("" if target is None else f" (target {target:.0f})")]
+    if observation.residual is not None:
+        parts = [f"{observation.residual.force_eV_A:.2g} eV/A"]
     if math.isfinite(row.pressure_GPa):
         parts.append(f"{row.pressure_GPa:.2f} GPa")
     if math.isfinite(row.density_g_cm3):

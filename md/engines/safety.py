@@ -77,10 +77,16 @@ def require_barostat_fits(stage: PlannedStage, state: State) -> None:
     """Refuse `z` and `xy` where the third vector leans: fixing or stretching it alone would shear the cell.
 
     Raises:
-        ConfigError: The third lattice vector is not normal to the other two.
+        ConfigError: The third lattice vector is not normal to the other two, or a relaxation is to change the
+            cell of an open structure.
     """
     user = stage.stage
-    if user.ensemble != "npt" or user.barostat not in ("z", "xy") or not state.pbc.all():
+    if stage.is_relaxation and stage.barostat and not state.pbc.all():
+        raise ConfigError(
+            f"stage {user.name} relaxes the cell ({stage.barostat}) of a structure that is not periodic in "
+            "three directions; expected one that is, or barostat: null"
+        )
+    if stage.barostat not in ("z", "xy") or not state.pbc.all():
         return
     lengths = np.linalg.norm(state.cell, axis=1)
     if np.abs(state.cell[:2] @ state.cell[2] / (lengths[:2] * lengths[2])).max() > _LARGEST_LEAN:

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import ase.io
+import numpy as np
 
 from md.engines.base import Place
 from md.engines.grade_watch import ExtrapolatingFrames, GradeLimits
@@ -15,18 +16,19 @@ from md.engines.observables import ObservablesTable
 from md.engines.safety import require_barostat_fits, require_no_overlap
 from md.engines.volume_search import find_volume
 from md.groups import mobile_atoms
+from md.protocols.relaxation import Relaxation
 from md.protocols.stages import PlannedStage
 from md.state import State, draw_velocities, remove_drift
 from md.storage import Storage
-from md.thermo import Observation, ThermoWriter, cut_thermo, thermo_row
+from md.thermo import Observation, Residual, ThermoWriter, cut_thermo, thermo_row
 from md.trajectory import Trajectory
 from md.trajectory_repair import cut_trajectory
 from md.trajectory_writer import TrajectoryWriter
 from mlip.errors import ConfigError, DataError, MlipError, SimulationError
 
-logger = logging.getLogger(__name__)
-
 NO_LIMITS = GradeLimits()
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -69,16 +71,19 @@ class RunFiles:
 def first_state(state: State, stages: Sequence[PlannedStage], seed: int) -> State:
     """The state a run starts from: velocities drawn at the first stage's temperature.
 
-    A first stage without temperature (NVE) keeps the velocities of the structure.
+    A first stage without temperature (NVE) keeps the velocities of the structure; a relaxation has none.
 
     Raises:
-        ConfigError: There is a single atom that may move, or the structure of such a run does not move.
+        ConfigError: There is a single atom that may move in dynamics, or the structure of such a run does not
+            move.
     """
     mobile = mobile_atoms(state, stages[0])
-    if mobile.sum() < 2:
+    if mobile.sum() < 2 and not all(stage.is_relaxation for stage in stages):
         raise ConfigError(
             f"found {mobile.sum()} atoms that may move; expected at least two: one has no internal motion"
         )
+    if stages[0].is_relaxation:
+        return replace(state, velocities=np.zeros_like(state.velocities))
     start_K = stages[0].start_K
     if start_K is not None:
         return draw_velocities(state, start_K, seed, mobile)
@@ -100,6 +105,8 @@ class SystemRun:
         state: The present state.
         files: What it leaves.
         failure: Why it stopped before the end; empty if it did not.
+        residual: What is left to do for a relaxation, seen last.
+        announced: The last stage that the log says has begun.
     """
 
     def __init__(
@@ -110,6 +117,7 @@ class SystemRun:
         directory: Path,
         limits: GradeLimits = NO_LIMITS,
         storage: Storage | None = None,
+        seed: int = 0,
     ) -> None:
         """Look at the start; files are opened by `open`.
 
@@ -120,6 +128,7 @@ class SystemRun:
             directory: Where the files go; those of an earlier session are cut back to `state`.
             limits: Of the extrapolation grade.
             storage: What is stored beside the positions of all atoms.
+            seed: Of the velocities after a relaxation.
 
         Raises:
             ConfigError: A stage cannot be run on this cell, or what is to be stored is not there.
@@ -139,6 +148,9 @@ class SystemRun:
         self._storage = storage or Storage()
         self._storage.atoms(state.numbers)
         self._steps_between = [self._storage.steps_between(each) for each in stages]
+        self.residual: Residual | None = None
+        self.announced = -1
+        self._seed = seed
         self._trajectory: TrajectoryWriter
         self._thermo: ThermoWriter
         self._extrapolating: ExtrapolatingFrames
@@ -221,7 +233,9 @@ class SystemRun:
         """
         if not self.is_at_end_of_stage and not self.is_new:
             return
-        entered = self.state if self.is_new else _enter(self.state, self.stages[self.state.stage + 1])
+        entered = (
+            self.state if self.is_new else _enter(self.state, self.stages[self.state.stage + 1], self._seed)
+        )
         stage = self.stages[entered.stage]
         try:
             self.state = entered if stage.stage.volume is None else entered.scaled(self._volume_of(stage))
@@ -256,7 +270,7 @@ class SystemRun:
         except SimulationError as error:
             self.fail(error)
             return
-        self.state = state
+        self.state, self.residual = state, observation.residual
         if state.steps_done % self.stage.steps_per_frame == 0:
             self.write(observation)
         elif state.steps_done % self._steps_between[state.stage] == 0:
@@ -300,17 +314,50 @@ def _start_of_run(trajectory: Path, state: State) -> State:
         return replace(state, positions=frames.unwrapped(first)[0], cell=frames.cells[0])
 
 
-def _enter(state: State, stage: PlannedStage) -> State:
-    """The end of one stage as the start of the next; drift goes where the next one conserves momentum."""
+def _enter(state: State, stage: PlannedStage, seed: int) -> State:
+    """The end of one stage as the start of the next; drift goes where the next one conserves momentum.
+
+    Into a relaxation atoms come at rest, and out of it with new velocities, other ones than at the start.
+    """
     mobile = mobile_atoms(state, stage)
-    entered = replace(
-        state, velocities=mobile[:, None] * state.velocities, stage=stage.index, steps_done=0, internals={}
-    )
+    velocities = 0.0 * state.velocities if stage.is_relaxation else mobile[:, None] * state.velocities
+    entered = replace(state, velocities=velocities, stage=stage.index, steps_done=0, internals={})
+    if stage.draws_velocities and stage.start_K is not None:
+        return draw_velocities(entered, stage.start_K, (seed, stage.index), mobile)
     return remove_drift(entered, mobile) if stage.degrees_of_freedom_removed else entered
+
+
+def log_end_of_relaxation(name: str, run: SystemRun) -> None:
+    """Say in the log whether a relaxation has come to a minimum, and what is left if it has not."""
+    user, left = run.stage.stage, run.residual
+    if left is None or not isinstance(user, Relaxation):
+        return
+    found = f"largest force {left.force_eV_A:.2g} eV/A"
+    if user.barostat is not None:
+        found += f", stress {left.stress_GPa:.2g} GPa"
+    if left.is_converged:
+        logger.info("stage %s converged after %d steps: %s", name, left.steps, found)
+        return
+    logger.warning(
+        "stage %s is no minimum, not converged in %d steps: %s; expected %g eV/A%s: give more max_steps",
+        name,
+        left.steps,
+        found,
+        user.force_tolerance_eV_A,
+        "" if user.barostat is None else f" and {user.stress_tolerance_GPa:g} GPa",
+    )
 
 
 def describe(stage: PlannedStage, steps_done: int) -> str:
     """A line for the log: ensemble, temperatures, length."""
+    if stage.is_relaxation:
+        cell = (
+            "fixed cell"
+            if stage.barostat is None
+            else f"{stage.barostat} at {stage.stage.pressure_GPa:g} GPa"
+        )
+        going_on = f", going on at step {steps_done}" if steps_done else ""
+        return f"relaxation, {cell}, at most {stage.num_steps} steps{going_on}"
     kelvin = "" if stage.start_K is None else f" {stage.start_K:g} K"
     if stage.start_K != stage.end_K:
         kelvin += f" -> {stage.end_K:g} K"

@@ -6,14 +6,15 @@ from dataclasses import fields
 from typing import Any
 
 from md.protocols.ladder import expand_ladder, is_ladder
-from md.protocols.stages import Stage
+from md.protocols.relaxation import Relaxation
+from md.protocols.stages import ENSEMBLES, RELAX, Stage
 from md.protocols.until import Until
 from md.protocols.volumes import expand_search, is_search
 from mlip.errors import ConfigError
 from mlip.inputs import as_names
 
+_ALL_ENSEMBLES = (*ENSEMBLES, RELAX)
 _NAMES = ("frozen", "thermostat_groups")
-_STAGE_KEYS = tuple(field.name for field in fields(Stage) if field.name != "name")
 
 
 def read_protocol(protocol: Mapping[str, Any]) -> list[Stage]:
@@ -56,20 +57,23 @@ def _expand(name: str, entry: Mapping[str, Any]) -> list[tuple[str, Mapping[str,
 
 
 def _read_stage(name: str, entry: Mapping[str, Any]) -> Stage:
+    kind = Relaxation if entry.get("ensemble") == RELAX else Stage
+    keys = [field.name for field in fields(kind) if field.init and field.name != "name"]
     for key in entry:
-        if key not in _STAGE_KEYS:
-            close = difflib.get_close_matches(key, _STAGE_KEYS, n=1)
-            hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(_STAGE_KEYS)}"
+        if key not in keys:
+            close = difflib.get_close_matches(key, keys, n=1)
+            hint = f"did you mean {close[0]}?" if close else f"expected {', '.join(keys)}"
             raise ConfigError(f"stage {name} has an unknown key {key}; {hint}")
-    if "ensemble" not in entry:
-        raise ConfigError(f"stage {name} has no ensemble; expected ensemble: nve, nvt or npt")
+    if entry.get("ensemble") not in _ALL_ENSEMBLES:
+        found = f"ensemble={entry['ensemble']}" if "ensemble" in entry else "no ensemble"
+        raise ConfigError(f"stage {name} has {found}; expected one of {', '.join(_ALL_ENSEMBLES)}")
     read = {
         "temperature_K": _read_temperature(name, entry.get("temperature_K")),
         "until": Until.read(name, entry.get("until")),
         "observe": tuple(as_names(entry.get("observe"))),
     }
-    names = {key: _read_names(name, key, entry[key]) for key in _NAMES if key in entry}
-    return Stage(name=name, **{**entry, **names, **read})
+    read |= {key: _read_names(name, key, entry[key]) for key in _NAMES if key in entry}
+    return kind(name=name, **{**entry, **{key: value for key, value in read.items() if key in keys}})
 
 
 def _read_names(name: str, key: str, value: Any) -> tuple[str, ...]:

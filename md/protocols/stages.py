@@ -17,6 +17,7 @@ from mlip.errors import ConfigError
 from mlip.units import FS_PER_PS
 
 ENSEMBLES = ("nve", "nvt", "npt")
+RELAX = "relax"
 THERMOSTATS = ("nose_hoover_chain", "velocity_rescaling", "langevin")
 BAROSTATS = ("iso", "z", "xy", "orthorhombic", "flexible")
 OBSERVABLES = ("reduction", "flux")
@@ -106,6 +107,17 @@ class Stage:
         self._check_length()
         self._check_npt()
 
+    def count_frames(self, start_K: float | None, end_K: float | None) -> tuple[int, int]:
+        """Steps between stored frames, and the number of frames after the first.
+
+        A duration that is no whole number of frames is rounded up to one, so that frames are evenly spaced.
+        """
+        duration_ps = self.duration_ps or abs(end_K - start_K) / self.rate_K_per_ps  # type: ignore[operator]
+        steps_per_frame = max(1, round(self.every_ps * FS_PER_PS / self.timestep_fs))
+        # 1e-6: a quotient such as 0.3 / 0.1 must not round up to one frame more
+        num_frames = math.ceil(duration_ps * FS_PER_PS / self.timestep_fs / steps_per_frame - 1e-6)
+        return steps_per_frame, max(1, num_frames)
+
     @property
     def is_ramp(self) -> bool:
         """Whether the temperature changes in the course of the stage."""
@@ -191,6 +203,7 @@ class PlannedStage:
         num_steps: Steps in the stage, a multiple of `steps_per_frame`.
         steps_per_frame: Steps between stored frames.
         start_step, start_time_ps: The clock when it starts.
+        draws_velocities: Whether it starts with new velocities: nothing before it moved the atoms in time.
     """
 
     stage: Stage
@@ -201,13 +214,24 @@ class PlannedStage:
     steps_per_frame: int
     start_step: int
     start_time_ps: float
+    draws_velocities: bool = False
+
+    @property
+    def is_relaxation(self) -> bool:
+        """Whether it goes to a minimum of the energy, without time and velocities."""
+        return self.stage.ensemble == RELAX
+
+    @property
+    def barostat(self) -> str | None:
+        """What may change of the cell, None for nothing."""
+        return self.stage.barostat if self.is_relaxation or self.stage.ensemble == "npt" else None
 
     @property
     def degrees_of_freedom_removed(self) -> int:
         """3 where total momentum is conserved at zero; 0 where a bath, a tether or a wall changes it."""
         user = self.stage
         langevin = user.ensemble == "nvt" and user.thermostat == "langevin"
-        return 0 if langevin or user.groups or user.bias else 3
+        return 0 if langevin or self.is_relaxation or user.groups or user.bias else 3
 
     @property
     def production(self) -> bool:
@@ -233,10 +257,8 @@ class PlannedStage:
 def plan_stages(stages: Sequence[Stage]) -> list[PlannedStage]:
     """Resolve start temperatures, numbers of steps and clocks of stages that follow each other.
 
-    A duration that is no whole number of frames is rounded up to one, so that frames are evenly spaced.
-
     Raises:
-        ConfigError: There is no stage, two have one name, or a ramp has no start.
+        ConfigError: There is no stage, two have one name, a ramp has no start, or nothing would move.
     """
     if not stages:
         raise ConfigError(
@@ -246,10 +268,7 @@ def plan_stages(stages: Sequence[Stage]) -> list[PlannedStage]:
     for index, stage in enumerate(stages):
         before = planned[-1] if planned else None
         start_K, end_K = _resolve_temperatures(stage, before)
-        duration_ps = stage.duration_ps or abs(end_K - start_K) / stage.rate_K_per_ps  # type: ignore[operator]
-        steps_per_frame = max(1, round(stage.every_ps * FS_PER_PS / stage.timestep_fs))
-        # 1e-6: a quotient such as 0.3 / 0.1 must not round up to one frame more
-        num_frames = max(1, math.ceil(duration_ps * FS_PER_PS / stage.timestep_fs / steps_per_frame - 1e-6))
+        steps_per_frame, num_frames = stage.count_frames(start_K, end_K)
         planned.append(
             PlannedStage(
                 stage=stage,
@@ -260,6 +279,7 @@ def plan_stages(stages: Sequence[Stage]) -> list[PlannedStage]:
                 steps_per_frame=steps_per_frame,
                 start_step=before.start_step + before.num_steps if before else 0,
                 start_time_ps=before.time_ps(before.num_steps) if before else 0.0,
+                draws_velocities=start_K is not None and (before is None or before.is_relaxation),
             )
         )
     return planned
@@ -267,6 +287,10 @@ def plan_stages(stages: Sequence[Stage]) -> list[PlannedStage]:
 
 def _resolve_temperatures(stage: Stage, before: PlannedStage | None) -> tuple[float | None, float | None]:
     """Target temperatures at both ends of a stage, K."""
+    if stage.ensemble == "nve" and stage.temperature_K is None and before and before.is_relaxation:
+        raise ConfigError(
+            f"stage {stage.name} (nve) follows a relaxation, which leaves atoms at rest; give temperature_K"
+        )
     if isinstance(stage.temperature_K, tuple):
         start, end = stage.temperature_K
         if stage.rate_K_per_ps is not None and start == end:

@@ -43,6 +43,8 @@ class ProtocolRecord:
 def read_protocol_record(trajectory_path: Path) -> ProtocolRecord:
     """Read thermo.csv beside a trajectory of `mlip md`, and the stages from the trajectory.
 
+    Relaxations are left out: they take no time.
+
     Raises:
         DataError: There is no thermo.csv, or it has no complete row.
     """
@@ -53,18 +55,28 @@ def read_protocol_record(trajectory_path: Path) -> ProtocolRecord:
         rows = list(csv.DictReader(stream))
     if not rows:
         raise DataError(f"{thermo} has no rows; the run may have been stopped before its first frame")
-    series = {name: np.array([float(row[name]) for row in rows]) for name in ("time_ps", *_PANELS)}
     with Trajectory(trajectory_path) as trajectory:
+        moving = _frames_in_time(trajectory)
+        at_rest = set(trajectory.steps[~moving].tolist())
+        rows = [row for row in rows if int(row["step"]) not in at_rest]
+        series = {name: np.array([float(row[name]) for row in rows]) for name in ("time_ps", *_PANELS)}
         series["potential_eV"] = series["potential_eV"] / len(trajectory.numbers)
-        target = np.interp(series["time_ps"], trajectory.times_ps, trajectory.target_temperatures_K)
-        stages = _stage_spans(trajectory)
+        targets = trajectory.target_temperatures_K[moving]
+        target = np.interp(series["time_ps"], trajectory.times_ps[moving], targets)
+        stages = _stage_spans(trajectory, moving)
     return ProtocolRecord(series, target, stages)
 
 
-def _stage_spans(trajectory: Trajectory) -> list[tuple[str, float, float]]:
+def _frames_in_time(trajectory: Trajectory) -> np.ndarray:
+    """Which frames are of dynamics, shape (F,)."""
+    in_time = np.array([stage.ensemble != "relax" for stage in trajectory.stages])
+    return in_time[trajectory.frame_stages]
+
+
+def _stage_spans(trajectory: Trajectory, moving: np.ndarray) -> list[tuple[str, float, float]]:
     """Name, start and end of each stage; a stage starts where the one before ended."""
     spans: list[tuple[str, float, float]] = []
-    for index in np.unique(trajectory.frame_stages):
+    for index in np.unique(trajectory.frame_stages[moving]):
         last = trajectory.frames_of(int(index)).stop - 1
         start = spans[-1][2] if spans else float(trajectory.times_ps[0])
         spans.append((trajectory.stages[int(index)].name, start, float(trajectory.times_ps[last])))

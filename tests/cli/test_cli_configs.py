@@ -11,6 +11,7 @@ from omegaconf import OmegaConf
 
 import mlip
 from md.protocols.read import read_protocol
+from md.protocols.relaxation import Relaxation
 from md.protocols.stages import Stage, plan_stages
 from mlip.cli import VERBS
 from mlip.errors import ConfigError
@@ -93,8 +94,9 @@ def test_protocols_state_the_defaults_of_a_stage(name):
     own = ["name", "ensemble", "temperature_K", "duration_ps", "rate_K_per_ps", "production"]
     if name in ("interface", "growth"):  # what makes them what they are
         own += ["barostat", "pressure_GPa", "every_ps", "observe"]
-    defaults = {field.name: field.default for field in fields(Stage) if field.name not in own}
     for stage in filter(None, yaml.safe_load(text_of("protocol", name)).values()):
+        kind = Relaxation if stage["ensemble"] == "relax" else Stage
+        defaults = {field.name: field.default for field in fields(kind) if field.name not in own}
         shared = stage.keys() & defaults.keys()
         assert {key: stage[key] for key in shared} == {key: defaults[key] for key in shared}
 

@@ -114,7 +114,9 @@ def test_a_run_killed_before_its_first_checkpoint_starts_anew(tmp_path, structur
         assert trajectory.steps.tolist() == [0, 100, 200]
 
 
-@pytest.mark.parametrize("protocol", ["melt_quench", "ladder", "interface", "growth", "nvt", "npt", "nve"])
+@pytest.mark.parametrize(
+    "protocol", ["melt_quench", "ladder", "interface", "growth", "nvt", "npt", "nve", "relax"]
+)
 @pytest.mark.parametrize("engine", ["ase", "lammps"])
 def test_every_config_composes_and_instantiates(structure, protocol, engine):
     from hydra.utils import instantiate

@@ -71,6 +71,19 @@ def test_ladder_takes_a_list_in_its_order_without_settling():
     assert [each.stage.name for each in stages] == ["rung_500K", "rung_700K"]
 
 
+def test_a_relaxation_takes_its_steps_and_no_time():
+    before, relax, after = planned(
+        before=HELD,
+        relax={"ensemble": "relax", "max_steps": 95, "every_steps": 10, "barostat": "iso"},
+        after={"ensemble": "nve", "temperature_K": 200.0, "duration_ps": 0.5},
+    )
+    assert (relax.num_steps, relax.steps_per_frame) == (100, 10)
+    assert (relax.start_K, relax.production, relax.barostat) == (None, False, "iso")
+    assert (after.start_step, after.start_time_ps) == (1100, before.time_ps(1000))
+    assert [each.draws_velocities for each in (before, relax, after)] == [True, False, True]
+    assert [each.degrees_of_freedom_removed for each in (before, relax, after)] == [3, 0, 3]
+
+
 def test_null_drops_a_stage():
     assert [each.stage.name for each in planned(melt=None, hold=HELD)] == ["hold"]
 
@@ -98,6 +111,18 @@ def test_null_drops_a_stage():
         ({"a": {**HELD, "temperatures_K": [300]}}, "expected one of them"),
         ({"a": {"ensemble": "nvt", "temperatures_K": 300, "duration_ps": 1}}, "expected a list"),
         ({"a": {"ensemble": "nvt", "temperatures_K": [300, 300], "duration_ps": 1}}, "each temperature once"),
+        ({"a": {"ensemble": "relax", "every_ps": 1}}, "did you mean every_steps"),
+        ({"a": {"ensemble": "relax", "temperature_K": 1}}, "unknown key temperature_K; expected ensemble"),
+        ({"a": {**HELD, "max_steps": 1}}, "unknown key max_steps"),
+        ({"a": {"ensemble": "relax", "barostat": "x"}}, "expected one of iso, z, xy, flexible"),
+        ({"a": {"ensemble": "relax", "force_tolerance_eV_A": 0}}, "above zero"),
+        ({"a": {"ensemble": "relax", "max_steps": 2.5}}, "a whole number of steps"),
+        ({"a": {"ensemble": "relax", "pressure_GPa": 1}}, "pressure_GPa=1 and a fixed cell"),
+        ({"a": {"ensemble": "relax"}, "b": {"ensemble": "nve", "duration_ps": 1}}, "leaves atoms at rest"),
+        (
+            {"a": HELD, "b": {"ensemble": "relax"}, "c": {**HELD, "duration_ps": None, "rate_K_per_ps": 3}},
+            "where the ramp starts",
+        ),
     ],
 )
 def test_what_makes_no_sense_is_refused_in_one_line(protocol, message):

@@ -13,12 +13,13 @@ from md.engines.base import Place
 from md.engines.torch.bias import Biases
 from md.engines.torch.capacity import fitting_systems
 from md.engines.torch.chunks import Chunks
-from md.engines.torch.integrator import Integrator
+from md.engines.torch.integrator import OF_ATOMS, Integrator
 from md.engines.torch.neighbors import Neighbors, PatientNeighbors
 from md.engines.torch.potential import BatchedPotential
 from md.engines.torch.systems import Systems
+from md.protocols.stages import PlannedStage
 from md.state import State
-from md.thermo import Observation
+from md.thermo import Observation, Residual
 from mlip.data.graph import species_index
 from mlip.deploy import MLIPCalculator
 from mlip.errors import ConfigError
@@ -53,6 +54,7 @@ class TorchEngine:
         self._chunks: Chunks | None
         self._states: list[State] = []
         self._anchors: list[NDArray[np.float64] | None] = []
+        self._stages: list[PlannedStage] = []
         self._steps = 0
         self._integrator: Integrator
         self._potential: BatchedPotential
@@ -61,6 +63,7 @@ class TorchEngine:
         """Start stages of systems, or go on inside those whose states have `internals`."""
         states = [place.state for place in places]
         self._states, self._steps = states, 0
+        self._stages = [place.stage for place in places]
         device = self._calculator.device
         numbers = [species_index(state.to_atoms(), self._calculator.species) for state in states]
         pbc = torch.as_tensor(np.stack([state.pbc for state in states]), device=device)
@@ -104,20 +107,30 @@ class TorchEngine:
                 positions=where.numpy().copy(),
                 velocities=motion.numpy().copy(),
                 cell=cell.numpy().copy(),
-                steps_done=state.steps_done + self._steps,
+                steps_done=stage.num_steps if is_over else state.steps_done + self._steps,
                 internals={},
             )
-            for state, where, motion, cell in zip(
-                self._states, positions, velocities, systems.cell.cpu(), strict=True
+            for state, stage, where, motion, cell, is_over in zip(
+                self._states,
+                self._stages,
+                positions,
+                velocities,
+                systems.cell.cpu(),
+                self._have_converged(),
+                strict=True,
             )
         ]
 
     def checkpoints(self) -> list[State]:
         """The present states with all that `begin` needs to go on exactly from here."""
-        internals = {name: each.cpu().numpy() for name, each in self._integrator.internals().items()}
+        sizes = self._integrator.systems.offsets.diff().tolist()
+        internals = {
+            name: each.cpu().split(sizes) if name.startswith(OF_ATOMS) else each.cpu().unbind()
+            for name, each in self._integrator.internals().items()
+        }
         found = []
         for k, (state, anchors) in enumerate(zip(self.states(), self._anchors, strict=True)):
-            own = {name: each[k].copy() for name, each in internals.items()}
+            own = {name: each[k].numpy().copy() for name, each in internals.items()}
             tethers = {} if anchors is None else {_ANCHORS: anchors}
             found.append(replace(state, internals=own | tethers))
         return found
@@ -138,8 +151,23 @@ class TorchEngine:
             strict=True,
         )
         return [
-            Observation(energy, conserved, stress if state.pbc.all() else None, grades)
-            for energy, conserved, stress, state, grades in numbers
+            Observation(energy, conserved, stress if state.pbc.all() else None, grades, residual)
+            for (energy, conserved, stress, state, grades), residual in zip(
+                numbers, self._residuals(), strict=True
+            )
+        ]
+
+    def _have_converged(self) -> list[bool]:
+        """Which systems have come to the end of a relaxation."""
+        return [residual is not None and residual.is_converged for residual in self._residuals()]
+
+    def _residuals(self) -> list[Residual | None]:
+        fire = self._integrator.fire
+        if fire is None:
+            return [None] * len(self._states)
+        found = fire.residuals(self._integrator.systems)
+        return [
+            each if stage.is_relaxation else None for each, stage in zip(found, self._stages, strict=True)
         ]
 
     def _grades(self) -> list[np.ndarray] | list[None]:
@@ -198,11 +226,13 @@ def _anchors_of(place: Place) -> NDArray[np.float64] | None:
 
 def _joined(fresh: dict[str, torch.Tensor], states: Sequence[State]) -> dict[str, torch.Tensor]:
     """The internals of all systems: those that a state brings, else those of an integrator at rest."""
-    joined = {}
-    for name, at_rest in fresh.items():
+    sizes, joined = [len(state.numbers) for state in states], {}
+    for name, each in fresh.items():
+        is_of_atoms = name.startswith(OF_ATOMS)
+        at_rest = each.split(sizes) if is_of_atoms else each.unbind()
         rows = [
-            torch.as_tensor(state.internals[name]).to(at_rest) if name in state.internals else at_rest[k]
-            for k, state in enumerate(states)
+            torch.as_tensor(state.internals[name]).to(row) if name in state.internals else row
+            for state, row in zip(states, at_rest, strict=True)
         ]
-        joined[name] = torch.stack(rows)
+        joined[name] = torch.cat(rows) if is_of_atoms else torch.stack(rows)
     return joined

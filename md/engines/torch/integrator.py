@@ -22,6 +22,8 @@ from md.engines.base import Place
 from md.engines.torch.barostat import Barostat
 from md.engines.torch.cell_rescaling import CellRescaling
 from md.engines.torch.clock import Clock
+from md.engines.torch.fire import INTERNALS as FIRE_INTERNALS
+from md.engines.torch.fire import Fire
 from md.engines.torch.noise import hashed
 from md.engines.torch.systems import Systems
 from md.engines.torch.thermostats import Langevin, NoseHooverChains, VelocityRescaling
@@ -34,6 +36,8 @@ _BEFORE, _AFTER, _CELL = -2, -3, -4
 # Puts forces, energies and virials of the present positions and cells into the systems.
 Evaluate = Callable[[Systems], None]
 Snapshot = tuple[Systems, Clock, dict[str, Tensor]]
+# How the names of internal variables of atoms start; the others are of systems.
+OF_ATOMS = "atoms."
 
 
 class Integrator:
@@ -66,6 +70,7 @@ class Integrator:
         )
         self._make_thermostats(places)
         self._make_barostats(places)
+        self.fire = Fire(systems, stages) if any(each.is_relaxation for each in stages) else None
 
     def _make_thermostats(self, places: Sequence[Place]) -> None:
         step = self.clock.timestep_fs
@@ -116,6 +121,8 @@ class Integrator:
         self._thermalise(_BEFORE)
         self._push_and_kick()
         self._drift()
+        if self.fire is not None:  # of systems whose time step is zero, which nothing else here moves
+            self.fire.step(self.systems)
         self._find_forces()
         if self.cell_rescaling is not None:
             self.cell_rescaling.settle(self.systems, self.clock.thermal_energy)
@@ -135,10 +142,13 @@ class Integrator:
             energy = energy + self.barostat.energy(systems, kT)
         if self.cell_rescaling is not None:
             energy = energy + self.cell_rescaling.energy(systems)
-        return energy
+        return energy if self.fire is None else energy.where(~self.fire.is_there, torch.nan)
 
     def internals(self) -> dict[str, Tensor]:
-        """What the next steps depend on beside positions, velocities, cells and clock: (S, ...) by name."""
+        """What the next steps depend on beside positions, velocities, cells and clock, by name.
+
+        (S, ...), but (N, ...) under names that start with `OF_ATOMS`.
+        """
         return {name: getattr(owner, variable) for name, owner, variable in self._variables()}
 
     def restore(self, internals: Mapping[str, Tensor]) -> None:
@@ -174,6 +184,10 @@ class Integrator:
         ):
             if owner is not None:
                 yield name, owner, variable
+        if self.fire is not None:
+            for variable in FIRE_INTERNALS:
+                of_atoms = OF_ATOMS if variable == "atom_velocities" else ""
+                yield f"{of_atoms}fire.{variable}", self.fire, variable
 
     def _find_forces(self) -> None:
         self._evaluate(self.systems)
