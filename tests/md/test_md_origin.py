@@ -13,7 +13,7 @@ from md.engines.system_run import first_state
 from md.origin import given_origin, tag_metal
 from md.state import State
 from md.trajectory import Trajectory
-from md.trajectory_writer import cut_trajectory
+from md.trajectory_repair import cut_trajectory
 from mlip.errors import ConfigError, DataError
 
 
