@@ -22,12 +22,10 @@ from typing import Any
 import torch
 from ase.io import write
 from speed_machine import describe_machine
-from speed_models import NUM_NEIGHBORS, SPECIES, build_cell, config_of
+from speed_models import SPECIES, build_cell, random_potential
 
 from mlip.data.graph import build_graph
-from mlip.deploy import Potential, deploy_potential
-from mlip.models.build import build_force_field
-from mlip.models.normalization import Normalization
+from mlip.deploy import deploy_potential
 from mlip.native.lammps_plugin import ensure_plugin
 
 Row = dict[str, Any]
@@ -92,17 +90,7 @@ def deploy(model: str, radial: str, folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     if (folder / "model.nequip.pth").exists():
         return
-    config = config_of(model)
-    torch.manual_seed(0)
-    count = len(SPECIES)
-    normalization = Normalization(
-        (NUM_NEIGHBORS,) * count, (0.1,) * count, (0.0,) * count, config.edge_cutoffs(SPECIES)
-    )
-    force_field = build_force_field(config, SPECIES, normalization, torch.float32)
-    potential = Potential(
-        config, SPECIES, "float32", normalization, force_field.state_dict(), build_cell(64), True
-    )
-    potential.save(folder / "model.mlip")
+    random_potential(model).save(folder / "model.mlip")
     deploy_potential(folder / "model.mlip", folder, device="cpu", radial=radial)
 
 

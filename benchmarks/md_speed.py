@@ -17,19 +17,17 @@ from typing import Any
 
 import torch
 from speed_machine import describe_machine
-from speed_models import NUM_NEIGHBORS, SPECIES, build_cell, config_of
+from speed_models import SPECIES, build_cell, random_potential
 
 from md.engines.ase import AseBackend
 from md.engines.base import BatchEngine, Place
 from md.engines.lammps import LammpsBackend
 from md.engines.system_run import first_state
 from md.engines.torch.engine import TorchBackend
-from md.protocols.stages import PlannedStage, Stage, plan_stages
+from md.protocols.stages import Stage, plan_stages
 from md.state import State
 from mlip.data.graph import build_graph, collate
-from mlip.deploy import MLIPCalculator, Potential
-from mlip.models.build import build_force_field
-from mlip.models.normalization import Normalization
+from mlip.deploy import MLIPCalculator
 from mlip.units import FS_PER_NS, SECONDS_PER_DAY
 
 BACKENDS = {"torch": TorchBackend, "ase": AseBackend, "lammps": LammpsBackend}
@@ -78,20 +76,10 @@ def parse_options() -> argparse.Namespace:
 
 
 def write_potential(model: str, folder: Path) -> Path:
-    """A potential with random weights and small forces, so that the crystal stays one."""
-    config = config_of(model)
-    torch.manual_seed(0)
-    count = len(SPECIES)
-    normalization = Normalization(
-        (NUM_NEIGHBORS,) * count, (0.1,) * count, (0.0,) * count, config.edge_cutoffs(SPECIES)
-    )
-    force_field = build_force_field(config, SPECIES, normalization, torch.float32)
-    potential = Potential(
-        config, SPECIES, "float32", normalization, force_field.state_dict(), build_cell(64), True
-    )
+    """The file of a potential for a model."""
     folder.mkdir(parents=True, exist_ok=True)
     file = folder / f"{model.replace(' ', '_')}.mlip"
-    potential.save(file)
+    random_potential(model).save(file)
     return file
 
 
@@ -136,6 +124,7 @@ def many_systems(model: str, file: Path, options: argparse.Namespace) -> list[Ro
 
 
 def make_place(atoms: int, ensemble: str, system: int) -> Place:
+    """A crystal at the start of a stage."""
     keys: dict[str, Any] = {"barostat": "iso"} if ensemble == "npt" else {}
     stage = Stage(
         name=ensemble,
@@ -146,14 +135,12 @@ def make_place(atoms: int, ensemble: str, system: int) -> Place:
         **keys,
     )
     (plan,) = plan_stages([stage])
-    return Place(system, plan, start(atoms, plan, system))
-
-
-def start(atoms: int, plan: PlannedStage, system: int) -> State:
-    return first_state(State.from_atoms(build_cell(atoms, seed=system)), [plan], seed=system)
+    state = first_state(State.from_atoms(build_cell(atoms, seed=system)), [plan], seed=system)
+    return Place(system, plan, state)
 
 
 def bare_call(calculator: MLIPCalculator, places: list[Place], steps: int) -> Callable[[], None]:
+    """The forces of these systems, as often as there are steps."""
     graphs = [build_graph(p.state.to_atoms(), calculator.r_max, SPECIES) for p in places]
     graph = (graphs[0] if len(graphs) == 1 else collate(graphs)).to(calculator.device)
 
@@ -165,6 +152,7 @@ def bare_call(calculator: MLIPCalculator, places: list[Place], steps: int) -> Ca
 
 
 def steps_of(engine: BatchEngine, places: list[Place], steps: int) -> Callable[[], None]:
+    """Steps of an engine that has taken these systems."""
     engine.begin(places)
     return lambda: engine.advance(steps)
 

@@ -10,6 +10,7 @@ from ase import Atoms
 from ase.spacegroup import crystal
 
 from mlip.data.graph import Graph, build_graph, collate
+from mlip.deploy import Potential
 from mlip.interop.allegro_weights import allegro_weights
 from mlip.interop.nequip_weights import nequip_weights
 from mlip.models.allegro import AllegroConfig
@@ -142,6 +143,20 @@ def build_cell(num_atoms: int, seed: int = 0) -> Atoms:
     atoms = unit * repeats
     atoms.rattle(0.05, seed=seed)
     return atoms
+
+
+def random_potential(model: str) -> Potential:
+    """A potential in float32 with random weights and small forces, so that a crystal stays one."""
+    config = config_of(model)
+    torch.manual_seed(0)
+    count = len(SPECIES)
+    normalization = Normalization(
+        (NUM_NEIGHBORS,) * count, (0.1,) * count, (0.0,) * count, config.edge_cutoffs(SPECIES)
+    )
+    force_field = build_force_field(config, SPECIES, normalization, torch.float32)
+    return Potential(
+        config, SPECIES, "float32", normalization, force_field.state_dict(), build_cell(64), True
+    )
 
 
 def one_graph(num_atoms: int, r_max: float) -> Graph:

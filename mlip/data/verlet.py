@@ -122,31 +122,23 @@ class VerletList:
         near = (self._squared_lengths(positions, cell) < self.cutoffs.square()).nonzero().view(-1)
         return torch.stack([each.index_select(0, near) for each in index]), shift.index_select(0, near)
 
-    def edges_within(
-        self, positions: Tensor, cell: Tensor, capacity: int, padding: tuple[int, int]
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """The edges of now in tensors of a fixed size, so that nothing waits for their number.
+    def near_within(self, positions: Tensor, cell: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
+        """Which candidates are edges now, in a tensor of a fixed size: nothing waits for their number.
 
         Args:
             positions: (N, 3) A, as they are now, the list not being stale.
             cell: (B, 3, 3) A, as they are now.
             capacity: Edges that there is place for.
-            padding: Centre and neighbor of the edges that fill the rest.
 
         Returns:
-            `edge_index` (2, capacity), `edge_shift` (capacity, 3), and their number (), which may be larger
-            than the capacity: then some are missing.
+            (capacity,) candidates in their order, the number of all candidates where none is left; and how
+            many edges there are (), which may be more than the capacity: then some are missing.
         """
         is_near = self._squared_lengths(positions, cell) < self.cutoffs.square()
-        place = is_near.cumsum(0)
-        number = is_near.sum()
-        place = (place - 1).where(is_near, capacity).clamp_max(capacity)  # the rest goes where nobody looks
+        place = (is_near.cumsum(0) - 1).where(is_near, capacity).clamp_max(capacity)
         candidates = torch.arange(len(is_near), device=place.device)
-        chosen = torch.full_like(place[:1], len(is_near)).expand(capacity + 1).scatter(0, place, candidates)
-        filler = torch.tensor(padding, device=place.device).unsqueeze(1)
-        index = torch.cat([self.graph.edge_index, filler], dim=1)
-        shift = torch.cat([self.graph.edge_shift, torch.zeros_like(self.graph.edge_shift[:1])])
-        return index.index_select(1, chosen[:-1]), shift.index_select(0, chosen[:-1]), number
+        nothing = torch.full((capacity + 1,), len(is_near), device=place.device)  # nobody looks at the last
+        return nothing.scatter(0, place, candidates)[:-1], is_near.sum()
 
     def _squared_lengths(self, positions: Tensor, cell: Tensor) -> Tensor:
         """(E,) of the candidates, A^2. Axis after axis: three times as fast as by rows of three numbers."""

@@ -111,6 +111,7 @@ def test_both_engines_make_the_same_hundred_steps(skewed, tmp_path, plan, keys, 
     "keys",
     [
         {"ensemble": "nvt", "thermostat": "langevin"},
+        {"ensemble": "nvt", "thermostat": "velocity_rescaling"},
         {"ensemble": "npt", "barostat": "iso"},
         {"ensemble": "npt", "barostat": "flexible"},
     ],

@@ -97,6 +97,7 @@ def assert_same_run(whole: Path, broken: Path):
         {"ensemble": "nve", "temperature_K": 60},
         {"ensemble": "nvt", "temperature_K": (60, 20)},
         {"ensemble": "nvt", "temperature_K": (60, 20), "thermostat": "langevin"},
+        {"ensemble": "nvt", "temperature_K": (60, 20), "thermostat": "velocity_rescaling"},
         {"ensemble": "npt", "temperature_K": (60, 20), "barostat": "iso"},
         {"ensemble": "npt", "temperature_K": (60, 20), "barostat": "z"},
         {"ensemble": "npt", "temperature_K": (60, 20), "barostat": "xy"},

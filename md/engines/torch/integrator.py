@@ -65,16 +65,14 @@ class Integrator:
         first_in_system = systems.spread(systems.offsets[:-1])
         self._atom_in_system = torch.arange(len(systems.batch), device=device) - first_in_system
         self._mobile = _column_of([mobile_atoms(each.state, each.stage) for each in places], device)
-        self._thermostatted = _column_of(
-            [thermostatted_atoms(each.state, each.stage) for each in places], device
-        )
-        self._make_thermostats(places)
+        thermostatted = [thermostatted_atoms(each.state, each.stage) for each in places]
+        self._thermostatted = _column_of(thermostatted, device)
+        self._make_thermostats(places, [int(mask.sum()) for mask in thermostatted])
         self._make_barostats(places)
         self.fire = Fire(systems, stages) if any(each.is_relaxation for each in stages) else None
 
-    def _make_thermostats(self, places: Sequence[Place]) -> None:
+    def _make_thermostats(self, places: Sequence[Place], held: Sequence[int]) -> None:
         step = self.clock.timestep_fs
-        held = [int(thermostatted_atoms(each.state, each.stage).sum()) for each in places]
         removed = [each.stage.degrees_of_freedom_removed for each in places]
         counts = self._numbers([3.0 * n - r for n, r in zip(held, removed, strict=True)])
         kinds = [_thermostat(place.stage) for place in places]

@@ -74,6 +74,7 @@ class PatientNeighbors(Neighbors):
     def __init__(self, calculator: MLIPCalculator, species: Tensor, pbc: Tensor) -> None:
         super().__init__(calculator, species, pbc)
         self._capacity = 1
+        self._padded: Graph
         self._used = torch.zeros((), dtype=torch.float64, device=species.device)
         self._filled = torch.zeros_like(self._used)
 
@@ -86,6 +87,7 @@ class PatientNeighbors(Neighbors):
         self._list = fresh = self._search(systems)
         number = fresh.edges(systems.positions, systems.cell)[1].shape[0]
         self._capacity = max(self._capacity, int(_HEADROOM * number) + 1)
+        self._padded = self._pad(fresh)
         return fresh
 
     def look_back(self) -> tuple[float, float]:
@@ -102,19 +104,31 @@ class PatientNeighbors(Neighbors):
     def graph(self, systems: Systems) -> Graph:
         """The edges of now, if the list held; two more atoms and one more structure come after the others."""
         held = self._list or self.renew(systems)
-        count, positions = len(self._species), systems.positions
-        index, shift, number = held.edges_within(positions, systems.cell, self._capacity, (count, count + 1))
-        self._used = torch.maximum(self._used, held.used(positions, systems.cell).max())
+        positions, cell = systems.positions, systems.cell
+        near, number = held.near_within(positions, cell, self._capacity)
+        self._used = torch.maximum(self._used, held.used(positions, cell).max())
         self._filled = torch.maximum(self._filled, number / self._capacity)
-        apart = positions.new_zeros(2, 3)
+        padded = self._padded
+        return replace(
+            padded,
+            positions=torch.cat([positions, padded.positions]),
+            edge_index=padded.edge_index.index_select(1, near),
+            edge_shift=padded.edge_shift.index_select(0, near),
+            cell=torch.cat([cell, padded.cell]),
+        )
+
+    def _pad(self, fresh: VerletList) -> Graph:
+        """The candidates and one more edge; of positions and cells only what comes after the others."""
+        graph, count = fresh.graph, len(self._species)
+        apart = graph.positions.new_zeros(2, 3)
         apart[1, 0] = _APART * self._r_max
-        last = torch.full_like(self._species[:1], systems.num_systems).expand(2)
+        between = graph.edge_index.new_tensor([[count], [count + 1]])
         return Graph(
-            positions=torch.cat([positions, apart]),
+            positions=apart,
             species=torch.cat([self._species, self._species[:1].expand(2)]),
-            edge_index=index,
-            edge_shift=shift,
-            cell=torch.cat([systems.cell, torch.zeros_like(systems.cell[:1])]),
-            batch=torch.cat([systems.batch, last]),
-            num_structures=systems.num_systems + 1,
+            edge_index=torch.cat([graph.edge_index, between], dim=1),
+            edge_shift=torch.cat([graph.edge_shift, graph.edge_shift.new_zeros(1, 3)]),
+            cell=graph.cell.new_zeros(1, 3, 3),
+            batch=torch.cat([graph.batch, graph.batch.new_full((2,), graph.num_structures)]),
+            num_structures=graph.num_structures + 1,
         )
