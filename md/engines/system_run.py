@@ -79,9 +79,8 @@ def first_state(state: State, stages: Sequence[PlannedStage], seed: int) -> Stat
     """
     mobile = mobile_atoms(state, stages[0])
     if mobile.sum() < 2 and not all(stage.is_relaxation for stage in stages):
-        raise ConfigError(
-            f"found {mobile.sum()} atoms that may move; expected at least two: one has no internal motion"
-        )
+        found = "one atom" if mobile.any() else "no atom"
+        raise ConfigError(f"found {found} that may move; expected at least two: one has no internal motion")
     if stages[0].is_relaxation:
         return replace(state, velocities=np.zeros_like(state.velocities))
     start_K = stages[0].start_K

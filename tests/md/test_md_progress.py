@@ -29,7 +29,8 @@ def runs(tmp_path):
         [Stage(name="hold", ensemble="nvt", temperature_K=300, duration_ps=1, timestep_fs=2.0)]
     )
     start = State.from_atoms(bulk("Cu", cubic=True).repeat(2))
-    return [SystemRun(k, stages, draw_velocities(start, 310.0, k), tmp_path / str(k)) for k in range(12)]
+    everything = np.ones(len(start.numbers), dtype=bool)
+    return [SystemRun(k, stages, draw_velocities(start, 310.0, k, everything), tmp_path / str(k)) for k in range(12)]
 
 
 SEEN = Observation(potential_eV=-3.0, conserved_eV=0.0, stress=-np.eye(3) * 0.00624150907)

@@ -114,7 +114,7 @@ def test_null_drops_a_stage():
         ({"a": {"ensemble": "relax", "every_ps": 1}}, "did you mean every_steps"),
         ({"a": {"ensemble": "relax", "temperature_K": 1}}, "unknown key temperature_K; expected ensemble"),
         ({"a": {**HELD, "max_steps": 1}}, "unknown key max_steps"),
-        ({"a": {"ensemble": "relax", "barostat": "x"}}, "expected one of iso, z, xy, flexible"),
+        ({"a": {"ensemble": "relax", "barostat": "x"}}, "expected one of iso, z, xy, orthorhombic, flexible"),
         ({"a": {"ensemble": "relax", "force_tolerance_eV_A": 0}}, "above zero"),
         ({"a": {"ensemble": "relax", "max_steps": 2.5}}, "a whole number of steps"),
         ({"a": {"ensemble": "relax", "pressure_GPa": 1}}, "pressure_GPa=1 and a fixed cell"),

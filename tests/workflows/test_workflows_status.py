@@ -104,7 +104,7 @@ def test_a_run_that_failed_says_why(folder):
     )
     assert ended.code == 1
     text = status(folder, "run")
-    assert "the last good structure is in run/final.extxyz" in text
+    assert "the last good structure, of step 0 (stage nvt), is in run/final.extxyz" in text
     assert "not running" in text
     (found,) = json.loads(status(folder, "run", "--json"))
     assert found["systems"][0]["state"] == "failed"
