@@ -30,7 +30,10 @@ def runs(tmp_path):
     )
     start = State.from_atoms(bulk("Cu", cubic=True).repeat(2))
     everything = np.ones(len(start.numbers), dtype=bool)
-    return [SystemRun(k, stages, draw_velocities(start, 310.0, k, everything), tmp_path / str(k)) for k in range(12)]
+    return [
+        SystemRun(k, stages, draw_velocities(start, 310.0, k, everything), tmp_path / str(k))
+        for k in range(12)
+    ]
 
 
 SEEN = Observation(potential_eV=-3.0, conserved_eV=0.0, stress=-np.eye(3) * 0.00624150907)
