@@ -21,8 +21,8 @@ from speed_models import SPECIES, build_cell, random_potential
 
 from md.engines.ase import AseBackend
 from md.engines.base import BatchEngine, Place
+from md.engines.entrance import first_state
 from md.engines.lammps import LammpsBackend
-from md.engines.system_run import first_state
 from md.engines.torch.engine import TorchBackend
 from md.protocols.stages import Stage, plan_stages
 from md.state import State

@@ -13,9 +13,11 @@ from ase import Atoms
 from omegaconf import DictConfig, OmegaConf
 
 from md.engines.base import Backend
+from md.engines.entrance import first_state
 from md.engines.grade_watch import GradeLimits
 from md.engines.loop import simulate_systems
-from md.engines.system_run import RunFiles, SystemRun, first_state
+from md.engines.record import RunFiles
+from md.engines.system_run import SystemRun
 from md.groups import require_groups, select_groups
 from md.origin import tag_metal
 from md.protocols.read import read_protocol

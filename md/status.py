@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from md.engines.system_run import RunFiles
+from md.engines.record import RunFiles
 from md.protocols.read import read_protocol
 from md.protocols.stages import PlannedStage, plan_stages
 from md.thermo import ThermoRow, last_thermo_row

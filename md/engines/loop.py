@@ -14,7 +14,8 @@ from pathlib import Path
 from md.engines.base import BatchEngine, Engine, OneByOne
 from md.engines.interrupts import Interrupt, postponed_interrupt
 from md.engines.progress import Progress, ns_per_day
-from md.engines.system_run import SystemRun, describe, log_end_of_relaxation
+from md.engines.stage_log import describe, log_end_of_relaxation
+from md.engines.system_run import SystemRun
 from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import Observation
@@ -103,7 +104,7 @@ class _Together:
         self._save()
         for run in self.runs:
             if run.is_at_end_of_stage and run.residual:
-                log_end_of_relaxation(self._name(run), run)
+                log_end_of_relaxation(self._name(run), run.stage, run.residual)
             elif run.is_at_end_of_stage:
                 logger.info("stage %s done at %.3f ns/day", self._name(run), self._ns_per_day())
 

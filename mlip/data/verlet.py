@@ -4,13 +4,14 @@ Source: Verlet 1967 (10.1103/PhysRev.159.98).
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from typing import Self
 
 import numpy as np
 import torch
 from ase import Atoms
 from torch import Tensor
+from torch.nn.functional import pad
 
 from mlip.data.cell_list import batched_neighbor_list
 from mlip.data.graph import Graph, graph_of_atoms
@@ -33,6 +34,7 @@ class VerletList:
         pbc: (B, 3) bool.
         box: (B, 3, 3) their cells, A, with vectors for open directions, too.
         cutoffs: (E,) cutoff of each candidate in A, or (1,) for all.
+        num_atoms: (B,) of the structures.
         r_max: The longest of them, A.
         margin: What was added to it, A: the skin, or zero for one use.
         skin: How far two atoms may come closer to each other before the list is stale, A.
@@ -43,6 +45,7 @@ class VerletList:
     pbc: Tensor
     box: Tensor
     cutoffs: Tensor
+    num_atoms: Tensor
     r_max: float
     margin: float
     skin: float
@@ -72,7 +75,36 @@ class VerletList:
             centre, neighbor = graph.species[edge_index]
             cutoffs = edge_cutoffs.to(graph.cell)[centre, neighbor]
         graph = replace(graph, edge_index=edge_index, edge_shift=edge_shift)
-        return cls(graph, edge_shift.T.contiguous(), pbc, box, cutoffs, r_max, margin, skin)
+        shift_axes = edge_shift.T.contiguous()
+        return cls(graph, shift_axes, pbc, box, cutoffs, graph.num_atoms, r_max, margin, skin)
+
+    @property
+    def num_candidates(self) -> int:
+        """E."""
+        return self.shift_axes.shape[1]
+
+    def overwrite(self, other: Self) -> None:
+        """Write another list of as many candidates, of the same atoms, into the tensors of this one."""
+        for mine, theirs in ((self.graph, other.graph), (self, other)):
+            for field in fields(mine):
+                tensor = getattr(mine, field.name)
+                if isinstance(tensor, Tensor):
+                    tensor.copy_(getattr(theirs, field.name))
+
+    def padded(self, capacity: int) -> Self:
+        """The same list with more candidates, which are no edges wherever the atoms are.
+
+        Args:
+            capacity: How many candidates it shall have, no fewer than it has.
+        """
+        missing = capacity - self.num_candidates
+        graph = replace(
+            self.graph,
+            edge_index=pad(self.graph.edge_index, (0, missing)),
+            edge_shift=pad(self.graph.edge_shift, (0, 0, 0, missing)),
+        )
+        cutoffs = pad(self.cutoffs.expand(self.num_candidates), (0, missing))
+        return replace(self, graph=graph, shift_axes=pad(self.shift_axes, (0, missing)), cutoffs=cutoffs)
 
     def is_stale(self, positions: Tensor, cell: Tensor) -> Tensor:
         """Whether an edge may have come that is no candidate, a bool () on the device of the atoms.
@@ -96,16 +128,14 @@ class VerletList:
         """
         batch, old = self.graph.batch, self.graph.positions
         now = cell.where(self.pbc.unsqueeze(2), self.box)
-        back = torch.linalg.inv_ex(now).inverse @ self.box
+        back = _inverse(now) @ self.box
         strain = torch.linalg.vector_norm(
             back - torch.eye(3, dtype=cell.dtype, device=cell.device), dim=(1, 2)
         )
         ways = old - torch.bmm(positions.unsqueeze(1), back.index_select(0, batch)).squeeze(1)
-        number = self.graph.num_atoms.unsqueeze(1)
-        ways = ways - (torch.zeros_like(self.box[:, 0]).index_add(0, batch, ways) / number)[batch]
-        farthest = torch.segment_reduce(
-            torch.linalg.vector_norm(ways, dim=1), "max", lengths=self.graph.num_atoms, unsafe=True
-        )
+        mean = torch.zeros_like(self.box[:, 0]).index_add(0, batch, ways) / self.num_atoms.unsqueeze(1)
+        lengths = torch.linalg.vector_norm(ways - mean.index_select(0, batch), dim=1)
+        farthest = torch.segment_reduce(lengths, "max", lengths=self.num_atoms, unsafe=True)
         used = (2.0 * farthest + self.r_max * strain) / self.skin
         return used.nan_to_num(nan=torch.inf)  # what is no number is stale, too
 
@@ -208,6 +238,13 @@ class MovingGraphs:
         if not all(np.array_equal(a, b) for a, b in zip(self._system, now, strict=True)):
             return False
         return not self._list.is_stale(graph.positions, graph.cell)
+
+
+def _inverse(cell: Tensor) -> Tensor:
+    """Inverses of matrices (B, 3, 3) by their rows' cross products: no library that a GPU would wait for."""
+    a, b, c = cell.unbind(1)
+    columns = [torch.linalg.cross(b, c), torch.linalg.cross(c, a), torch.linalg.cross(a, b)]
+    return torch.stack(columns, dim=2) / (a * columns[0]).sum(1).view(-1, 1, 1)
 
 
 def shorter_cutoffs(edge_cutoffs: Sequence[Sequence[float]] | None, r_max: float) -> Tensor | None:

@@ -14,9 +14,9 @@ import pytest
 from md.engines import lammps_input
 from md.engines.ase import AseEngine
 from md.engines.ase_barostat import DilationMTKNPT, stretched_directions
+from md.engines.entrance import first_state
 from md.engines.lammps import LammpsEngine
 from md.engines.loop import simulate
-from md.engines.system_run import first_state
 from md.protocols.stages import Stage, plan_stages
 from md.state import State
 from md.thermo import thermo_row

@@ -8,8 +8,8 @@ import pytest
 from md.analysis.averages import compute_average
 from md.engines.ase import AseBackend
 from md.engines.base import Place
+from md.engines.entrance import first_state
 from md.engines.lammps import LammpsBackend
-from md.engines.system_run import first_state
 from md.engines.torch.engine import TorchBackend
 from md.protocols.stages import Stage, plan_stages
 from md.state import State

@@ -6,8 +6,8 @@ from ase.eos import birchmurnaghan
 
 from md.energetics.equation_of_state import fit_energies, fit_pressures
 from md.engines.ase import AseEngine
+from md.engines.entrance import first_state
 from md.engines.loop import simulate
-from md.engines.system_run import first_state
 from md.protocols.read import read_protocol
 from md.protocols.stages import plan_stages
 from md.state import State

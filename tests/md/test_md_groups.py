@@ -7,7 +7,8 @@ from structures import random_structure
 from torch_potentials import lennard_jones, nothing
 
 from md.engines.base import Place
-from md.engines.system_run import SystemRun, first_state
+from md.engines.entrance import first_state
+from md.engines.system_run import SystemRun
 from md.engines.torch.bias import Biases, Wall
 from md.engines.torch.engine import TorchEngine
 from md.engines.torch.integrator import Integrator

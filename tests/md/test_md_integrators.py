@@ -7,7 +7,7 @@ import physical_validation
 import pytest
 
 from md.engines.ase import AseEngine
-from md.engines.system_run import first_state
+from md.engines.entrance import first_state
 from md.protocols.stages import Stage, plan_stages
 from md.state import State
 from md.thermo import temperature_K, thermo_row

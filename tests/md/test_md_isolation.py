@@ -10,9 +10,10 @@ from ase.io import read
 
 from md.engines.ase import AseEngine
 from md.engines.base import OneByOne
+from md.engines.entrance import first_state
 from md.engines.grade_watch import GradeLimits
 from md.engines.loop import simulate_systems
-from md.engines.system_run import SystemRun, first_state
+from md.engines.system_run import SystemRun
 from md.engines.torch.engine import TorchEngine
 from md.protocols.stages import Stage, plan_stages
 from md.state import State

@@ -8,10 +8,10 @@ import pytest
 from ase.calculators.lj import LennardJones
 
 from md.engines.ase import AseEngine
+from md.engines.entrance import first_state
 from md.engines.lammps import LammpsBackend, LammpsEngine
 from md.engines.lammps_input import Frame
 from md.engines.loop import simulate
-from md.engines.system_run import first_state
 from md.protocols.stages import Stage, plan_stages
 from md.state import State
 from md.thermo import thermo_row

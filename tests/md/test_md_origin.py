@@ -8,8 +8,8 @@ from ase.io import read, write
 
 from md.analysis.load import load_frames
 from md.engines.ase import AseEngine
+from md.engines.entrance import first_state
 from md.engines.loop import simulate
-from md.engines.system_run import first_state
 from md.origin import given_origin, tag_metal
 from md.state import State
 from md.trajectory import Trajectory

@@ -9,13 +9,14 @@ from ase import Atoms
 from omegaconf import OmegaConf
 
 from md.engines.ase import AseEngine
+from md.engines.entrance import first_state
 from md.engines.hops import farthest_move
 from md.engines.loop import simulate
-from md.engines.system_run import SystemRun, first_state
 from md.protocols.read import read_protocol
 from md.protocols.stages import plan_stages, transport_warnings
 from md.state import State
 from md.thermo import Observation
+from md.trajectory_writer import TrajectoryWriter
 from mlip.errors import ConfigError, DataError
 
 STEP = {"timestep_fs": 4.0, "every_ps": 0.04}
@@ -73,15 +74,14 @@ def test_moves_count_from_the_start_of_the_stage_without_drift_and_breathing(arg
             }
         )
     )
-    run = SystemRun(0, stages, State.from_atoms(argon), tmp_path)
-    run.open()
-    start = run.state
+    start = State.from_atoms(argon)
+    writer = TrajectoryWriter(tmp_path / "trajectory.h5", start, stages)
 
     def store(stage, step, positions, swelling):
-        run.state = replace(
-            start, stage=stage, steps_done=step, positions=positions * swelling, cell=start.cell * swelling
+        cell, positions = start.cell * swelling, positions * swelling
+        writer.append(
+            replace(start, stage=stage, steps_done=step, positions=positions, cell=cell), stages[stage]
         )
-        run._trajectory.append(run.state, stages[stage])
 
     moved, drift = start.positions.copy(), np.array([3.0, 1.0, 20.0])
     store(0, 0, moved, 1.0)
@@ -91,7 +91,7 @@ def test_moves_count_from_the_start_of_the_stage_without_drift_and_breathing(arg
     store(1, 10, moved + drift, 1.1)
     moved[5] -= [0.0, 2.0, 0.0]
     store(1, 20, moved + 2 * drift, 0.9)
-    run.close()
+    writer.close()
     assert farthest_move(tmp_path / "trajectory.h5", 0, "Ar") == pytest.approx(31 / 32, rel=1e-5)
     assert farthest_move(tmp_path / "trajectory.h5", 1, "Ar") == pytest.approx(2.0 * 31 / 32, rel=1e-5)
     with pytest.raises(DataError, match="found no Li"):

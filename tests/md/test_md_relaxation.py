@@ -15,9 +15,10 @@ from structures import random_structure
 
 from md.engines.ase import AseEngine, AseForces
 from md.engines.base import OneByOne, Place
+from md.engines.entrance import first_state
 from md.engines.loop import simulate_systems
 from md.engines.relaxation import RelaxationEngine, WithRelaxation
-from md.engines.system_run import SystemRun, first_state
+from md.engines.system_run import SystemRun
 from md.engines.torch.engine import TorchEngine
 from md.protocols.read import read_protocol
 from md.protocols.stages import plan_stages

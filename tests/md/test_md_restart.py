@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from md.engines.ase import AseEngine
+from md.engines.entrance import first_state
 from md.engines.loop import simulate
-from md.engines.system_run import RunFiles, first_state
+from md.engines.record import RunFiles
 from md.protocols.read import read_protocol
 from md.protocols.stages import plan_stages
 from md.state import State

@@ -7,9 +7,10 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator, all_changes
 
 from md.engines.ase import AseEngine
+from md.engines.entrance import first_state
 from md.engines.loop import simulate
+from md.engines.record import RunFiles
 from md.engines.safety import require_no_overlap
-from md.engines.system_run import RunFiles, first_state
 from md.state import State
 from md.trajectory import Trajectory
 from mlip.errors import ConfigError, SimulationError
@@ -75,7 +76,7 @@ def test_overlap_is_seen_across_the_boundary(argon):
 
 def test_structures_that_cannot_be_started_are_refused(plan):
     nvt = plan(ensemble="nvt", temperature_K=60, duration_ps=1)
-    with pytest.raises(ConfigError, match="found 1 atoms that may move"):
+    with pytest.raises(ConfigError, match="found one atom that may move"):
         first_state(State.from_atoms(Atoms("Li")), nvt, seed=0)
     nve = plan(ensemble="nve", duration_ps=1)
     with pytest.raises(ConfigError, match="without velocities"):

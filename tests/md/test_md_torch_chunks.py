@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 import torch
 from structures import random_structure
+from torch.fx.experimental.proxy_tensor import make_fx
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from md.engines.base import Place
-from md.engines.system_run import first_state
+from md.engines.entrance import first_state
 from md.engines.torch.chunks import Chunks
 from md.engines.torch.engine import TorchEngine
 from md.engines.torch.neighbors import PatientNeighbors
@@ -24,7 +25,7 @@ STAGES = {
     "flexible": {"ensemble": "npt", "temperature_K": 600.0, "barostat": "flexible"},
 }
 # Whatever gives Python a number, or a tensor whose size only the device knows.
-WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal")
+WAITS = ("_local_scalar_dense", "nonzero", "masked_select", "unique", "is_nonzero", "equal", "bincount")
 
 
 @pytest.fixture(scope="module")
@@ -86,6 +87,33 @@ def test_more_edges_than_there_is_place_for_are_noticed(calculator, monkeypatch)
     assert max(seen) > 1.0
     (mine,), (theirs,) = crowded.states(), expected.states()
     np.testing.assert_allclose(mine.positions, theirs.positions, rtol=0, atol=1e-10)
+
+
+def record_on_a_cpu(action):
+    """What a CUDA graph does: the operations of one call, on the tensors of that call."""
+    nothing = torch.zeros(())
+    taken = make_fx(lambda _: action())(nothing)
+    return lambda: taken(nothing)
+
+
+@pytest.mark.parametrize("chosen", [None, 4])
+def test_recorded_steps_are_the_same(calculator, chosen):
+    """Also when lists are made anew, a chunk is taken back or the tensors no longer suffice."""
+    some = places() if chosen is None else [places()[chosen]]
+    engines = [TorchEngine(calculator, seed=3, patient=True, record=each) for each in (None, record_on_a_cpu)]
+    for engine in engines:
+        engine.begin(some)
+        engine._chunks._neighbors._capacity = int(0.97 * engine._chunks._neighbors._capacity)
+        engine.advance(30)
+    for plain, recorded in zip(*(engine.checkpoints() for engine in engines), strict=True):
+        assert recorded.steps_done == plain.steps_done == 30
+        np.testing.assert_array_equal(recorded.positions, plain.positions)
+        np.testing.assert_array_equal(recorded.velocities, plain.velocities)
+        np.testing.assert_array_equal(recorded.cell, plain.cell)
+        for name, value in plain.internals.items():
+            np.testing.assert_array_equal(recorded.internals[name], value)
+    for plain, recorded in zip(*(engine.observe() for engine in engines), strict=True):
+        assert (recorded.potential_eV, recorded.conserved_eV) == (plain.potential_eV, plain.conserved_eV)
 
 
 class Watch(TorchDispatchMode):

@@ -9,8 +9,9 @@ from structures import random_structure
 
 from md.engines.ase import AseEngine
 from md.engines.base import Place
+from md.engines.entrance import first_state
 from md.engines.loop import simulate_systems
-from md.engines.system_run import SystemRun, first_state
+from md.engines.system_run import SystemRun
 from md.engines.torch.engine import TorchEngine
 from md.protocols.stages import Stage, plan_stages
 from md.run import run_md

@@ -10,7 +10,7 @@ from scipy import optimize, stats
 from torch_potentials import SPRING, Wells, lennard_jones, nothing
 
 from md.engines.base import Place
-from md.engines.system_run import first_state
+from md.engines.entrance import first_state
 from md.engines.torch.integrator import Integrator
 from md.engines.torch.systems import Systems
 from md.protocols.stages import Stage, plan_stages

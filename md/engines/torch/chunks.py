@@ -2,6 +2,8 @@
 
 from md.engines.torch.integrator import Integrator
 from md.engines.torch.neighbors import PatientNeighbors
+from md.engines.torch.recording import Recording
+from md.engines.torch.systems import Systems
 from mlip.errors import SimulationError
 
 LONGEST = 25
@@ -14,9 +16,17 @@ class Chunks:
     ever taken back.
     """
 
-    def __init__(self, integrator: Integrator, neighbors: PatientNeighbors) -> None:
-        """Start with a list of the present positions."""
-        self._integrator, self._neighbors = integrator, neighbors
+    def __init__(
+        self, stepper: Integrator | Recording, systems: Systems, neighbors: PatientNeighbors
+    ) -> None:
+        """Start with a list of the present positions.
+
+        Args:
+            stepper: What takes the steps.
+            systems: What it moves.
+            neighbors: Where it has its neighbors from.
+        """
+        self._stepper, self._systems, self._neighbors = stepper, systems, neighbors
         self._length, self._age = LONGEST, 0
 
     def advance(self, num_steps: int) -> None:
@@ -28,15 +38,15 @@ class Chunks:
         """
         while num_steps > 0:
             chunk = min(num_steps, self._length)
-            before = self._integrator.snapshot()
+            before = self._stepper.snapshot()
             for _ in range(chunk):
-                self._integrator.step()
+                self._stepper.step()
             used, filled = self._neighbors.look_back()
             if used <= 1.0 and filled <= 1.0:
                 num_steps -= chunk
                 self._look_ahead(used, chunk)
             else:
-                self._integrator.go_back(before)
+                self._stepper.go_back(before)
                 self._shorten(used, chunk)
 
     def _look_ahead(self, used: float, chunk: int) -> None:
@@ -59,5 +69,5 @@ class Chunks:
         self._renew()
 
     def _renew(self) -> None:
-        self._neighbors.renew(self._integrator.systems)
+        self._neighbors.renew(self._systems)
         self._age = 0

@@ -9,12 +9,17 @@ from md.engines.torch.noise import hashed
 from md.protocols.stages import PlannedStage
 from mlip.units import BOLTZMANN_EV_PER_K
 
+# What changes from step to step.
+TICKING = ("done", "step", "thermal_energy", "step_keys")
+
 
 class Clock:
     """Counts steps on the device, so that nothing comes from the host while the atoms move.
 
     Attributes:
         timestep_fs: (S,).
+        done: (S,) steps of the stage that are done.
+        step: (S,) int64, steps since the start of the run.
         thermal_energy: (S,) kT of the present target, eV; that of one kelvin where there is none.
         step_keys: (S,) int64, of the present step's random numbers.
     """
@@ -40,21 +45,21 @@ class Clock:
         self._start = BOLTZMANN_EV_PER_K * self._tensor(starts, device)
         self._change = BOLTZMANN_EV_PER_K * self._tensor(ends, device) - self._start
         self._length = self._tensor([each.num_steps for each in stages], device)
-        self._done = self._tensor(steps_done, device)
+        self.done = self._tensor(steps_done, device)
         first = [each.start_step + done for each, done in zip(stages, steps_done, strict=True)]
-        self._step = torch.tensor(first, device=device)
+        self.step = torch.tensor(first, device=device)
         self._keys = hashed(torch.tensor(list(seeds), device=device), 0)
         self._set()
 
     def tick(self) -> None:
         """One step on."""
-        self._done = self._done + 1.0
-        self._step = self._step + 1
+        self.done = self.done + 1.0
+        self.step = self.step + 1
         self._set()
 
     def _set(self) -> None:
-        self.thermal_energy = self._start + self._change * (self._done / self._length)
-        self.step_keys = hashed(self._keys, self._step)
+        self.thermal_energy = self._start + self._change * (self.done / self._length)
+        self.step_keys = hashed(self._keys, self.step)
 
     @staticmethod
     def _tensor(numbers: Sequence[float], device: torch.device | str) -> Tensor:

@@ -1,6 +1,6 @@
 """Dynamics in torch: systems of different size, ensemble, temperature and time step advance together."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import ClassVar
@@ -16,6 +16,7 @@ from md.engines.torch.chunks import Chunks
 from md.engines.torch.integrator import OF_ATOMS, Integrator
 from md.engines.torch.neighbors import Neighbors, PatientNeighbors
 from md.engines.torch.potential import BatchedPotential
+from md.engines.torch.recording import Action, Recording, cuda_graph
 from md.engines.torch.systems import Systems
 from md.protocols.stages import PlannedStage
 from md.state import State
@@ -40,6 +41,7 @@ class TorchEngine:
         seed: int = 0,
         capacity: int | None = None,
         patient: bool | None = None,
+        record: Callable[[Action], Action] | None = None,
     ) -> None:
         """Take the forces from a potential.
 
@@ -48,10 +50,12 @@ class TorchEngine:
             seed: Of the run, for stochastic baths; that of a system is this plus its number.
             capacity: As among the attributes.
             patient: Whether to wait for the device only after some steps; None does so on a GPU.
+            record: Makes a replay of a step, for patient engines; None takes each step anew.
         """
         self._calculator, self._seed, self.capacity = calculator, seed, capacity
         self._patient = calculator.device.type != "cpu" if patient is None else patient
-        self._chunks: Chunks | None
+        self._record = record
+        self._chunks: Chunks | None = None
         self._states: list[State] = []
         self._anchors: list[NDArray[np.float64] | None] = []
         self._stages: list[PlannedStage] = []
@@ -82,9 +86,14 @@ class TorchEngine:
         self._integrator = Integrator(Systems.of_states(states, device), places, self._seed, evaluate)
         self._integrator.restore(_joined(self._integrator.internals(), states))
         self._integrator.start()
-        self._chunks = (
-            Chunks(self._integrator, neighbors) if isinstance(neighbors, PatientNeighbors) else None
-        )
+        if isinstance(neighbors, PatientNeighbors):
+            self._chunks = self._chunks_of(neighbors)
+
+    def _chunks_of(self, neighbors: PatientNeighbors) -> Chunks:
+        stepper = self._integrator
+        if self._record is not None:
+            return Chunks(Recording(stepper, neighbors, self._record), stepper.systems, neighbors)
+        return Chunks(stepper, stepper.systems, neighbors)
 
     def advance(self, num_steps: int) -> None:
         """Integrate all systems by this many steps; targets follow the ramps of their stages."""
@@ -184,6 +193,7 @@ class TorchBackend:
 
     Attributes:
         max_systems: How many at once; None takes as many as fit.
+        cuda_graph: Whether steps on a GPU are recorded once and replayed.
     """
 
     batches: ClassVar[bool] = True
@@ -198,6 +208,7 @@ class TorchBackend:
         }
     )
     max_systems: int | None = None
+    cuda_graph: bool = False
 
     def __post_init__(self) -> None:
         if self.max_systems is not None and self.max_systems < 1:
@@ -209,14 +220,19 @@ class TorchBackend:
         """Make the engine that moves atoms with this potential.
 
         Raises:
-            ConfigError: Several systems, and a potential that takes one.
+            ConfigError: Several systems, and a potential that takes one; a CUDA graph without a GPU.
         """
+        if self.cuda_graph and calculator.device.type != "cuda":
+            raise ConfigError(
+                f"found engine.cuda_graph=true with device={calculator.device}; expected a CUDA device"
+            )
         if len(states) > 1 and calculator.path.suffix != ".mlip":
             raise ConfigError(
                 f"found {calculator.path.name} for {len(states)} systems at once; expected a .mlip file: "
                 "deployed files take one structure"
             )
-        return TorchEngine(calculator, seed, self.max_systems or fitting_systems(calculator, states))
+        capacity = self.max_systems or fitting_systems(calculator, states)
+        return TorchEngine(calculator, seed, capacity, record=cuda_graph if self.cuda_graph else None)
 
 
 def _anchors_of(place: Place) -> NDArray[np.float64] | None:

@@ -10,8 +10,6 @@ Martyna et al. 1996 (10.1080/00268979600100761). A part is left out where no sys
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import copy
-from dataclasses import fields, replace
 
 import numpy as np
 import torch
@@ -19,23 +17,19 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from md.engines.base import Place
-from md.engines.torch.barostat import Barostat
-from md.engines.torch.cell_rescaling import CellRescaling
-from md.engines.torch.clock import Clock
+from md.engines.torch.clock import TICKING, Clock
+from md.engines.torch.couplings import barostats_of, thermostats_of
 from md.engines.torch.fire import INTERNALS as FIRE_INTERNALS
 from md.engines.torch.fire import Fire
 from md.engines.torch.noise import hashed
-from md.engines.torch.systems import Systems
-from md.engines.torch.thermostats import Langevin, NoseHooverChains, VelocityRescaling
-from md.groups import degrees_of_freedom, mobile_atoms, thermostatted_atoms
-from md.protocols.stages import THERMOSTATS, PlannedStage
-from mlip.units import BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
+from md.engines.torch.systems import MOVING, Systems
+from md.groups import mobile_atoms, thermostatted_atoms
 
 # Counters of the random numbers of a system, apart from those of its atoms.
 _BEFORE, _AFTER, _CELL = -2, -3, -4
 # Puts forces, energies and virials of the present positions and cells into the systems.
 Evaluate = Callable[[Systems], None]
-Snapshot = tuple[Systems, Clock, dict[str, Tensor]]
+Snapshot = dict[str, Tensor]
 # How the names of internal variables of atoms start; the others are of systems.
 OF_ATOMS = "atoms."
 
@@ -67,47 +61,10 @@ class Integrator:
         self._mobile = _column_of([mobile_atoms(each.state, each.stage) for each in places], device)
         thermostatted = [thermostatted_atoms(each.state, each.stage) for each in places]
         self._thermostatted = _column_of(thermostatted, device)
-        self._make_thermostats(places, [int(mask.sum()) for mask in thermostatted])
-        self._make_barostats(places)
-        self.fire = Fire(systems, stages) if any(each.is_relaxation for each in stages) else None
-
-    def _make_thermostats(self, places: Sequence[Place], held: Sequence[int]) -> None:
         step = self.clock.timestep_fs
-        removed = [each.stage.degrees_of_freedom_removed for each in places]
-        counts = self._numbers([3.0 * n - r for n, r in zip(held, removed, strict=True)])
-        kinds = [_thermostat(place.stage) for place in places]
-
-        def relaxation(kind: str) -> Tensor:
-            times = [
-                p.stage.stage.tdamp_fs if k == kind else torch.inf for p, k in zip(places, kinds, strict=True)
-            ]
-            return self._numbers(times)
-
-        chained, rescaled, bathed = map(relaxation, THERMOSTATS)
-        self.chains = NoseHooverChains(counts, chained, step) if THERMOSTATS[0] in kinds else None
-        self.rescaling = VelocityRescaling(counts, rescaled, step) if THERMOSTATS[1] in kinds else None
-        self.langevin = Langevin(bathed, step) if THERMOSTATS[2] in kinds else None
-
-    def _make_barostats(self, places: Sequence[Place]) -> None:
-        stages = [place.stage for place in places]
-        step, numbers = self.clock.timestep_fs, self._numbers
-        pressure = numbers([each.stage.pressure_GPa / EV_PER_A3_IN_GPA for each in stages])
-        relaxation = numbers([each.stage.pdamp_fs for each in stages])
-        chained = [_barostat_mode(each, "nose_hoover_chain") for each in stages]
-        rescaled = [_barostat_mode(each, "velocity_rescaling") for each in stages]
-        self.barostat = self.cell_rescaling = None
-        if any(chained):
-            kT = BOLTZMANN_EV_PER_K * numbers([each.start_K or 1.0 for each in stages])
-            counts = numbers([degrees_of_freedom(each.state, each.stage) for each in places])
-            self.barostat = Barostat(chained, self.systems.cell, pressure, relaxation, kT, counts, step)
-        if any(rescaled):
-            removed = numbers([each.degrees_of_freedom_removed for each in stages])
-            self.cell_rescaling = CellRescaling(
-                rescaled, self.systems.cell, pressure, relaxation, removed, step
-            )
-
-    def _numbers(self, values: Sequence[float]) -> Tensor:
-        return torch.tensor(values, dtype=torch.float64, device=self.systems.positions.device)
+        self.chains, self.rescaling, self.langevin = thermostats_of(places, step)
+        self.barostat, self.cell_rescaling = barostats_of(places, systems.cell, step)
+        self.fire = Fire(systems, stages) if any(each.is_relaxation for each in stages) else None
 
     def start(self) -> None:
         """Ask the potential for the first forces."""
@@ -155,15 +112,20 @@ class Integrator:
             setattr(owner, variable, internals[name])
 
     def snapshot(self) -> Snapshot:
-        """The present, to come back to; tensors are never written into, so that nothing is copied."""
-        return replace(self.systems), copy(self.clock), self.internals()
+        """All that a step changes, by name; tensors are never written into, so that nothing is copied."""
+        return {name: getattr(owner, attribute) for name, owner, attribute in self._changing()}
 
     def go_back(self, snapshot: Snapshot) -> None:
         """Stand where a snapshot was taken."""
-        systems, self.clock, internals = snapshot
-        for each in fields(systems):
-            setattr(self.systems, each.name, getattr(systems, each.name))
-        self.restore(internals)
+        for name, owner, attribute in self._changing():
+            setattr(owner, attribute, snapshot[name])
+
+    def _changing(self) -> Iterator[tuple[str, object, str]]:
+        """Name, owner and attribute of all that a step changes."""
+        for owner, attributes in ((self.systems, MOVING), (self.clock, TICKING)):
+            for attribute in attributes:
+                yield attribute, owner, attribute
+        yield from self._variables()
 
     def _variables(self) -> Iterator[tuple[str, object, str]]:
         """Name, owner and attribute of each internal variable."""
@@ -253,13 +215,3 @@ def _column_of(masks: Sequence[NDArray[np.bool_]], device: torch.device) -> Tens
     """Masks of all systems as one (N, 1) bool; None where they hold every atom."""
     joined = np.concatenate(masks)
     return None if joined.all() else torch.as_tensor(joined, device=device).unsqueeze(1)
-
-
-def _thermostat(stage: PlannedStage) -> str | None:
-    is_held = stage.stage.ensemble != "nve" and stage.start_K is not None
-    return stage.stage.thermostat if is_held else None
-
-
-def _barostat_mode(stage: PlannedStage, thermostat: str) -> str | None:
-    is_meant = stage.stage.ensemble == "npt" and stage.stage.thermostat == thermostat
-    return stage.stage.barostat if is_meant else None

@@ -14,7 +14,7 @@ from mlip.data.graph import Graph
 from mlip.data.verlet import SKIN, VerletList, shorter_cutoffs
 from mlip.deploy import MLIPCalculator
 
-# Place for more edges than there were when the list was made.
+# Place for more edges and candidates than there were when the list was made.
 _HEADROOM = 1.05
 # How far apart, in cutoffs, the two atoms are that edges without use join.
 _APART = 2.0
@@ -69,10 +69,15 @@ class PatientNeighbors(Neighbors):
     """The same without a wait: somebody else asks for a list, and later whether it held.
 
     Two atoms in a structure of their own, too far apart to see each other, carry edges that are left over.
+    Lists are written into the same tensors as long as they fit.
+
+    Attributes:
+        layout: How often tensors of other sizes had to be made.
     """
 
     def __init__(self, calculator: MLIPCalculator, species: Tensor, pbc: Tensor) -> None:
         super().__init__(calculator, species, pbc)
+        self.layout = 0
         self._capacity = 1
         self._padded: Graph
         self._used = torch.zeros((), dtype=torch.float64, device=species.device)
@@ -84,11 +89,16 @@ class PatientNeighbors(Neighbors):
         Raises:
             DataError: Positions are not finite.
         """
-        self._list = fresh = self._search(systems)
-        number = fresh.edges(systems.positions, systems.cell)[1].shape[0]
-        self._capacity = max(self._capacity, int(_HEADROOM * number) + 1)
-        self._padded = self._pad(fresh)
-        return fresh
+        fresh = self._search(systems)
+        edges = fresh.edges(systems.positions, systems.cell)[1].shape[0]
+        if _HEADROOM * edges > self._capacity:
+            self._make_place(edges)
+        if self._list is None or fresh.num_candidates > self._list.num_candidates:
+            self._list = self._lay_out(fresh.padded(_roomy(fresh.num_candidates)))
+            self.layout += 1
+        else:
+            self._list.overwrite(fresh.padded(self._list.num_candidates))
+        return self._list
 
     def look_back(self) -> tuple[float, float]:
         """How much of skin and of edges was used at most since the last look; this waits for the device.
@@ -96,9 +106,10 @@ class PatientNeighbors(Neighbors):
         Above one the graphs since then may have missed edges.
         """
         used, filled = torch.stack([self._used, self._filled]).tolist()
-        self._used, self._filled = torch.zeros_like(self._used), torch.zeros_like(self._filled)
+        self._used.zero_()
+        self._filled.zero_()
         if filled > 1.0:
-            self._capacity = int(_HEADROOM * filled * self._capacity) + 1
+            self._make_place(int(filled * self._capacity))
         return used, filled
 
     def graph(self, systems: Systems) -> Graph:
@@ -106,8 +117,8 @@ class PatientNeighbors(Neighbors):
         held = self._list or self.renew(systems)
         positions, cell = systems.positions, systems.cell
         near, number = held.near_within(positions, cell, self._capacity)
-        self._used = torch.maximum(self._used, held.used(positions, cell).max())
-        self._filled = torch.maximum(self._filled, number / self._capacity)
+        self._used.copy_(torch.maximum(self._used, held.used(positions, cell).max()))
+        self._filled.copy_(torch.maximum(self._filled, number / self._capacity))
         padded = self._padded
         return replace(
             padded,
@@ -116,6 +127,22 @@ class PatientNeighbors(Neighbors):
             edge_shift=padded.edge_shift.index_select(0, near),
             cell=torch.cat([cell, padded.cell]),
         )
+
+    def _make_place(self, edges: int) -> None:
+        self._capacity = _roomy(_HEADROOM * edges)
+        self.layout += 1
+
+    def _lay_out(self, fresh: VerletList) -> VerletList:
+        """Tensors for this list and those to come; its edges are part of the padded ones."""
+        self._padded = padded = self._pad(fresh)
+        graph = replace(
+            fresh.graph,
+            positions=fresh.graph.positions.clone(),
+            cell=fresh.graph.cell.clone(),
+            edge_index=padded.edge_index[:, :-1],
+            edge_shift=padded.edge_shift[:-1],
+        )
+        return replace(fresh, graph=graph)
 
     def _pad(self, fresh: VerletList) -> Graph:
         """The candidates and one more edge; of positions and cells only what comes after the others."""
@@ -132,3 +159,8 @@ class PatientNeighbors(Neighbors):
             batch=torch.cat([graph.batch, graph.batch.new_full((2,), graph.num_structures)]),
             num_structures=graph.num_structures + 1,
         )
+
+
+def _roomy(number: float) -> int:
+    """A number with some headroom."""
+    return int(_HEADROOM * number) + 1

@@ -10,6 +10,9 @@ from torch import Tensor
 from md.state import State
 from mlip.units import AMU_A2_PER_FS2_IN_EV
 
+# What changes from step to step.
+MOVING = ("positions", "velocities", "cell", "forces", "energies", "virials")
+
 
 @dataclass
 class Systems:
