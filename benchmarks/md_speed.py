@@ -3,8 +3,8 @@
     python benchmarks/md_speed.py
     python benchmarks/md_speed.py --device cuda --models 2x32 4x32
 
-The bare call is `MLIPCalculator.evaluate` of a graph that is given. All are timed in turn, in one process;
-medians. See benchmarks/README.md.
+The bare call is `MLIPCalculator.evaluate` of a graph that is given, of the atoms where they are by then: a
+crystal that melts gets more edges. All are timed in turn, in one process; medians. See benchmarks/README.md.
 """
 
 import argparse
@@ -44,6 +44,8 @@ COLUMNS = (
 TEMPERATURE_K, TIMESTEP_FS = 300.0, 1.0
 
 Row = dict[str, Any]
+# Makes ready what is timed.
+Prepare = Callable[[], Callable[[], None]]
 
 
 def main() -> None:
@@ -87,13 +89,14 @@ def one_system(model: str, file: Path, atoms: int, ensemble: str, options: argpa
     """The engines on one system."""
     calculator = MLIPCalculator(file, options.device)
     place = make_place(atoms, ensemble, 0)
-    calls = {"bare call": bare_call(calculator, [place], options.steps)}
+    engines = {}
     for name, backend in BACKENDS.items():
         folder = options.work / f"{name}-{model}".replace(" ", "_")
         folder.mkdir(exist_ok=True)
-        engine = backend().open(calculator, [place.state], 0, folder)
-        calls[name] = steps_of(engine, [place], options.steps)
-    seconds = in_turn(calls, options.turns)
+        engines[name] = backend().open(calculator, [place.state], 0, folder)
+    calls = {name: steps_of(engine, [place], options.steps) for name, engine in engines.items()}
+    bare = {"bare call": bare_call(calculator, engines["torch"], options.steps)}
+    seconds = in_turn(bare | calls, options.turns)
     shared = {"model": model, "ensemble": ensemble, "systems": 1, "atoms": len(place.state.numbers)}
     return [shared | row for row in to_rows(seconds, options.steps, 1)]
 
@@ -110,14 +113,14 @@ def many_systems(model: str, file: Path, options: argparse.Namespace) -> list[Ro
     ]
 
     def one_by_one() -> None:
-        for advance in alone:
-            advance()
+        for prepare in alone:
+            prepare()()
 
     calls = {
-        "bare call": bare_call(calculator, places, steps),
         "torch, one batch": steps_of(together, places, steps),
-        "torch, one by one": one_by_one,
+        "torch, one by one": lambda: one_by_one,
     }
+    calls = {"bare call": bare_call(calculator, together, steps)} | calls
     seconds = in_turn(calls, max(3, options.turns // 3))
     shared = {"model": model, "ensemble": "nvt", "systems": options.systems, "atoms": len(states[0].numbers)}
     return [shared | row for row in to_rows(seconds, steps, options.systems)]
@@ -139,29 +142,34 @@ def make_place(atoms: int, ensemble: str, system: int) -> Place:
     return Place(system, plan, state)
 
 
-def bare_call(calculator: MLIPCalculator, places: list[Place], steps: int) -> Callable[[], None]:
-    """The forces of these systems, as often as there are steps."""
-    graphs = [build_graph(p.state.to_atoms(), calculator.r_max, SPECIES) for p in places]
-    graph = (graphs[0] if len(graphs) == 1 else collate(graphs)).to(calculator.device)
+def bare_call(calculator: MLIPCalculator, engine: BatchEngine, steps: int) -> Prepare:
+    """The forces of the systems of an engine as they are, as often as there are steps."""
 
-    def call() -> None:
-        for _ in range(steps):
-            calculator.evaluate(graph)
+    def prepare() -> Callable[[], None]:
+        graphs = [build_graph(each.to_atoms(), calculator.r_max, SPECIES) for each in engine.states()]
+        graph = (graphs[0] if len(graphs) == 1 else collate(graphs)).to(calculator.device)
 
-    return call
+        def call() -> None:
+            for _ in range(steps):
+                calculator.evaluate(graph)
+
+        return call
+
+    return prepare
 
 
-def steps_of(engine: BatchEngine, places: list[Place], steps: int) -> Callable[[], None]:
+def steps_of(engine: BatchEngine, places: list[Place], steps: int) -> Prepare:
     """Steps of an engine that has taken these systems."""
     engine.begin(places)
-    return lambda: engine.advance(steps)
+    return lambda: lambda: engine.advance(steps)
 
 
-def in_turn(calls: dict[str, Callable[[], None]], turns: int) -> dict[str, list[float]]:
+def in_turn(calls: dict[str, Prepare], turns: int) -> dict[str, list[float]]:
     """Seconds of each turn of each; the first turn, in which things warm up, does not count."""
     seconds: dict[str, list[float]] = {name: [] for name in calls}
     for _ in range(turns + 1):
-        for name, call in calls.items():
+        for name, prepare in calls.items():
+            call = prepare()
             if torch.cuda.is_available():
                 torch.cuda.synchronize()
             begin = time.perf_counter()

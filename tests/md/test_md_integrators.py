@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import physical_validation
 import pytest
+from ensemble_checks import samples_of
 
 from md.engines.ase import AseEngine
 from md.engines.entrance import first_state
@@ -56,42 +57,9 @@ def test_kinetic_energy_of_nvt_is_distributed_as_it_should(argon, lennard_jones,
     )
     engine = AseEngine(lennard_jones, seed=5)
     rows = sample(engine, stages, start(argon, stages), num_samples=800, steps_between=8, discard=400)
-    data = _validation_data(rows, argon, stages[0])
+    data = samples_of(argon, stages[0], kinetic_energy=rows["kinetic_eV"])
     p_value = physical_validation.kinetic_energy.distribution(data, strict=True, verbosity=0)
     assert p_value > 0.01
-
-
-def _validation_data(rows, atoms, stage):
-    """The samples in the terms of physical_validation."""
-    units = physical_validation.data.UnitData(
-        kb=BOLTZMANN_EV_PER_K,
-        energy_str="eV",
-        energy_conversion=96.485,
-        length_str="A",
-        length_conversion=0.1,
-        volume_str="A^3",
-        volume_conversion=1e-3,
-        temperature_str="K",
-        temperature_conversion=1,
-        pressure_str="GPa",
-        pressure_conversion=1e4,
-        time_str="ps",
-        time_conversion=1,
-    )
-    return physical_validation.data.SimulationData(
-        units=units,
-        ensemble=physical_validation.data.EnsembleData(
-            ensemble="NVT", natoms=len(atoms), volume=atoms.get_volume(), temperature=stage.start_K
-        ),
-        system=physical_validation.data.SystemData(
-            natoms=len(atoms),
-            nconstraints=0,
-            ndof_reduction_tra=stage.degrees_of_freedom_removed,
-            ndof_reduction_rot=0,
-            mass=atoms.get_masses(),
-        ),
-        observables=physical_validation.data.ObservableData(kinetic_energy=rows["kinetic_eV"]),
-    )
 
 
 @pytest.mark.parametrize("barostat", ["iso", "flexible", "z", "xy"])

@@ -70,6 +70,30 @@ def test_nve_follows_the_path_of_ase(calculator):
     np.testing.assert_allclose(mine.stress, theirs.stress, rtol=0, atol=1e-12)
 
 
+@pytest.mark.slow
+def test_energy_of_nequip_does_not_drift_in_a_thousand_steps(potential_file):
+    """Of six systems side by side; it fluctuates with the square of the timestep."""
+    calculator = MLIPCalculator(potential_file, "cpu", "float64")
+    spreads = {}
+    for timestep_fs in (0.5, 1.0):
+        stage = Stage(name="only", duration_ps=1.0, timestep_fs=timestep_fs, **KEYS["nve"])
+        stages = plan_stages([stage])
+        places = [Place(k, stages[0], start(k, stages)) for k in range(6)]
+        engine = TorchEngine(calculator)
+        engine.begin(places)
+        energies = []
+        for _ in range(int(1000 / timestep_fs)):
+            engine.advance(1)
+            energies.append([each.conserved_eV for each in engine.observe()])
+        per_atom = np.array(energies) / [len(each.state.numbers) for each in places]
+        times_ps = 1e-3 * timestep_fs * np.arange(len(per_atom))
+        drifts = np.polyfit(times_ps, per_atom, 1)[0]
+        assert abs(drifts.mean()) < 4.0 * drifts.std(ddof=1) / np.sqrt(len(drifts))
+        spreads[timestep_fs] = per_atom.std(axis=0)
+    orders = np.log2(spreads[1.0] / spreads[0.5])
+    assert orders.mean() == pytest.approx(2.0, abs=0.2)
+
+
 def test_a_checkpoint_goes_on_to_the_bit(calculator):
     """All ensembles in one batch; neighbor lists are of another age after the restart."""
     whole, first, second = (TorchEngine(calculator, seed=3) for _ in range(3))

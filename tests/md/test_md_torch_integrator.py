@@ -6,7 +6,9 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from scipy import optimize, stats
+from ensemble_checks import samples_of
+from physical_validation import ensemble, kinetic_energy
+from scipy import stats
 from torch_potentials import SPRING, Wells, lennard_jones, nothing
 
 from md.engines.base import Place
@@ -191,10 +193,9 @@ def test_kinetic_energies_are_distributed_as_they_should(argon, name):
         integrator.step()
         if step > 500 and step % 60 == 0:
             found.append(0.5 * integrator.systems.twice_kinetic())
-    kinetic = torch.cat(found).numpy()
-    count = 3 * len(argon) - stage.degrees_of_freedom_removed
-    expected = stats.gamma(count / 2.0, scale=BOLTZMANN_EV_PER_K * 40.0)
-    assert stats.kstest(kinetic, expected.cdf).pvalue > 0.005
+    data = samples_of(argon, stage, kinetic_energy=torch.cat(found).numpy())
+    uncorrelated = {"data_is_uncorrelated": True, "verbosity": 0}
+    assert kinetic_energy.distribution(data, strict=True, **uncorrelated) > 0.005
 
 
 def test_langevin_finds_the_width_of_a_well_at_any_timestep(argon):
@@ -242,40 +243,47 @@ def test_pressure_is_held_where_the_cell_may_change(argon, name):
 
 
 @pytest.mark.slow
-def test_volumes_fluctuate_as_they_should(argon):
+@pytest.mark.parametrize("name", ["iso", "cell_rescaling"])
+def test_volumes_fluctuate_as_they_should(argon, name):
     """Two pressures: the ratio of the distributions of the volume is exp(-beta dP V)."""
-    pressures = (0.05, 0.09)
     data = []
-    for pressure in pressures:
-        stage = planned("iso", 8.0, tdamp_fs=300.0, pdamp_fs=1000.0, pressure_GPa=pressure)
-        integrator = begin(argon, [stage] * 32)
-        volumes = []
-        for step in range(6000):
-            integrator.step()
-            if step >= 1000 and step % 100 == 0:
-                volumes.append(integrator.systems.volumes)
-        data.append(torch.cat(volumes).numpy())
-    expected = -(pressures[1] - pressures[0]) / EV_PER_A3_IN_GPA / (BOLTZMANN_EV_PER_K * 40.0)
-    value, error = compared(data)
-    assert value == pytest.approx(expected, abs=3.5 * error)
-    assert error < 0.1 * abs(expected)
+    for pressure in (0.05, 0.09):
+        stage = planned(name, 8.0, tdamp_fs=300.0, pdamp_fs=1000.0, pressure_GPa=pressure)
+        data.append(samples_of(argon, stage, **sampled(argon, stage, num_steps=5000, between=200)))
+    assert_ensembles(data)
 
 
-def compared(samples):
-    """Slope of the logarithm of the ratio of two distributions, by maximum likelihood, and its error."""
-    values = np.concatenate(samples) - np.mean(samples)
-    label = np.repeat([0.0, 1.0], [len(each) for each in samples])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["chain", "rescaling"])
+def test_potential_energies_fluctuate_as_they_should(argon, name):
+    """Two temperatures: the ratio of the distributions of the energy is exp(-d(beta) U)."""
+    data = []
+    for temperature_K in (40.0, 43.0):
+        stage = planned(name, 8.0, temperature_K=temperature_K, tdamp_fs=300.0)
+        data.append(samples_of(argon, stage, **sampled(argon, stage, num_steps=3000, between=100)))
+    assert_ensembles(data)
 
-    def fit(rows):
-        def loss(parameters):
-            argument = parameters[0] + parameters[1] * values[rows]
-            return float(np.sum(np.logaddexp(0.0, argument) - label[rows] * argument))
 
-        return optimize.minimize(loss, np.zeros(2)).x[1]
+def sampled(argon, stage, num_steps, between):
+    """Energies and volumes of 32 systems, some picoseconds apart."""
+    integrator, samples = begin(argon, [stage] * 32), []
+    for step in range(num_steps):
+        integrator.step()
+        if step >= 1000 and step % between == 0:
+            systems = integrator.systems
+            samples.append(torch.stack([systems.energies, 0.5 * systems.twice_kinetic(), systems.volumes]))
+    potential, kinetic, volume = torch.cat(samples, dim=1).numpy()
+    return {
+        "potential_energy": potential,
+        "kinetic_energy": kinetic,
+        "total_energy": potential + kinetic,
+        "volume": volume,
+    }
 
-    generator = np.random.default_rng(0)
-    spread = [fit(generator.integers(0, len(values), len(values))) for _ in range(30)]
-    return fit(np.arange(len(values))), float(np.std(spread))
+
+def assert_ensembles(data):
+    deviations = ensemble.check(*data, data_is_uncorrelated=True, bootstrap_seed=1, verbosity=0)
+    assert np.max(np.abs(deviations)) < 3.5  # standard deviations
 
 
 @pytest.mark.slow
