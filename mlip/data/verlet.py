@@ -132,10 +132,14 @@ class VerletList:
         strain = torch.linalg.vector_norm(
             back - torch.eye(3, dtype=cell.dtype, device=cell.device), dim=(1, 2)
         )
-        ways = old - torch.bmm(positions.unsqueeze(1), back.index_select(0, batch)).squeeze(1)
-        mean = torch.zeros_like(self.box[:, 0]).index_add(0, batch, ways) / self.num_atoms.unsqueeze(1)
-        lengths = torch.linalg.vector_norm(ways - mean.index_select(0, batch), dim=1)
-        farthest = torch.segment_reduce(lengths, "max", lengths=self.num_atoms, unsafe=True)
+        if len(cell) == 1:  # as in most dynamics on CPUs: a matrix product
+            ways = old - positions @ back[0]
+            farthest = torch.linalg.vector_norm(ways - ways.mean(0), dim=1).amax().view(1)
+        else:
+            ways = old - torch.bmm(positions.unsqueeze(1), back.index_select(0, batch)).squeeze(1)
+            mean = torch.zeros_like(self.box[:, 0]).index_add(0, batch, ways) / self.num_atoms.unsqueeze(1)
+            lengths = torch.linalg.vector_norm(ways - mean.index_select(0, batch), dim=1)
+            farthest = torch.segment_reduce(lengths, "max", lengths=self.num_atoms, unsafe=True)
         used = (2.0 * farthest + self.r_max * strain) / self.skin
         return used.nan_to_num(nan=torch.inf)  # what is no number is stale, too
 

@@ -113,7 +113,7 @@ def test_both_engines_make_the_same_hundred_steps(skewed, tmp_path, plan, keys, 
         {"ensemble": "nvt", "thermostat": "langevin"},
         {"ensemble": "nvt", "thermostat": "velocity_rescaling"},
         {"ensemble": "npt", "barostat": "iso"},
-        {"ensemble": "npt", "barostat": "flexible"},
+        pytest.param({"ensemble": "npt", "barostat": "flexible"}, marks=pytest.mark.slow),
     ],
 )
 def test_both_engines_have_the_same_means(argon, plan, keys):

@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 SCRIPT = """
 import json, resource, sys
 from contextlib import closing
@@ -74,6 +76,7 @@ print(json.dumps(peaks))
 LARGEST_GROWTH_MIB = 8.0
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_frames(tmp_path):
     ended = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path)], capture_output=True, text=True, timeout=240

@@ -172,7 +172,7 @@ def shares_by_edges(atoms: Atoms, model: Path) -> np.ndarray:
     return symmetric[:, [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]].numpy()
 
 
-@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("dtype", [pytest.param("float64", marks=pytest.mark.slow), "float32"])
 def test_atoms_migrate(tmp_path, plugin, deployed, dtype):
     """Hot atoms cross borders for 30 steps; both ways to reach other ranks' atoms stay on one trajectory."""
     atoms = structure("triclinic")

@@ -15,7 +15,6 @@ from torch import Tensor
 
 from md.engines.torch.strains import allowed_strains
 from md.engines.torch.systems import Systems
-from md.engines.torch.thermostats import NoseHooverChains
 
 # Terms of the series of the exponential: a step changes a cell by less than 1e-2, and 1e-2^6 / 6! is nothing.
 _TERMS = 6
@@ -27,7 +26,8 @@ class Barostat:
     Attributes:
         strain_rate: (S, 3, 3) W, 1/fs.
         allowed: (S, 9, 9) projectors onto the strain rates of the modes, from the cells of the start.
-        chains: Their thermostats.
+        degrees_of_freedom: (S,) of the cell; one where there is no barostat.
+        relaxation_fs: (S,) infinite where there is no barostat.
     """
 
     def __init__(
@@ -56,11 +56,12 @@ class Barostat:
         projectors = [allowed_strains(*each) for each in zip(modes, cells.cpu().numpy(), strict=True)]
         self.allowed = torch.stack(projectors).to(pressure)
         count = self.allowed.diagonal(dim1=1, dim2=2).sum(1)
-        is_there = count > 0.5
-        self._is_there = is_there
-        relaxation = relaxation_fs.where(is_there, torch.inf)
-        self.chains = NoseHooverChains(count.clamp_min(1.0), relaxation, timestep_fs)
+        self._is_there = count > 0.5
+        self.degrees_of_freedom = count.clamp_min(1.0)
+        self.relaxation_fs = relaxation_fs.where(self._is_there, torch.inf)
         self.strain_rate = torch.zeros(len(modes), 3, 3, dtype=pressure.dtype, device=pressure.device)
+        self._kick: tuple[Tensor, Tensor]
+        self._drift: tuple[Tensor, Tensor]
 
     def half_step(self, systems: Systems) -> None:
         """Change the strain rates by half a time step of the present pressure."""
@@ -71,40 +72,44 @@ class Barostat:
         allowed = torch.bmm(self.allowed, push.view(-1, 9, 1)).view(-1, 3, 3)
         self.strain_rate = self.strain_rate + _column(0.5 * self._timestep / self._mass) * allowed
 
-    def thermalise(self, thermal_energy: Tensor) -> None:
-        """Move the chains by half a time step, and the strain rates with them."""
-        scale = self.chains.half_step(self._twice_kinetic(), thermal_energy)
-        self.strain_rate = self.strain_rate * _column(scale)
+    def scale(self, factors: Tensor) -> None:
+        """Multiply the strain rates by factors (S,)."""
+        self.strain_rate = self.strain_rate * _column(factors)
 
-    def kick(self, systems: Systems, timestep_fs: Tensor) -> None:
-        """Change velocities for a time, by forces and by the strain rate.
+    def plan(self, kick_fs: Tensor, drift_fs: Tensor) -> None:
+        """Find what kicks and drifts do at the present strain rate.
 
         Args:
-            systems: Whose velocities change.
-            timestep_fs: (S,) how long.
+            kick_fs: (S,) how long each kick is.
+            drift_fs: (S,) how long each drift is.
         """
         trace = self.strain_rate.diagonal(dim1=1, dim2=2).sum(1)
-        rate = -self.strain_rate - _times_unit(trace / self._counts)
-        grown, integral = _exponential(rate * _column(timestep_fs))
-        accelerations = systems.forces / systems.masses
-        systems.velocities = systems.turned(systems.velocities, grown) + systems.turned(
-            accelerations, integral * _column(timestep_fs)
-        )
+        against = -self.strain_rate - _times_unit(trace / self._counts)
+        times = _column(torch.cat([kick_fs, drift_fs]))
+        grown, integral = _exponential(torch.cat([against, self.strain_rate]) * times)
+        kick, drift = zip(grown.chunk(2), (integral * times).chunk(2), strict=True)
+        self._kick, self._drift = kick, drift
 
-    def drift(self, systems: Systems, timestep_fs: Tensor) -> None:
-        """Move positions and cells for a time; arguments as of `kick`."""
-        grown, integral = _exponential(self.strain_rate * _column(timestep_fs))
-        systems.positions = systems.turned(systems.positions, grown) + systems.turned(
-            systems.velocities, integral * _column(timestep_fs)
-        )
+    def kick(self, systems: Systems) -> None:
+        """Change velocities for the time planned, by forces and by the strain rate."""
+        grown, integral = self._kick
+        pushed = systems.turned(systems.forces / systems.masses, integral)
+        systems.velocities = systems.turned(systems.velocities, grown) + pushed
+
+    def drift(self, systems: Systems) -> None:
+        """Move positions and cells for the time planned."""
+        grown, integral = self._drift
+        moved = systems.turned(systems.velocities, integral)
+        systems.positions = systems.turned(systems.positions, grown) + moved
         systems.cell = torch.bmm(systems.cell, grown)
 
-    def energy(self, systems: Systems, thermal_energy: Tensor) -> Tensor:
-        """(S,) P V, kinetic energy of the cell, energy of its thermostats, eV; zero without a barostat."""
-        held = self._pressure * systems.volumes + 0.5 * self._twice_kinetic()
-        return held.where(self._is_there, 0.0) + self.chains.energy(thermal_energy)
+    def energy(self, systems: Systems) -> Tensor:
+        """(S,) P V and kinetic energy of the cell, eV; zero without a barostat."""
+        held = self._pressure * systems.volumes + 0.5 * self.twice_kinetic()
+        return held.where(self._is_there, 0.0)
 
-    def _twice_kinetic(self) -> Tensor:
+    def twice_kinetic(self) -> Tensor:
+        """(S,) twice the kinetic energy of the cell, eV."""
         return self._mass * self.strain_rate.square().sum((1, 2))
 
 
@@ -114,7 +119,7 @@ def _exponential(matrix: Tensor) -> tuple[Tensor, Tensor]:
     integral = unit
     for term in range(_TERMS, 1, -1):
         integral = unit + torch.matmul(matrix, integral) / term
-    return unit + torch.matmul(matrix, integral), integral.expand_as(matrix)
+    return unit + torch.matmul(matrix, integral), integral
 
 
 def _column(of_systems: Tensor) -> Tensor:

@@ -18,13 +18,14 @@ from mlip.units import BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
 
 
 def thermostats_of(
-    places: Sequence[Place], timestep_fs: Tensor
+    places: Sequence[Place], timestep_fs: Tensor, barostat: Barostat | None
 ) -> tuple[NoseHooverChains | None, VelocityRescaling | None, Langevin | None]:
     """The thermostats of these stages, at rest; None where no system has one.
 
     Args:
         places: Stage and state of each system.
         timestep_fs: (S,) fs.
+        barostat: Whose cells have chains, too.
     """
     kinds = [_thermostat(place.stage) for place in places]
     held = [int(thermostatted_atoms(place.state, place.stage).sum()) for place in places]
@@ -38,7 +39,13 @@ def thermostats_of(
         return timestep_fs.new_tensor(times)
 
     chained, rescaled, bathed = map(relaxation, THERMOSTATS)
-    chains = NoseHooverChains(counts, chained, timestep_fs) if THERMOSTATS[0] in kinds else None
+    chains = None
+    if THERMOSTATS[0] in kinds:
+        all_counts, all_times = [counts], [chained]
+        if barostat is not None:
+            all_counts.append(barostat.degrees_of_freedom)
+            all_times.append(barostat.relaxation_fs)
+        chains = NoseHooverChains(torch.stack(all_counts, dim=1), torch.stack(all_times, dim=1), timestep_fs)
     rescaling = VelocityRescaling(counts, rescaled, timestep_fs) if THERMOSTATS[1] in kinds else None
     return chains, rescaling, Langevin(bathed, timestep_fs) if THERMOSTATS[2] in kinds else None
 

@@ -62,8 +62,10 @@ class Integrator:
         thermostatted = [thermostatted_atoms(each.state, each.stage) for each in places]
         self._thermostatted = _column_of(thermostatted, device)
         step = self.clock.timestep_fs
-        self.chains, self.rescaling, self.langevin = thermostats_of(places, step)
         self.barostat, self.cell_rescaling = barostats_of(places, systems.cell, step)
+        self.chains, self.rescaling, self.langevin = thermostats_of(places, step, self.barostat)
+        # in one go, or in two around what comes in the middle
+        self._drifts = 1 if self.langevin is None and self.cell_rescaling is None else 2
         self.fire = Fire(systems, stages) if any(each.is_relaxation for each in stages) else None
 
     def start(self) -> None:
@@ -94,7 +96,7 @@ class Integrator:
             if bath is not None:
                 energy = energy - bath.heat
         if self.barostat is not None:
-            energy = energy + self.barostat.energy(systems, kT)
+            energy = energy + self.barostat.energy(systems)
         if self.cell_rescaling is not None:
             energy = energy + self.cell_rescaling.energy(systems)
         return energy if self.fire is None else energy.where(~self.fire.is_there, torch.nan)
@@ -129,15 +131,12 @@ class Integrator:
 
     def _variables(self) -> Iterator[tuple[str, object, str]]:
         """Name, owner and attribute of each internal variable."""
-        cell_chains = None if self.barostat is None else self.barostat.chains
         for name, owner, variable in (
             ("chain.eta", self.chains, "eta"),
             ("chain.rates", self.chains, "rates"),
             ("strain_rate", self.barostat, "strain_rate"),
             ("allowed_strains", self.barostat, "allowed"),
             ("cell_axes", self.cell_rescaling, "axes"),
-            ("cell_chain.eta", cell_chains, "eta"),
-            ("cell_chain.rates", cell_chains, "rates"),
             ("rescaling.heat", self.rescaling, "heat"),
             ("langevin.heat", self.langevin, "heat"),
             ("cell_rescaling.work", self.cell_rescaling, "work"),
@@ -156,10 +155,14 @@ class Integrator:
 
     def _thermalise(self, half: int) -> None:
         systems, kT = self.systems, self.clock.thermal_energy
-        if self.barostat is not None:
-            self.barostat.thermalise(kT)
         if self.chains is not None:
-            self._scale(self.chains.half_step(systems.twice_kinetic(self._thermostatted), kT))
+            kinetic = [systems.twice_kinetic(self._thermostatted)]
+            if self.barostat is not None:
+                kinetic.append(self.barostat.twice_kinetic())
+            factors = self.chains.half_step(torch.stack(kinetic, dim=1), kT).unbind(1)
+            self._scale(factors[0])
+            if self.barostat is not None:
+                self.barostat.scale(factors[1])
         if self.rescaling is not None:
             key = hashed(self.clock.step_keys, half)
             self._scale(self.rescaling.half_step(systems.twice_kinetic(self._thermostatted), kT, key))
@@ -174,6 +177,8 @@ class Integrator:
     def _push_and_kick(self) -> None:
         if self.barostat is not None:
             self.barostat.half_step(self.systems)
+            step = self.clock.timestep_fs
+            self.barostat.plan(0.5 * step, step / self._drifts)
         self._kick()
 
     def _kick_and_push(self) -> None:
@@ -182,32 +187,31 @@ class Integrator:
             self.barostat.half_step(self.systems)
 
     def _kick(self) -> None:
-        systems, half = self.systems, 0.5 * self.clock.timestep_fs
+        systems = self.systems
         if self.barostat is not None:
-            self.barostat.kick(systems, half)
+            self.barostat.kick(systems)
             return
-        times = systems.spread(half).unsqueeze(1)
+        times = systems.spread(0.5 * self.clock.timestep_fs).unsqueeze(1)
         systems.velocities = systems.velocities + times * systems.forces / systems.masses
 
     def _drift(self) -> None:
-        if self.langevin is None and self.cell_rescaling is None:
-            self._move(self.clock.timestep_fs)
+        self._move()
+        if self._drifts == 1:
             return
-        half, kT = 0.5 * self.clock.timestep_fs, self.clock.thermal_energy
-        self._move(half)
+        kT = self.clock.thermal_energy
         if self.langevin is not None:
             keys = hashed(self.systems.spread(self.clock.step_keys), self._atom_in_system)
             self.langevin.step(self.systems, kT, keys, self._thermostatted)
         if self.cell_rescaling is not None:
             self.cell_rescaling.move(self.systems, kT, hashed(self.clock.step_keys, _CELL))
-        self._move(half)
+        self._move()
 
-    def _move(self, timestep_fs: Tensor) -> None:
+    def _move(self) -> None:
         systems = self.systems
         if self.barostat is not None:
-            self.barostat.drift(systems, timestep_fs)
+            self.barostat.drift(systems)
             return
-        times = systems.spread(timestep_fs).unsqueeze(1)
+        times = systems.spread(self.clock.timestep_fs / self._drifts).unsqueeze(1)
         systems.positions = systems.positions + times * systems.velocities
 
 

@@ -13,7 +13,7 @@ LINKS = 3
 
 
 class NoseHooverChains:
-    """A chain of thermostats for each of R things that have a kinetic energy.
+    """Chains of thermostats for each of S systems: one on its atoms and, among barostats, one on its cell.
 
     In place of momenta, the rates of the chain are kept: while the target changes its masses follow, at
     constant friction. Masses are Q_1 = n kT tau^2 for n degrees of freedom, and Q_k = kT tau^2.
@@ -22,43 +22,43 @@ class NoseHooverChains:
     (10.1080/00268979600100761).
 
     Attributes:
-        eta: (R, LINKS) positions of the thermostats.
-        rates: (R, LINKS) their velocities, 1/fs.
+        eta: (S, K, LINKS) positions of the thermostats, K being 1 or, with cells, 2.
+        rates: (S, K, LINKS) their velocities, 1/fs.
     """
 
     def __init__(self, degrees_of_freedom: Tensor, relaxation_fs: Tensor, timestep_fs: Tensor) -> None:
         """Chains at rest.
 
         Args:
-            degrees_of_freedom: (R,) that each chain thermalises.
-            relaxation_fs: (R,) infinite where there is none.
-            timestep_fs: (R,).
+            degrees_of_freedom: (S, K) that each chain thermalises.
+            relaxation_fs: (S, K) infinite where there is none.
+            timestep_fs: (S,).
         """
-        self._counts, self._timestep = degrees_of_freedom, timestep_fs
+        self._counts, self._quarter = degrees_of_freedom, 0.25 * timestep_fs.unsqueeze(1)
         self._stiffness = relaxation_fs.square().reciprocal()
-        self.eta = timestep_fs.new_zeros(len(timestep_fs), LINKS)
+        self.eta = timestep_fs.new_zeros(*degrees_of_freedom.shape, LINKS)
         self.rates = torch.zeros_like(self.eta)
 
     def half_step(self, twice_kinetic: Tensor, thermal_energy: Tensor) -> Tensor:
         """Move the chains by half a time step.
 
         Args:
-            twice_kinetic: (R,) twice the kinetic energies, eV.
-            thermal_energy: (R,) kT of the targets, eV.
+            twice_kinetic: (S, K) twice the kinetic energies, eV.
+            thermal_energy: (S,) kT of the targets, eV.
 
         Returns:
-            (R,) what velocities are to be multiplied by.
+            (S, K) what velocities are to be multiplied by.
         """
-        rates, quarter = list(self.rates.unbind(1)), 0.25 * self._timestep
-        excess = twice_kinetic / (self._counts * thermal_energy)
+        rates, quarter = list(self.rates.unbind(2)), self._quarter
+        excess = twice_kinetic / (self._counts * thermal_energy.unsqueeze(1))
         for link in reversed(range(LINKS)):
             self._push(rates, link, excess, quarter)
         scale = (-2.0 * quarter * rates[0]).exp()
-        self.eta = self.eta + (2.0 * quarter).unsqueeze(1) * torch.stack(rates, dim=1)
+        self.eta = self.eta + (2.0 * quarter).unsqueeze(2) * torch.stack(rates, dim=2)
         excess = excess * scale.square()
         for link in range(LINKS):
             self._push(rates, link, excess, quarter)
-        self.rates = torch.stack(rates, dim=1)
+        self.rates = torch.stack(rates, dim=2)
         return scale
 
     def _push(self, rates: list[Tensor], link: int, excess: Tensor, quarter: Tensor) -> None:
@@ -76,12 +76,12 @@ class NoseHooverChains:
             rates[link] = rate + quarter * force
 
     def energy(self, thermal_energy: Tensor) -> Tensor:
-        """(R,) kinetic and potential energy of the chains, eV; zero where there is none."""
+        """(S,) kinetic and potential energy of the chains, eV; zero where there is none."""
         is_there = self._stiffness > 0.0
         inertia = self._stiffness.where(is_there, 1.0).reciprocal()
-        parts = 0.5 * inertia.unsqueeze(1) * self.rates.square() + self.eta
-        energy = thermal_energy * (self._counts * parts[:, 0] + parts[:, 1:].sum(1))
-        return energy.where(is_there, 0.0)
+        parts = 0.5 * inertia.unsqueeze(2) * self.rates.square() + self.eta
+        energies = self._counts * parts[..., 0] + parts[..., 1:].sum(2)
+        return thermal_energy * energies.where(is_there, 0.0).sum(1)
 
 
 class Langevin:
