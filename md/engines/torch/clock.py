@@ -10,7 +10,7 @@ from md.protocols.stages import PlannedStage
 from mlip.units import BOLTZMANN_EV_PER_K
 
 # What changes from step to step.
-TICKING = ("done", "step", "thermal_energy", "step_keys")
+TICKING = ("done", "step", "thermal_energy")
 
 
 class Clock:
@@ -21,7 +21,6 @@ class Clock:
         done: (S,) steps of the stage that are done.
         step: (S,) int64, steps since the start of the run.
         thermal_energy: (S,) kT of the present target, eV; that of one kelvin where there is none.
-        step_keys: (S,) int64, of the present step's random numbers.
     """
 
     def __init__(
@@ -57,9 +56,13 @@ class Clock:
         self.step = self.step + 1
         self._set()
 
+    @property
+    def step_keys(self) -> Tensor:
+        """(S,) int64, of the present step's random numbers."""
+        return hashed(self._keys, self.step)
+
     def _set(self) -> None:
         self.thermal_energy = self._start + self._change * (self.done / self._length)
-        self.step_keys = hashed(self._keys, self.step)
 
     @staticmethod
     def _tensor(numbers: Sequence[float], device: torch.device | str) -> Tensor:

@@ -36,6 +36,9 @@ class NoseHooverChains:
         """
         self._counts, self._quarter = degrees_of_freedom, 0.25 * timestep_fs.unsqueeze(1)
         self._stiffness = relaxation_fs.square().reciprocal()
+        self._pull = self._quarter * self._stiffness
+        self._drive = self._quarter * self._counts
+        self._brake = -0.5 * self._quarter
         self.eta = timestep_fs.new_zeros(*degrees_of_freedom.shape, LINKS)
         self.rates = torch.zeros_like(self.eta)
 
@@ -49,31 +52,30 @@ class NoseHooverChains:
         Returns:
             (S, K) what velocities are to be multiplied by.
         """
-        rates, quarter = list(self.rates.unbind(2)), self._quarter
+        rates, half = list(self.rates.unbind(2)), 2.0 * self._quarter
         excess = twice_kinetic / (self._counts * thermal_energy.unsqueeze(1))
         for link in reversed(range(LINKS)):
-            self._push(rates, link, excess, quarter)
-        scale = (-2.0 * quarter * rates[0]).exp()
-        self.eta = self.eta + (2.0 * quarter).unsqueeze(2) * torch.stack(rates, dim=2)
+            self._push(rates, link, excess)
+        scale = (-half * rates[0]).exp()
+        self.eta = self.eta + half.unsqueeze(2) * torch.stack(rates, dim=2)
         excess = excess * scale.square()
         for link in range(LINKS):
-            self._push(rates, link, excess, quarter)
+            self._push(rates, link, excess)
         self.rates = torch.stack(rates, dim=2)
         return scale
 
-    def _push(self, rates: list[Tensor], link: int, excess: Tensor, quarter: Tensor) -> None:
+    def _push(self, rates: list[Tensor], link: int, excess: Tensor) -> None:
         """A quarter of a time step of one link: its force amid the friction of the next link."""
         if link == 0:
-            force = (excess - 1.0) * self._stiffness
+            push = (excess - 1.0) * self._pull
         else:
-            count = self._counts if link == 1 else 1.0
-            force = count * rates[link - 1].square() - self._stiffness
-        rate = rates[link]
-        if link + 1 < LINKS:
-            friction = (-0.5 * quarter * rates[link + 1]).exp()
-            rates[link] = (rate * friction + quarter * force) * friction
+            drive = self._drive if link == 1 else self._quarter
+            push = drive * rates[link - 1].square() - self._pull
+        if link + 1 == LINKS:
+            rates[link] = rates[link] + push
         else:
-            rates[link] = rate + quarter * force
+            friction = (self._brake * rates[link + 1]).exp()
+            rates[link] = torch.addcmul(push, rates[link], friction) * friction
 
     def energy(self, thermal_energy: Tensor) -> Tensor:
         """(S,) kinetic and potential energy of the chains, eV; zero where there is none."""
