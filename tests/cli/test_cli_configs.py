@@ -1,5 +1,6 @@
 """Every config composes with every option of its groups, and says the same as the classes it selects."""
 
+import inspect
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from md.protocols.stages import Stage, plan_stages
 from mlip.cli import VERBS
 from mlip.errors import ConfigError
 from mlip.settings import build_group, build_settings
+from mlip.structures.builders import find_builder
 from train.data import DataConfig
 from train.losses import SquaredLoss
 
@@ -64,6 +66,13 @@ def test_every_choice_composes_and_builds(tmp_path, verb, group, name):
     config = composed(verb, f"{group}={name}", f"run_dir={tmp_path}", "hydra.mode=RUN")
     if group == "protocol":
         assert plan_stages(read_protocol(OmegaConf.to_container(config.protocol)))
+    elif group == "builder":
+        defaults = {
+            key: list(each.default) if isinstance(each.default, tuple) else each.default
+            for key, each in inspect.signature(find_builder(name)).parameters.items()
+            if each.kind is each.KEYWORD_ONLY and key != "seed"
+        }
+        assert OmegaConf.to_container(config.builder) == defaults
     elif group == "size":
         assert OmegaConf.to_container(config.stages, resolve=True)
     elif config[group]:
