@@ -37,6 +37,7 @@ BUILDERS = {
     "defects": Builder("mlip.structures.defects", "build_defects"),
     "pairs": Builder("mlip.structures.pairs", "build_pairs", parents=0),
     "rattled": Builder("mlip.structures.rattle", "build_rattled"),
+    "slabs": Builder("mlip.structures.slabs", "build_slabs"),
     "strained": Builder("mlip.structures.strain", "build_strained"),
     "vacancies": Builder("mlip.structures.vacancies", "build_vacancies"),
     "volumes": Builder("mlip.structures.strain", "build_volumes"),
