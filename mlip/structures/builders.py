@@ -34,6 +34,8 @@ class Builder:
 
 # Name in `conf/builder/` -> what builds.
 BUILDERS = {
+    "glass": Builder("mlip.structures.glass", "build_glass", parents=0),
+    "lipon": Builder("mlip.structures.glass", "build_lipon"),
     "rattled": Builder("mlip.structures.rattle", "build_rattled"),
 }
 

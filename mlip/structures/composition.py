@@ -39,7 +39,7 @@ def count_units(formula: str, num_atoms: int) -> dict[str, int]:
     numbers = sorted(range(max(1, wanted - _NEAR), wanted + _NEAR + 1), key=lambda n: (abs(n - wanted), -n))
     anions = [name for name, (charge, _) in IONS.items() if charge < 0]
     mobile = [name for name in IONS if name not in NETWORK_FORMERS]
-    for pieces in ([*MOLECULES, *mobile], [*IONS], [*mobile, PHOSPHIDE], [*IONS, PHOSPHIDE]):
+    for pieces in ([*MOLECULES, *mobile], [*IONS], [*mobile, PHOSPHIDE]):
         for number in numbers:
             counts = _compose({symbol: number * n for symbol, n in elements.items()}, pieces)
             if counts:

@@ -17,18 +17,18 @@ _SAME = 1e-6
 
 @dataclass(frozen=True)
 class LatticeMatch:
-    """A supercell of each lattice, one of which is strained to be the other.
+    """A supercell of each lattice, of nearly the same shape.
 
     Attributes:
-        kept: Supercell of the lattice that stays, rows in its vectors, integer, shape (2, 2).
-        strained: Supercell of the lattice that is strained, shape (2, 2).
-        stretches: How much longer the strained side becomes along its two principal directions, largest change
-            first: 0.01 is 1 %.
-        area_A2: Area of the common cell, A^2.
+        first: Supercell of the first lattice, rows in its vectors, integer, shape (2, 2).
+        second: Supercell of the second lattice, shape (2, 2).
+        stretches: How much longer the second becomes along its two principal directions when it takes the shape of
+            the first, largest change first: 0.01 is 1 %.
+        area_A2: Area of the first lattice's supercell, A^2.
     """
 
-    kept: Integers
-    strained: Integers
+    first: Integers
+    second: Integers
     stretches: tuple[float, float]
     area_A2: float
 
@@ -37,14 +37,18 @@ class LatticeMatch:
         """The larger of the two principal strains, without its sign."""
         return abs(self.stretches[0])
 
-    @property
-    def area_change(self) -> float:
-        """Relative change of the strained side's area."""
-        return (1 + self.stretches[0]) * (1 + self.stretches[1]) - 1
+    def strain_of(self, which: int) -> tuple[float, float]:
+        """Principal strains of one side when it takes the shape of the other.
+
+        Args:
+            which: 0, the first; 1, the second.
+        """
+        e, f = self.stretches
+        return (e, f) if which == 1 else (1 / (1 + e) - 1, 1 / (1 + f) - 1)
 
 
 def match_lattices(
-    kept: ArrayLike, strained: ArrayLike, max_area_A2: float, max_misfit: float
+    first: ArrayLike, second: ArrayLike, max_area_A2: float, max_misfit: float
 ) -> list[LatticeMatch]:
     """Find common supercells of two surface lattices.
 
@@ -52,8 +56,8 @@ def match_lattices(
     match is lost where vectors are equally long or angles close to 60 or 90 degrees.
 
     Args:
-        kept: Lattice vectors in the plane of the side that is not strained, shape (2, 2), A.
-        strained: Those of the side that is strained, A.
+        first: Lattice vectors in the plane, shape (2, 2), A.
+        second: Those of the other lattice, A.
         max_area_A2: Largest area of a common cell.
         max_misfit: Largest principal strain, such as 0.05.
 
@@ -70,9 +74,10 @@ def match_lattices(
     """
     if max_area_A2 <= 0 or not 0 < max_misfit < 0.5:
         raise ConfigError(
-            f"found max_area_A2={max_area_A2:g} and max_misfit={max_misfit:g}; expected an area, and a misfit below 0.5"
+            f"found max_area_A2={max_area_A2:g} and max_misfit={max_misfit:g}; expected an area, and a misfit "
+            "below 0.5"
         )
-    plane, other = np.asarray(kept, dtype=float), np.asarray(strained, dtype=float)
+    plane, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     area, other_area = abs(np.linalg.det(plane)), abs(np.linalg.det(other))
     front: list[LatticeMatch] = []
     for number in range(1, int(max_area_A2 / area) + 1):
@@ -80,8 +85,7 @@ def match_lattices(
         lowest, highest = ratio / (1 + max_misfit) ** 2, ratio / (1 - max_misfit) ** 2
         for other_number in range(max(1, int(np.ceil(lowest))), int(highest) + 1):
             match = _best_match(plane, number, other, other_number)
-            least = min([max_misfit, *(found.misfit - _SAME for found in front)])
-            if match.misfit <= least:
+            if match.misfit <= min([max_misfit, *(found.misfit - _SAME for found in front)]):
                 front = [found for found in front if found.area_A2 < match.area_A2 * (1 - _SAME)] + [match]
     if not front:
         raise DataError(
@@ -137,17 +141,17 @@ def _neighboring_bases() -> Integers:
 
 def _best_match(plane: Array, number: int, other: Array, other_number: int) -> LatticeMatch:
     """The least strained of all pairs of supercells with these numbers of cells."""
-    kept = reduced_supercells(plane, number)
+    first = reduced_supercells(plane, number)
     changed = _neighboring_bases()[:, None] @ reduced_supercells(other, other_number)[None]
-    strained = changed.reshape(-1, 2, 2)
+    second = changed.reshape(-1, 2, 2)
     # what maps the vectors of one onto the other, for every pair
-    maps = np.linalg.inv(strained @ other)[None] @ (kept @ plane)[:, None]
+    maps = np.linalg.inv(second @ other)[None] @ (first @ plane)[:, None]
     stretches = _principal_stretches(maps)
     misfits = np.abs(stretches).max(axis=-1)
     row, column = np.unravel_index(np.argmin(misfits), misfits.shape)
     ordered = sorted(stretches[row, column].tolist(), key=abs, reverse=True)
     area = number * abs(float(np.linalg.det(plane)))
-    return LatticeMatch(kept[row], strained[column], (ordered[0], ordered[1]), area)
+    return LatticeMatch(first[row], second[column], (ordered[0], ordered[1]), area)
 
 
 def _principal_stretches(maps: Array) -> Array:

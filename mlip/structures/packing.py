@@ -6,7 +6,7 @@ from itertools import combinations_with_replacement
 
 import numpy as np
 from ase import Atoms
-from ase.data import atomic_masses, atomic_numbers
+from ase.data import atomic_masses, atomic_numbers, covalent_radii
 from numpy.typing import ArrayLike, NDArray
 
 from mlip.errors import ConfigError, DataError
@@ -74,10 +74,29 @@ def pack_units(
     )
 
 
+def closest_contact(first: str, second: str, phosphide: bool = False) -> float:
+    """How close two ions may come that are not bonded, A.
+
+    0.85 of the sum of ionic radii for two anions, or an anion and a cation; 2.5 A for two cations. An element
+    without ions in `mlip.structures.units` is a cation of its covalent radius.
+
+    Args:
+        first: Symbol of an element.
+        second: Symbol of the other.
+        phosphide: Phosphorus is an anion here.
+    """
+    charges, radii = zip(*(_ion(symbol, phosphide) for symbol in (first, second)), strict=True)
+    return _CATIONS_APART if min(charges) > 0 else _CLOSEST * sum(radii)
+
+
+def _ion(symbol: str, phosphide: bool) -> tuple[int, float]:
+    if symbol == "P" and phosphide:
+        return PHOSPHIDE_ION
+    return IONS.get(symbol, (1, float(covalent_radii[atomic_numbers[symbol]])))
+
+
 def least_distances(names: list[str], given: Mapping[str, float]) -> dict[str, float]:
     """How close atoms of different units may come.
-
-    0.85 of the sum of ionic radii, for two anions or an anion and a cation; 2.5 A for two cations.
 
     Args:
         names: The units that are packed.
@@ -89,13 +108,9 @@ def least_distances(names: list[str], given: Mapping[str, float]) -> dict[str, f
     Raises:
         ConfigError: A given pair is not in the structure.
     """
-    ions = {symbol: IONS[symbol] for name in names for symbol in find_unit(name).symbols}
-    if PHOSPHIDE in names:
-        ions["P"] = PHOSPHIDE_ION
-    least = {}
-    for a, b in combinations_with_replacement(sorted(ions), 2):
-        both_cations = ions[a][0] > 0 and ions[b][0] > 0
-        least[f"{a}-{b}"] = _CATIONS_APART if both_cations else _CLOSEST * (ions[a][1] + ions[b][1])
+    symbols = sorted({symbol for name in names for symbol in find_unit(name).symbols})
+    phosphide = PHOSPHIDE in names
+    least = {f"{a}-{b}": closest_contact(a, b, phosphide) for a, b in combinations_with_replacement(symbols, 2)}
     for pair, distance in given.items():
         ordered = "-".join(sorted(pair.split("-")))
         if ordered not in least or distance <= 0:
