@@ -1,4 +1,4 @@
-"""The verb `mlip build`: structures made from structures, for labelling or to start molecular dynamics from."""
+"""The verb `mlip build`: structures made of structures, for labelling or to start molecular dynamics from."""
 
 import logging
 from collections import Counter
@@ -15,7 +15,7 @@ from tqdm import tqdm
 
 from mlip.app import application
 from mlip.data.read import read_frames
-from mlip.errors import ConfigError
+from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names
 from mlip.runs import Run
 from mlip.structures.builders import build
@@ -56,12 +56,23 @@ def read_parents(names: Sequence[str], index: int | str = ":") -> list[Atoms]:
     """
     parents = []
     for name in names:
-        every = read_frames(name)
-        chosen = range(len(every))[string2index(index)] if isinstance(index, str) else [index]
-        for frame in chosen:
-            record_file(every[frame], name, frame)
-            parents.append(every[frame])
+        frames = read_frames(name)
+        for number in _numbers_of(index, len(frames), name):
+            record_file(frames[number], name, number)
+            parents.append(frames[number])
     return parents
+
+
+def _numbers_of(index: int | str, count: int, name: str) -> list[int]:
+    """Which of so many frames an index means."""
+    chosen = string2index(str(index))
+    if isinstance(chosen, str):
+        raise ConfigError(f"found index={index}; expected a frame or a range, such as 0, -1 or 100::10")
+    numbers = list(range(count))
+    try:
+        return numbers[chosen] if isinstance(chosen, slice) else [numbers[chosen]]
+    except IndexError:
+        raise DataError(f"{name} holds {count} frames; found index={index}") from None
 
 
 def write_structures(structures: Iterator[Atoms], file: Path) -> Counter[tuple[str, str]]:

@@ -18,8 +18,8 @@ from mlip.structures.lineage import record_builder
 class Builder:
     """A function `(*parents, seed, **options)` that yields structures.
 
-    `seed` is there only where something is drawn at random. Each structure says in `info["config_type"]` what
-    kind it is, and in further keys of `info` what a user may want to select by.
+    Options are keyword-only; `seed` is there only where something is drawn at random. Each structure says in
+    `info["config_type"]` what kind it is, and in further keys of `info` what a user may want to select by.
 
     Attributes:
         module: Where the function is; imported when it is asked for.
@@ -34,9 +34,16 @@ class Builder:
 
 # Name in `conf/builder/` -> what builds.
 BUILDERS = {
+    "defects": Builder("mlip.structures.defects", "build_defects"),
     "glass": Builder("mlip.structures.glass", "build_glass", parents=0),
+    "interface": Builder("mlip.structures.interfaces", "build_interface", parents=2),
     "lipon": Builder("mlip.structures.glass", "build_lipon"),
+    "pairs": Builder("mlip.structures.pairs", "build_pairs", parents=0),
     "rattled": Builder("mlip.structures.rattle", "build_rattled"),
+    "slabs": Builder("mlip.structures.slabs", "build_slabs"),
+    "strained": Builder("mlip.structures.strain", "build_strained"),
+    "vacancies": Builder("mlip.structures.vacancies", "build_vacancies"),
+    "volumes": Builder("mlip.structures.strain", "build_volumes"),
 }
 
 

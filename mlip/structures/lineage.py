@@ -1,8 +1,8 @@
-"""How a structure was made: `info["lineage"]`, one line of JSON that goes with it through files and builders.
+"""How a structure was made: `info["lineage"]`, a line of JSON that goes with it through files and builders.
 
-It is a list of steps, the oldest first. Each has the `hash` of the structure that it made and the hashes of its
-`parents`, and says either the `file` and the number `frame` that were read, or the `builder` with its `options`,
-its `seed` where it has one, and the `index` of the structure among those it made of the same parents.
+It is a list of steps, the oldest first. Each has the `hash` of the structure that it made and the hashes of
+its `parents`, and says either the `file` and the number `frame` that were read, or the `builder` with its
+`options`, its `seed` where it has one, and the `index` of the structure among those it made of these parents.
 """
 
 import hashlib

@@ -3,14 +3,13 @@
 import numpy as np
 from ase import Atoms
 from numpy.typing import NDArray
-from scipy.spatial import KDTree
 
 from mlip.data.neighbors import neighbor_list
 from mlip.errors import ConfigError, DataError
+from mlip.structures.voids import find_voids
 
 _PHOSPHATE_BOND_A = 1.9
-# Places tried for each lithium atom that is put in, and how close to others one may be.
-_TRIALS = 5000
+# How close to others a lithium atom may be put.
 _ROOM_A = 1.6
 
 
@@ -18,7 +17,7 @@ def substitute_lipon(phosphate: Atoms, oxygen: float, nitrogen: float, seed: int
     """Make Li_x PO_y N_z, x = 2y + 3z - 5, of a phosphate such as a supercell of Li3PO4.
 
     Random oxygen atoms become nitrogen, others go (from different phosphates as long as there are some), and
-    lithium goes from, or comes to, random places until the structure is neutral. What comes out is a start for a
+    lithium goes from random places, or comes to the largest voids, until the structure is neutral. What comes out is a start for a
     melt: phosphates that lost a corner have to find a partner.
 
     Args:
@@ -56,34 +55,19 @@ def substitute_lipon(phosphate: Atoms, oxygen: float, nitrogen: float, seed: int
     atoms.symbols[replaced] = "N"
     lithium = rng.permutation(np.flatnonzero(symbols == "Li"))
     del atoms[np.concatenate([leaving, lithium[: max(0, number["Li"] - num_lithium)]]).tolist()]
-    atoms = insert_at_random(atoms, "Li", num_lithium - number["Li"], rng)
+    atoms = _insert_lithium(atoms, num_lithium - number["Li"])
     shares = (count / number["P"] for count in (num_lithium, num_oxygen, num_nitrogen))
     atoms.info["lipon_composition"] = [round(share, 6) for share in shares]
     return atoms
 
 
-def insert_at_random(atoms: Atoms, symbol: str, number: int, rng: np.random.Generator) -> Atoms:
-    """Add atoms one by one, each where there is most room among random places.
-
-    Args:
-        atoms: Periodic structure.
-        symbol: Element of the new atoms.
-        number: How many; none or fewer leaves the structure as it is.
-        rng: Source of the places.
-
-    Raises:
-        DataError: A new atom would be closer than 1.6 A to another.
-    """
-    atoms = atoms.copy()
+def _insert_lithium(atoms: Atoms, number: int) -> Atoms:
+    """Add lithium atoms one by one, each into the largest void; none if the number is not positive."""
     for _ in range(number):
-        places = rng.random((_TRIALS, 3)) @ atoms.cell.array
-        distances = _distances_to_nearest(places, atoms)
-        best = int(np.argmax(distances))
-        if distances[best] < _ROOM_A:
-            raise DataError(
-                f"found room of {distances[best]:.2f} A for {symbol}; expected {_ROOM_A:g} A: begin with a larger cell"
-            )
-        atoms += Atoms(symbol, [places[best]])
+        places, _ = find_voids(atoms, _ROOM_A)
+        if not len(places):
+            raise DataError(f"found no room of {_ROOM_A:g} A for more Li; expected some: begin with a larger cell")
+        atoms = atoms + Atoms("Li", [places[0] @ atoms.cell.array])
     return atoms
 
 
@@ -104,13 +88,3 @@ def _choose_oxygen(
     if len(corners) != oxygen.sum():
         raise DataError(f"found {oxygen.sum() - len(corners)} oxygen atoms away from phosphorus; expected phosphates")
     return corners[:removed], rng.permutation(corners[removed:])[:replaced]
-
-
-def _distances_to_nearest(places: NDArray[np.float64], atoms: Atoms) -> NDArray[np.float64]:
-    """From each place to the nearest atom or image of one, A."""
-    shifts = np.stack(np.meshgrid(*[[-1, 0, 1]] * 3, indexing="ij"), axis=-1).reshape(-1, 3)
-    home = atoms.get_scaled_positions(wrap=True)
-    images = (home[None] + shifts[:, None]).reshape(-1, 3)
-    reach = 3.0 / atoms.cell.lengths()
-    near = np.all((images > -reach) & (images < 1 + reach), axis=1)
-    return KDTree(images[near] @ atoms.cell.array).query(places)[0]

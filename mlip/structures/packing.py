@@ -22,7 +22,7 @@ _CLOSEST = 0.85
 _CATIONS_APART = 2.5
 # Distances are met with this much to spare, relative, so that nothing rounds across them.
 _MARGIN = 1.002
-_ATTEMPTS = 4
+_ATTEMPTS = 3
 
 
 def pack_units(

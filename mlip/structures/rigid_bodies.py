@@ -15,6 +15,8 @@ Indices = NDArray[np.int64]
 _SKIN = 1.0
 _STEPS_PER_LIST = 30
 _MAX_LISTS = 80
+# Overlaps that have not shrunk by a tenth after so many lists will not go.
+_PATIENCE = 8
 
 
 @dataclass(frozen=True)
@@ -118,14 +120,14 @@ def separate(bodies: RigidBodies, cell: Array, least: Array) -> tuple[RigidBodie
         L. Martinez et al., J. Comput. Chem. 30, 2157 (2009): the objective of packmol, but with a distance for
         each pair of elements and in cells of any angles.
     """
-    deepest = np.inf
-    for _ in range(_MAX_LISTS):
+    deepest: list[float] = []
+    while True:
         contacts = find_contacts(bodies, cell, least, _SKIN)
-        deepest = max(0.0, float(contacts.depths(bodies.positions)[0].max(initial=0.0)))
-        if deepest == 0.0:
-            break
+        deepest.append(float(contacts.depths(bodies.positions)[0].max(initial=0.0)))
+        stuck = len(deepest) > _PATIENCE and deepest[-1] > 0.9 * deepest[-1 - _PATIENCE]
+        if deepest[-1] == 0.0 or stuck or len(deepest) > _MAX_LISTS:
+            return bodies, deepest[-1]
         bodies = _descend(bodies, contacts)
-    return bodies, deepest
 
 
 def _descend(bodies: RigidBodies, contacts: Contacts) -> RigidBodies:

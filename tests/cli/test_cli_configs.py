@@ -53,6 +53,19 @@ def groups_of(verb):
     return [next(iter(entry)) for entry in defaults if isinstance(entry, dict)]
 
 
+def options_of(builder):
+    """What a builder's config says: its keyword arguments with their defaults, ??? for those without."""
+    keywords = [
+        each for each in inspect.signature(builder).parameters.values() if each.kind is each.KEYWORD_ONLY
+    ]
+    told = {each.name: "???" if each.default is each.empty else each.default for each in keywords}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in told.items()
+        if name != "seed"
+    }
+
+
 CHOICES = [(verb, group, name) for verb in PRIMARY for group, name in OPTIONS if group in groups_of(verb)]
 
 
@@ -67,12 +80,7 @@ def test_every_choice_composes_and_builds(tmp_path, verb, group, name):
     if group == "protocol":
         assert plan_stages(read_protocol(OmegaConf.to_container(config.protocol)))
     elif group == "builder":
-        defaults = {
-            key: list(each.default) if isinstance(each.default, tuple) else each.default
-            for key, each in inspect.signature(find_builder(name)).parameters.items()
-            if each.kind is each.KEYWORD_ONLY and key != "seed"
-        }
-        assert OmegaConf.to_container(config.builder) == defaults
+        assert OmegaConf.to_container(config.builder) == options_of(find_builder(name))
     elif group == "size":
         assert OmegaConf.to_container(config.stages, resolve=True)
     elif config[group]:
