@@ -11,7 +11,8 @@ from mlip.errors import ConfigError
 from mlip.structures.units import IONS, MOLECULES, NETWORK_FORMERS, PHOSPHIDE, find_unit
 
 # What a composition is made of where it can be: few pieces, and anions in units rather than alone. Nitrogen
-# is rather apical than a bridge (Seth et al. 2025, Fig. 3), and a bond of two phosphorus atoms is a last resort.
+# is rather apical than a bridge (Seth et al. 2025, Fig. 3), and a bond of two phosphorus atoms is a last
+# resort.
 _COST = {"P2O6N": 1.5, "P2S6": 1.6} | {name: 3.0 for name, (charge, _) in IONS.items() if charge < 0}
 _NEAR = 4
 
@@ -19,7 +20,8 @@ _NEAR = 4
 def count_units(formula: str, num_atoms: int) -> dict[str, int]:
     """Compose a glass of molecular units and ions.
 
-    Network formers (P, B, Si, Ge) are all in units; where that cannot be, as in Li3B11O18, every atom is an ion.
+    Network formers (P, B, Si, Ge) are all in units; where that cannot be, as in Li3B11O18, every atom is an
+    ion.
 
     Args:
         formula: Such as Li3PS4 or Li47P16O56N5.
@@ -64,7 +66,9 @@ def read_formula(formula: str) -> dict[str, int]:
     except ValueError:
         elements = {}
     if not elements or min(elements.values()) < 1:
-        raise ConfigError(f"found the formula {formula!r}; expected whole numbers of elements, such as Li3PS4")
+        raise ConfigError(
+            f"found the formula {formula!r}; expected whole numbers of elements, such as Li3PS4"
+        )
     return elements
 
 

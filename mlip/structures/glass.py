@@ -41,7 +41,8 @@ def build_glass(
         Structures of config_type `glass`; `units` says what was packed.
 
     Raises:
-        ConfigError: Units that are unknown or charged together, a composition of none, numbers that make no sense.
+        ConfigError: Units that are unknown or charged together, a composition of none, numbers that make no
+            sense.
         DataError: There is no room for them.
     """
     if count < 1 or num_atoms < 1:
@@ -85,7 +86,7 @@ def build_lipon(
     """
     if count < 1 or len(repeat) != 3 or min(repeat) < 1:
         raise ConfigError(
-            f"found builder.count={count}, builder.repeat={list(repeat)}; expected one or more, and three numbers"
+            f"found builder.count={count}, builder.repeat={list(repeat)}; expected one or more of each"
         )
     supercell = parent.repeat(tuple(repeat))
     for each in np.random.SeedSequence(seed).generate_state(count):

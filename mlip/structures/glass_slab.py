@@ -78,7 +78,7 @@ def _whole_units(
     crossing: NDArray[np.int64],
     heights: NDArray[np.float64],
 ) -> tuple[NDArray[np.int64], int]:
-    """How many cells up each atom moves so that its unit is whole, shape (N,), and how many bonds stay cut."""
+    """Cells that each atom moves up so that its unit is whole, shape (N,), and how many bonds stay cut."""
     moves = np.zeros(len(heights), dtype=np.int64)
     starts = np.searchsorted(first, np.arange(len(heights) + 1))
     done = np.zeros(len(heights), dtype=bool)

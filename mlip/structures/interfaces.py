@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
-import numpy as np
 from ase import Atoms
 
 from mlip.errors import ConfigError, DataError
@@ -18,6 +17,7 @@ logger = logging.getLogger(__name__)
 
 # Slabs are made in a cell of their own, which an interface does not keep, A.
 _ROOM_A = 10.0
+UPSIDE_DOWN = "r"
 
 
 def build_interface(
@@ -54,15 +54,15 @@ def build_interface(
         max_misfit: Largest principal strain in the plane.
         max_area_A2: Largest common cell.
         match: Row of the table of common cells, from 0: the smallest.
-        normal_strain: Relative change of the strained side's thickness; none keeps the volume of a glass, and the
-            thickness of a crystal.
+        normal_strain: Relative change of the strained side's thickness; none keeps the volume of a glass, and
+            the thickness of a crystal.
         gap_A: Between the outermost atoms of both sides, A; larger where some would come too close.
         vacuum_A: None stacks a sandwich of two interfaces; else one interface under so much vacuum, A.
         repeat: Supercell in the plane.
 
     Yields:
-        Structures of config_type `interface`; `info` as `stack_interface` says, and `terminations`, the numbers of
-        the compound's and the metal's.
+        Structures of config_type `interface`; `info` as `stack_interface` says, and `terminations`, such as
+        0|1r: number of the compound's and of the metal's, r where the slab is upside down.
 
     Raises:
         ConfigError: A number makes no sense.
@@ -80,17 +80,47 @@ def build_interface(
         )
     )
     formulas = tuple(solid.symbols.formula.reduce()[0].format("metal") for solid in (compound, metal))
-    matches = match_lattices(
-        lower[0].cell.array[:2, :2], upper[0].cell.array[:2, :2], max_area_A2, max_misfit
-    )
-    chosen = _choose(matches, match, how.strained)
-    if normal_strain is None and planes[how.strained] is None:
-        how = replace(how, normal_strain=_kept_volume(chosen, how.strained))
-    for (i, below), (j, above) in product(enumerate(lower), enumerate(upper)):
+    for below, above in _pairs(lower, upper, sandwich=vacuum_A is None):
+        cells = below.cell.array[:2, :2], above.cell.array[:2, :2]
+        matches = match_lattices(*cells, max_area_A2, max_misfit)
+        chosen = _choose(matches, match, strained)
+        if normal_strain is None and planes[strained] is None:
+            how = replace(how, normal_strain=_kept_volume(chosen, strained))
         atoms = stack_interface(below, above, (formulas[0], formulas[1]), chosen, how)
-        atoms.info |= {"config_type": "interface", "terminations": np.array([i, j])}
+        sides = f"{below.info['side']}|{above.info['side']}"
+        atoms.info |= {"config_type": "interface", "terminations": sides}
         _report(atoms)
         yield atoms
+
+
+def _pairs(lower: Sequence[Atoms], upper: Sequence[Atoms], sandwich: bool) -> Iterator[tuple[Atoms, Atoms]]:
+    """Every pair of terminations: slabs whose sides differ come either side up.
+
+    Both sides of both slabs meet in a sandwich, so that turning over one of two such slabs makes another one,
+    and turning over the only one or both does not.
+    """
+    for below, above in product(lower, upper):
+        yield below, above
+        turned_below = [] if below.info["symmetric"] else [turn_over(below)]
+        turned_above = [] if above.info["symmetric"] else [turn_over(above)]
+        if sandwich:
+            yield from ((below, turned) for turned in turned_above if turned_below)
+        else:
+            yield from product([below], turned_above)
+            yield from product(turned_below, [above, *turned_above])
+
+
+def turn_over(slab: Atoms) -> Atoms:
+    """A slab upside down: turned by half a circle about its first vector, not reflected.
+
+    Args:
+        slab: Its first vector along x.
+    """
+    turned = slab.copy()
+    turned.positions *= [1.0, -1.0, -1.0]
+    turned.cell[1] = slab.cell.array[1] * [-1.0, 1.0, 1.0]
+    turned.info["side"] = f"{slab.info['side']}{UPSIDE_DOWN}"
+    return turned
 
 
 def _cut(
@@ -102,7 +132,9 @@ def _cut(
 ) -> list[Atoms]:
     """Slabs of a solid with every termination, or the one of a glass."""
     if plane is None:
-        return [open_glass(solid)]
+        slab = open_glass(solid)
+        slab.info |= {"symmetric": True, "side": "0"}
+        return [slab]
     slabs = build_slabs(
         solid,
         plane=plane,
@@ -115,9 +147,11 @@ def _cut(
     found = list(slabs)
     if not found:
         raise DataError(
-            f"found no slab of {solid.symbols.formula.reduce()[0]} along {list(plane)}; expected one: take another "
-            "plane, fewer bonds, or nonstoichiometric=true"
+            f"found no slab of {solid.symbols.formula.reduce()[0]} along {list(plane)}; expected one: take "
+            "another plane, fewer bonds, or nonstoichiometric=true"
         )
+    for slab in found:
+        slab.info["side"] = str(slab.info["termination"])
     return found
 
 
@@ -128,7 +162,9 @@ def _choose(matches: Sequence[LatticeMatch], row: int, strained: str) -> Lattice
     logger.info("match  area_A2  strain of the %s_%%", strained)
     for number, each in enumerate(matches):
         strain = [100 * part for part in each.strain_of(_which(strained))]
-        logger.info("%5d  %7.1f  %+.2f %+.2f%s", number, each.area_A2, *strain, "  <-" if number == row else "")
+        logger.info(
+            "%5d  %7.1f  %+.2f %+.2f%s", number, each.area_A2, *strain, "  <-" if number == row else ""
+        )
     return matches[row]
 
 
@@ -146,7 +182,7 @@ def _report(atoms: Atoms) -> None:
     info = atoms.info
     logger.info(
         "terminations %s: %d %s, %d %s, beyond them %s; gap %s A; %d atoms",
-        info["terminations"].tolist(),
+        info["terminations"],
         info["num_compound"],
         info["compound"],
         info["num_metal"],
@@ -157,7 +193,7 @@ def _report(atoms: Atoms) -> None:
     )
     if info["num_interfaces"] == 2 and not info["equivalent"]:
         logger.warning(
-            "terminations %s: the two interfaces differ, for no operation turns both slabs upside down; an energy "
-            "is the mean of both",
-            info["terminations"].tolist(),
+            "terminations %s: the two interfaces differ, for no operation turns both slabs upside down; an "
+            "energy is the mean of both",
+            info["terminations"],
         )

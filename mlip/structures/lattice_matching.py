@@ -22,8 +22,8 @@ class LatticeMatch:
     Attributes:
         first: Supercell of the first lattice, rows in its vectors, integer, shape (2, 2).
         second: Supercell of the second lattice, shape (2, 2).
-        stretches: How much longer the second becomes along its two principal directions when it takes the shape of
-            the first, largest change first: 0.01 is 1 %.
+        stretches: How much longer the second becomes along its two principal directions when it takes the
+            shape of the first, largest change first: 0.01 is 1 %.
         area_A2: Area of the first lattice's supercell, A^2.
     """
 
@@ -52,8 +52,8 @@ def match_lattices(
 ) -> list[LatticeMatch]:
     """Find common supercells of two surface lattices.
 
-    All supercells of both up to an area are compared, each in its reduced basis and those close to it, so that no
-    match is lost where vectors are equally long or angles close to 60 or 90 degrees.
+    All supercells of both up to an area are compared, each in its reduced basis and those close to it, so
+    that no match is lost where vectors are equally long or angles close to 60 or 90 degrees.
 
     Args:
         first: Lattice vectors in the plane, shape (2, 2), A.
@@ -74,8 +74,8 @@ def match_lattices(
     """
     if max_area_A2 <= 0 or not 0 < max_misfit < 0.5:
         raise ConfigError(
-            f"found max_area_A2={max_area_A2:g} and max_misfit={max_misfit:g}; expected an area, and a misfit "
-            "below 0.5"
+            f"found max_area_A2={max_area_A2:g} and max_misfit={max_misfit:g}; expected an area, and "
+            "a misfit below 0.5"
         )
     plane, other = np.asarray(first, dtype=float), np.asarray(second, dtype=float)
     area, other_area = abs(np.linalg.det(plane)), abs(np.linalg.det(other))
@@ -89,8 +89,8 @@ def match_lattices(
                 front = [found for found in front if found.area_A2 < match.area_A2 * (1 - _SAME)] + [match]
     if not front:
         raise DataError(
-            f"found no common cell up to {max_area_A2:g} A2 with a misfit up to {100 * max_misfit:g} %; expected one: "
-            "raise one of the two, or take other surfaces"
+            f"found no common cell up to {max_area_A2:g} A2 with a misfit up to {100 * max_misfit:g} %; expected "
+            "one: raise one of the two, or take other surfaces"
         )
     return front
 
@@ -125,7 +125,8 @@ def reduced_supercells(lattice: Array, number: int) -> Integers:
         swap = lengths[:, 1] < lengths[:, 0] * (1 - 1e-12)
         forms[swap] = forms[swap][:, ::-1]
         vectors, lengths = forms @ lattice, np.where(swap[:, None], lengths[:, ::-1], lengths)
-        steps = np.rint(np.einsum("ni,ni->n", vectors[:, 0], vectors[:, 1]) / lengths[:, 0] - 1e-9).astype(np.int64)
+        along = np.einsum("ni,ni->n", vectors[:, 0], vectors[:, 1]) / lengths[:, 0]
+        steps = np.rint(along - 1e-9).astype(np.int64)
         forms[:, 1] -= steps[:, None] * forms[:, 0]
         if not swap.any() and not steps.any():
             break

@@ -17,8 +17,8 @@ def substitute_lipon(phosphate: Atoms, oxygen: float, nitrogen: float, seed: int
     """Make Li_x PO_y N_z, x = 2y + 3z - 5, of a phosphate such as a supercell of Li3PO4.
 
     Random oxygen atoms become nitrogen, others go (from different phosphates as long as there are some), and
-    lithium goes from random places, or comes to the largest voids, until the structure is neutral. What comes out is a start for a
-    melt: phosphates that lost a corner have to find a partner.
+    lithium goes from random places, or comes to the largest voids, until the structure is neutral. What comes
+    out is a start for a melt: phosphates that lost a corner have to find a partner.
 
     Args:
         phosphate: Lithium, phosphorus and oxygen only, four oxygen atoms to a phosphorus, periodic.
@@ -40,14 +40,16 @@ def substitute_lipon(phosphate: Atoms, oxygen: float, nitrogen: float, seed: int
     symbols = np.array(phosphate.get_chemical_symbols())
     number = {symbol: int(np.sum(symbols == symbol)) for symbol in ("Li", "P", "O")}
     if set(symbols) - set(number) or not number["P"] or number["O"] != 4 * number["P"]:
-        raise DataError(f"found {phosphate.symbols}; expected lithium phosphate: Li, P and four times as many O")
+        raise DataError(
+            f"found {phosphate.symbols}; expected lithium phosphate: Li, P and four times as many O"
+        )
     num_oxygen, num_nitrogen = round(oxygen * number["P"]), round(nitrogen * number["P"])
     num_lithium = 2 * num_oxygen + 3 * num_nitrogen - 5 * number["P"]
     removed = number["O"] - num_oxygen - num_nitrogen
     if min(num_oxygen, num_nitrogen, num_lithium, removed) < 0:
         raise ConfigError(
-            f"found y={oxygen:g} and z={nitrogen:g}, thus x={2 * oxygen + 3 * nitrogen - 5:g}; expected all three "
-            "positive and y + z at most 4"
+            f"found y={oxygen:g} and z={nitrogen:g}, thus x={2 * oxygen + 3 * nitrogen - 5:g}; expected "
+            "all three positive and y + z at most 4"
         )
     rng = np.random.default_rng(seed)
     atoms = phosphate.copy()
@@ -66,7 +68,9 @@ def _insert_lithium(atoms: Atoms, number: int) -> Atoms:
     for _ in range(number):
         places, _ = find_voids(atoms, _ROOM_A)
         if not len(places):
-            raise DataError(f"found no room of {_ROOM_A:g} A for more Li; expected some: begin with a larger cell")
+            raise DataError(
+                f"found no room of {_ROOM_A:g} A for more Li; expected some: begin with a larger cell"
+            )
         atoms = atoms + Atoms("Li", [places[0] @ atoms.cell.array])
     return atoms
 
@@ -86,5 +90,7 @@ def _choose_oxygen(
     _, first = np.unique(corners, return_index=True)
     corners = corners[np.sort(first)]
     if len(corners) != oxygen.sum():
-        raise DataError(f"found {oxygen.sum() - len(corners)} oxygen atoms away from phosphorus; expected phosphates")
+        raise DataError(
+            f"found {oxygen.sum() - len(corners)} oxygen atoms away from phosphorus; expected phosphates"
+        )
     return corners[:removed], rng.permutation(corners[removed:])[:replaced]

@@ -38,10 +38,10 @@ def pack_units(
         counts: Unit (`mlip.structures.units`) -> number; neutral together.
         density_g_cm3: Mass over volume, g/cm^3.
         seed: The same seed gives the same structure.
-        in_plane: The first two lattice vectors, shape (2, 2), A; the third is normal to them and as long as the
-            density wants. A cube by default.
-        min_distances: Pair such as Li-Li -> least distance of two such atoms in different units, A, instead of
-            what `least_distances` takes from ionic radii.
+        in_plane: The first two lattice vectors, shape (2, 2), A; the third is normal to them and as long as
+            the density wants. A cube by default.
+        min_distances: Pair such as Li-Li -> least distance of two such atoms in different units, A, instead
+            of what `least_distances` takes from ionic radii.
 
     Returns:
         The structure, sorted by unit, wrapped, periodic in all directions.
@@ -69,7 +69,7 @@ def pack_units(
             return atoms
         logger.info("a packing still overlaps by %.2f A: thrown again", overlap)
     raise DataError(
-        f"found no packing of {len(symbols)} atoms at {density_g_cm3:g} g/cm3: atoms are still {overlap:.2f} A "
+        f"found no packing of {len(symbols)} atoms at {density_g_cm3:g} g/cm3: some are still {overlap:.2f} A "
         "closer than they may be; expected room for them: lower the density or min_distances"
     )
 
@@ -110,12 +110,14 @@ def least_distances(names: list[str], given: Mapping[str, float]) -> dict[str, f
     """
     symbols = sorted({symbol for name in names for symbol in find_unit(name).symbols})
     phosphide = PHOSPHIDE in names
-    least = {f"{a}-{b}": closest_contact(a, b, phosphide) for a, b in combinations_with_replacement(symbols, 2)}
+    least = {
+        f"{a}-{b}": closest_contact(a, b, phosphide) for a, b in combinations_with_replacement(symbols, 2)
+    }
     for pair, distance in given.items():
         ordered = "-".join(sorted(pair.split("-")))
         if ordered not in least or distance <= 0:
             raise ConfigError(
-                f"found min_distances {pair}: {distance:g}; expected a positive distance of {', '.join(least)}"
+                f"found min_distances {pair}: {distance:g}; expected a length for one of {', '.join(least)}"
             )
         least[ordered] = float(distance)
     return least
@@ -130,7 +132,9 @@ def _cell_of(symbols: list[str], density_g_cm3: float, in_plane: ArrayLike | Non
     plane = np.asarray(in_plane, dtype=float)
     area = abs(np.linalg.det(plane)) if plane.shape == (2, 2) else 0.0
     if area <= 0:
-        raise ConfigError(f"found in_plane={plane.tolist()}; expected two vectors of two components that span a plane")
+        raise ConfigError(
+            f"found in_plane={plane.tolist()}; expected two vectors of two components that span a plane"
+        )
     cell = np.zeros((3, 3))
     cell[:2, :2], cell[2, 2] = plane, volume / area
     return cell

@@ -1,4 +1,4 @@
-"""Two slabs on one cell become an interface: how close they may come, and where the second one has to stand."""
+"""How close two slabs may come, and where one stands on the other so that both interfaces are alike."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,12 +38,13 @@ class Registry:
 def closest_gap(lower: Atoms, upper: Atoms) -> float:
     """The smallest distance between the planes of the outermost atoms at which no two atoms are too close.
 
-    Two atoms at u and v behind those planes, with a distance rho in the plane, keep their least distance d if the
-    gap is at least sqrt(d^2 - rho^2) - u - v.
+    Two atoms at u and v behind those planes, with a distance rho in the plane, keep their least distance d if
+    the gap is at least sqrt(d^2 - rho^2) - u - v.
 
     Args:
         lower: Slab whose top is at the interface.
-        upper: Slab whose bottom is at the interface, on the same cell in the plane; its height does not matter.
+        upper: Slab whose bottom is at the interface, on the same cell in the plane; its height does not
+            matter.
 
     Returns:
         The gap in A; negative if the slabs could interlock.
@@ -71,10 +72,10 @@ def closest_gap(lower: Atoms, upper: Atoms) -> float:
 def find_registry(lower: Atoms, upper: Atoms) -> Registry:
     """Place the upper slab so that both interfaces of a periodic stack are images of each other.
 
-    An operation that turns the lower slab upside down onto itself with a translation t, and the upper one with t',
-    maps the stack onto itself if the next period stands by t' - t further in the plane. Moving the upper slab
-    changes t' for an inversion, but not for a mirror: so a stack without tilt is found wherever there is one, and
-    among those the one in which the slabs can come closest.
+    An operation that turns the lower slab upside down onto itself with a translation t, and the upper one
+    with t', maps the stack onto itself if the next period stands by t' - t further in the plane. Moving the
+    upper slab changes t' for an inversion, but not for a mirror: so a stack without tilt is found wherever
+    there is one, and among those the one in which the slabs can come closest.
 
     Args:
         lower: Slab on the common cell.

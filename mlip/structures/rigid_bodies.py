@@ -68,7 +68,7 @@ class Contacts:
     least: Array
 
     def depths(self, positions: Array) -> tuple[Array, Array]:
-        """By how much pairs are too close, shape (E,), A, and directions from first to second, shape (E, 3)."""
+        """By how much pairs are too close, shape (E,), A, and directions to the second, shape (E, 3)."""
         vectors = positions[self.second] + self.shift - positions[self.first]
         lengths = np.linalg.norm(vectors, axis=1)
         return self.least - lengths, vectors / np.maximum(lengths, 1e-9)[:, None]
@@ -117,8 +117,8 @@ def separate(bodies: RigidBodies, cell: Array, least: Array) -> tuple[RigidBodie
         The bodies, and the deepest overlap that is left, A.
 
     Source:
-        L. Martinez et al., J. Comput. Chem. 30, 2157 (2009): the objective of packmol, but with a distance for
-        each pair of elements and in cells of any angles.
+        L. Martinez et al., J. Comput. Chem. 30, 2157 (2009): the objective of packmol, but with a distance
+        for each pair of elements and in cells of any angles.
     """
     deepest: list[float] = []
     while True:

@@ -56,11 +56,12 @@ def stack_interface(
     """Put a slab of a metal on a slab of a compound.
 
     Without vacuum the period holds two interfaces. They are images of each other if some operation turns both
-    slabs upside down onto themselves: the metal is then moved in the plane, and the cell tilted if need be, until
-    the same operation holds for the stack.
+    slabs upside down onto themselves: the metal is then moved in the plane, and the cell tilted if need be,
+    until the same operation holds for the stack.
 
     Args:
-        compound: Slab, periodic along its first two vectors, which are normal to z; its vacuum does not matter.
+        compound: Slab, periodic along its first two vectors, which are normal to z; its vacuum does not
+            matter.
         metal: The other slab.
         formulas: Of one formula unit of the bulk of each, such as Li2S and Li.
         match: Common cell of their lattices in the plane, `match_lattices(compound, metal)`.
@@ -69,14 +70,15 @@ def stack_interface(
     Returns:
         The compound below, the metal above; array `origin` with `COMPOUND` and `METAL`; `info` with
 
-        - `compound` and `metal`, the formulas; `num_compound` and `num_metal`, whole units of them; `excess`, what
-          both have beyond, such as Li4, for which energies need a chemical potential
+        - `compound` and `metal`, the formulas; `num_compound` and `num_metal`, whole units of them; `excess`,
+          what both have beyond, such as Li4, for which energies need a chemical potential
         - `num_interfaces`, 1 or 2; `equivalent`, whether two are images of each other; `area_A2` of each
         - `strained`; `strain`, its two principal strains in the plane; `misfit`, the larger without sign;
           `area_change`; `normal_strain`; `gap_A` of each interface
 
     Source:
-        J. Wang, A. A. Panchal, G. Sai Gautam, P. Canepa (2022): the metal is strained, both interfaces are alike.
+        J. Wang, A. A. Panchal, G. Sai Gautam, P. Canepa (2022): the metal is strained, both interfaces are
+        alike.
     """
     compound, metal = _fit(compound, metal, match, how)
     free = Registry(np.zeros(2), np.zeros(2), equivalent=False)

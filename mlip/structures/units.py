@@ -118,7 +118,9 @@ def _ethane_like(corner: str, terminal_A: float, bond_A: float, charge: int) -> 
     """Two phosphorus atoms in a bond, three corners each, staggered."""
     up, away = np.array([0.0, 0.0, 1.0]), np.array([1.0, 0.0, 0.0])
     top = bond_A / 2 * up
-    positions = np.vstack([top, -top, top + _arms(up, away, terminal_A), -top + _arms(-up, -away, terminal_A)])
+    positions = np.vstack(
+        [top, -top, top + _arms(up, away, terminal_A), -top + _arms(-up, -away, terminal_A)]
+    )
     return Unit(("P", "P", *[corner] * 6), positions, charge)
 
 

@@ -127,7 +127,9 @@ def test_a_network_loses_the_bonds_that_are_counted():
 def phosphate():
     """beta-Li3PO4, 16 formula units as in the paper."""
     frames = read(datasets_folder() / "lipon_cp2k" / "lipon_cp2k.extxyz", index=":")
-    crystal = next(atoms for atoms in frames if atoms.symbols.formula.reduce()[0].count() == {"Li": 3, "P": 1, "O": 4})
+    crystal = next(
+        atoms for atoms in frames if atoms.symbols.formula.reduce()[0].count() == {"Li": 3, "P": 1, "O": 4}
+    )
     return make_supercell(crystal, np.diag([2, 2, 16 * 8 // len(crystal) // 4]))
 
 
