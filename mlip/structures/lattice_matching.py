@@ -89,8 +89,8 @@ def match_lattices(
                 front = [found for found in front if found.area_A2 < match.area_A2 * (1 - _SAME)] + [match]
     if not front:
         raise DataError(
-            f"found no common cell up to {max_area_A2:g} A2 with a misfit up to {100 * max_misfit:g} %; expected "
-            "one: raise one of the two, or take other surfaces"
+            f"found no common cell up to {max_area_A2:g} A2 with a misfit up to {100 * max_misfit:g} %; "
+            "expected one: raise one of the two, or take other surfaces"
         )
     return front
 

@@ -69,7 +69,7 @@ def pack_units(
             return atoms
         logger.info("a packing still overlaps by %.2f A: thrown again", overlap)
     raise DataError(
-        f"found no packing of {len(symbols)} atoms at {density_g_cm3:g} g/cm3: some are still {overlap:.2f} A "
+        f"found no packing of {len(symbols)} atoms at {density_g_cm3:g} g/cm3: some are {overlap:.2f} A "
         "closer than they may be; expected room for them: lower the density or min_distances"
     )
 
