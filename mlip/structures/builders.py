@@ -42,6 +42,7 @@ BUILDERS = {
     "rattled": Builder("mlip.structures.rattle", "build_rattled"),
     "slabs": Builder("mlip.structures.slabs", "build_slabs"),
     "strained": Builder("mlip.structures.strain", "build_strained"),
+    "subcells": Builder("mlip.structures.subcells", "build_subcells"),
     "vacancies": Builder("mlip.structures.vacancies", "build_vacancies"),
     "volumes": Builder("mlip.structures.strain", "build_volumes"),
 }

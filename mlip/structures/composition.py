@@ -8,7 +8,7 @@ from ase.formula import Formula
 from scipy.optimize import LinearConstraint, milp
 
 from mlip.errors import ConfigError
-from mlip.structures.units import IONS, MOLECULES, NETWORK_FORMERS, PHOSPHIDE, find_unit
+from mlip.structures.molecules import IONS, MOLECULES, NETWORK_FORMERS, PHOSPHIDE, unit_named
 
 # What a composition is made of where it can be: few pieces, and anions in units rather than alone. Nitrogen
 # is rather apical than a bridge (Seth et al. 2025, Fig. 3), and a bond of two phosphorus atoms is a last
@@ -84,7 +84,7 @@ def total_charge(counts: Mapping[str, int]) -> int:
     for name, number in counts.items():
         if number < 0:
             raise ConfigError(f"found {number} {name}; expected none or more")
-    return sum(number * find_unit(name).charge for name, number in counts.items())
+    return sum(number * unit_named(name).charge for name, number in counts.items())
 
 
 def require_neutral(counts: Mapping[str, int]) -> None:
@@ -104,12 +104,12 @@ def require_neutral(counts: Mapping[str, int]) -> None:
 
 def _compose(elements: Mapping[str, int], pieces: Sequence[str]) -> dict[str, int]:
     """The cheapest neutral set of pieces with these elements, or nothing: a small integer linear program."""
-    names = [name for name in pieces if set(find_unit(name).symbols) <= set(elements)]
+    names = [name for name in pieces if set(unit_named(name).symbols) <= set(elements)]
     if not names:
         return {}
-    contents = [Counter(find_unit(name).symbols) for name in names]
+    contents = [Counter(unit_named(name).symbols) for name in names]
     rows = [[content[symbol] for content in contents] for symbol in elements]
-    rows.append([find_unit(name).charge for name in names])
+    rows.append([unit_named(name).charge for name in names])
     target = [*elements.values(), 0]
     solution = milp(
         [_COST.get(name, 1.0) for name in names],

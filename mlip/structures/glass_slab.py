@@ -8,7 +8,7 @@ from ase.data import covalent_radii
 from numpy.typing import NDArray
 
 from mlip.data.neighbors import neighbor_list
-from mlip.structures.units import IONS, NETWORK_FORMERS
+from mlip.structures.molecules import IONS, NETWORK_FORMERS
 
 # Of the sum of covalent radii.
 _BOND = 1.2

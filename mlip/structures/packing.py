@@ -12,7 +12,7 @@ from numpy.typing import ArrayLike, NDArray
 from mlip.errors import ConfigError, DataError
 from mlip.structures.composition import require_neutral
 from mlip.structures.rigid_bodies import RigidBodies, rotate, separate
-from mlip.structures.units import IONS, PHOSPHIDE, PHOSPHIDE_ION, find_unit
+from mlip.structures.molecules import IONS, PHOSPHIDE, PHOSPHIDE_ION, unit_named
 
 logger = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def pack_units(
     """Pack ions and molecular units at random so that none are too close, also through the boundaries.
 
     Args:
-        counts: Unit (`mlip.structures.units`) -> number; neutral together.
+        counts: Unit (`mlip.structures.molecules`) -> number; neutral together.
         density_g_cm3: Mass over volume, g/cm^3.
         seed: The same seed gives the same structure.
         in_plane: The first two lattice vectors, shape (2, 2), A; the third is normal to them and as long as
@@ -54,7 +54,7 @@ def pack_units(
     names = [name for name, number in counts.items() for _ in range(number)]
     if not names or density_g_cm3 <= 0:
         raise ConfigError(f"found {len(names)} units at {density_g_cm3:g} g/cm3; expected some of each")
-    symbols = [symbol for name in names for symbol in find_unit(name).symbols]
+    symbols = [symbol for name in names for symbol in unit_named(name).symbols]
     cell = _cell_of(symbols, density_g_cm3, in_plane)
     elements = sorted(set(symbols))
     least = least_distances(names, min_distances or {})
@@ -78,7 +78,7 @@ def closest_contact(first: str, second: str, phosphide: bool = False) -> float:
     """How close two ions may come that are not bonded, A.
 
     0.85 of the sum of ionic radii for two anions, or an anion and a cation; 2.5 A for two cations. An element
-    without ions in `mlip.structures.units` is a cation of its covalent radius.
+    without ions in `mlip.structures.molecules` is a cation of its covalent radius.
 
     Args:
         first: Symbol of an element.
@@ -108,7 +108,7 @@ def least_distances(names: list[str], given: Mapping[str, float]) -> dict[str, f
     Raises:
         ConfigError: A given pair is not in the structure.
     """
-    symbols = sorted({symbol for name in names for symbol in find_unit(name).symbols})
+    symbols = sorted({symbol for name in names for symbol in unit_named(name).symbols})
     phosphide = PHOSPHIDE in names
     least = {
         f"{a}-{b}": closest_contact(a, b, phosphide) for a, b in combinations_with_replacement(symbols, 2)
@@ -144,7 +144,7 @@ def _throw(
     names: list[str], kind: NDArray[np.int64], cell: NDArray[np.float64], rng: np.random.Generator
 ) -> RigidBodies:
     """Units anywhere in the cell in any orientation."""
-    units = [find_unit(name) for name in names]
+    units = [unit_named(name) for name in names]
     arms = np.concatenate([unit.positions - unit.positions.mean(axis=0) for unit in units])
     body = np.repeat(np.arange(len(units)), [len(unit.symbols) for unit in units])
     axes = rng.normal(size=(len(units), 4))

@@ -7,12 +7,12 @@ from ase.formula import Formula
 
 from mlip.errors import ConfigError
 from mlip.structures.composition import count_units, require_neutral, total_charge
-from mlip.structures.units import IONS, MOLECULES, find_unit
+from mlip.structures.molecules import IONS, MOLECULES, unit_named
 
 
 @pytest.mark.parametrize("name", MOLECULES)
 def test_units_have_the_atoms_of_their_name_and_bonds_of_crystals(name):
-    unit = find_unit(name)
+    unit = unit_named(name)
     assert Formula("".join(unit.symbols)).count() == Formula(name).count()
     distances = np.linalg.norm(unit.positions[:, None] - unit.positions[None], axis=-1)
     radii = np.array([covalent_radii[atomic_numbers[s]] for s in unit.symbols])
@@ -31,7 +31,7 @@ def test_charges_are_those_of_the_oxidation_states():
     for name in MOLECULES:
         states = {symbol: charge for symbol, (charge, _) in IONS.items()}
         states["P"] = 4 if name == "P2S6" else 5
-        assert find_unit(name).charge == sum(states[symbol] for symbol in find_unit(name).symbols), name
+        assert unit_named(name).charge == sum(states[symbol] for symbol in unit_named(name).symbols), name
 
 
 @pytest.mark.parametrize(
