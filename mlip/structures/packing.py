@@ -11,8 +11,8 @@ from numpy.typing import ArrayLike, NDArray
 
 from mlip.errors import ConfigError, DataError
 from mlip.structures.composition import require_neutral
-from mlip.structures.rigid_bodies import RigidBodies, rotate, separate
 from mlip.structures.molecules import IONS, PHOSPHIDE, PHOSPHIDE_ION, unit_named
+from mlip.structures.rigid_bodies import RigidBodies, rotate, separate
 
 logger = logging.getLogger(__name__)
 

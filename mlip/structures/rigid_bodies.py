@@ -130,26 +130,35 @@ def separate(bodies: RigidBodies, cell: Array, least: Array) -> tuple[RigidBodie
         bodies = _descend(bodies, contacts)
 
 
+def overlap_after(bodies: RigidBodies, contacts: Contacts, moves: Array) -> tuple[float, Array]:
+    """Half the sum of squared overlaps once bodies are moved and turned, A^2, and its gradient.
+
+    Args:
+        bodies: Where they are.
+        contacts: Pairs that are looked at.
+        moves: Shifts in A, then rotation vectors of all bodies, shape (6 M,).
+    """
+    shifts, turns = moves.reshape(2, -1, 3)
+    moved = bodies.moved(shifts, turns)
+    energy, gradient = contacts.energy(moved.positions)
+    forces, torques = (
+        np.stack([np.bincount(bodies.body, each[:, axis], len(turns)) for axis in range(3)], axis=1)
+        for each in (gradient, np.cross(moved.arms, gradient))
+    )
+    turning = np.einsum("mji,mj->mi", left_jacobian(turns), torques)
+    return energy, np.concatenate([forces, turning]).ravel()
+
+
 def _descend(bodies: RigidBodies, contacts: Contacts) -> RigidBodies:
     """Some steps of L-BFGS with one list of pairs; turns are measured from the orientations at its start."""
-    number = len(bodies.centres)
-
-    def objective(moves: Array) -> tuple[float, Array]:
-        shifts, turns = moves.reshape(2, number, 3)
-        moved = bodies.moved(shifts, turns)
-        energy, gradient = contacts.energy(moved.positions)
-        torques = _sum_bodies(np.cross(moved.arms, gradient), bodies.body, number)
-        turning = np.einsum("mji,mj->mi", left_jacobian(turns), torques)
-        return energy, np.concatenate([_sum_bodies(gradient, bodies.body, number), turning]).ravel()
-
     found = minimize(
-        objective,
-        np.zeros(6 * number),
+        lambda moves: overlap_after(bodies, contacts, moves),
+        np.zeros(6 * len(bodies.centres)),
         jac=True,
         method="L-BFGS-B",
         options={"maxiter": _STEPS_PER_LIST, "ftol": 0.0, "gtol": 0.0},
     )
-    shifts, turns = found.x.reshape(2, number, 3)
+    shifts, turns = found.x.reshape(2, -1, 3)
     return bodies.moved(shifts, turns)
 
 
@@ -178,7 +187,3 @@ def left_jacobian(turns: Array) -> Array:
     safe = np.where(small, 1.0, angle)
     third = np.where(small, 1.0 / 6.0, (safe - np.sin(safe)) / safe**3)
     return np.eye(3) + 0.5 * np.sinc(angle / (2 * np.pi)) ** 2 * cross + third * cross @ cross
-
-
-def _sum_bodies(values: Array, body: Indices, number: int) -> Array:
-    return np.stack([np.bincount(body, values[:, axis], number) for axis in range(3)], axis=1)

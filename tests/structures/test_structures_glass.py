@@ -14,7 +14,7 @@ from mlip.structures.glass import build_glass, build_lipon
 from mlip.structures.glass_slab import open_glass
 from mlip.structures.lipon import substitute_lipon
 from mlip.structures.packing import least_distances, pack_units
-from mlip.structures.rigid_bodies import RigidBodies, find_contacts, left_jacobian, rotate
+from mlip.structures.rigid_bodies import RigidBodies, find_contacts, left_jacobian, overlap_after, rotate
 
 HEXAGON = [[13.0, 0.0], [6.5, 6.5 * np.sqrt(3)]]
 
@@ -82,7 +82,7 @@ def test_rotations_and_their_derivative():
     assert np.allclose(left_jacobian(np.zeros((1, 3))), np.eye(3))
 
 
-def test_forces_on_overlapping_atoms_are_the_gradient():
+def test_the_gradient_of_overlaps_under_shifts_and_turns():
     rng = np.random.default_rng(1)
     bodies = RigidBodies(
         rng.normal(size=(12, 3)), np.repeat(np.arange(4), 3), np.arange(12) % 2, 5 * rng.random((4, 3))
@@ -90,11 +90,11 @@ def test_forces_on_overlapping_atoms_are_the_gradient():
     cell = np.array([[6.0, 0, 0], [1.0, 5.5, 0], [0.3, -0.4, 6.2]])
     contacts = find_contacts(bodies, cell, np.array([[3.0, 2.2], [2.2, 2.6]]), 1.0)
     assert (contacts.depths(bodies.positions)[0] > 0.1).any()
-    start = bodies.positions.ravel()
+    moves = 0.8 * rng.normal(size=24)
     error = check_grad(
-        lambda x: contacts.energy(x.reshape(-1, 3))[0],
-        lambda x: contacts.energy(x.reshape(-1, 3))[1].ravel(),
-        start,
+        lambda x: overlap_after(bodies, contacts, x)[0],
+        lambda x: overlap_after(bodies, contacts, x)[1],
+        moves,
     )
     assert error < 1e-5
 
@@ -111,6 +111,17 @@ def test_a_glass_is_cut_open_between_its_units():
     alone = Atoms(slab.symbols, slab.positions, cell=[*slab.cell.array[:2], [0, 0, 60.0]], pbc=True)
     assert np.array_equal(bonds_of(alone, "P", "S", 2.3), bonds_of(glass, "P", "S", 2.3))
     assert np.ptp(slab.positions[:, 2]) < glass.cell[2, 2] + 4.0
+
+
+@pytest.mark.parametrize("order", [[0, 1, 2, 3, 4, 5], [5, 4, 3, 2, 1, 0]])
+def test_a_unit_that_every_plane_cuts_stays_whole_and_near(order):
+    """Two molecules side by side, one of which any plane crosses."""
+    places = [[6.0 * (k // 3), 0, z] for k, z in enumerate([0.0, 1.3, 2.6, 2.5, 3.8, 5.1])]
+    slab = open_glass(Atoms("BOBBOB", places, cell=[12, 12, 5.0], pbc=True)[order])
+    assert slab.info["num_cut_bonds"] == 0
+    heights = slab.positions[np.argsort(order), 2].reshape(2, 3)
+    assert np.allclose(np.diff(heights), 1.3)
+    assert np.ptp(heights) < 5.0 + 2.6
 
 
 def test_a_network_loses_the_bonds_that_are_counted():
@@ -143,8 +154,8 @@ def test_lipon_of_the_paper(phosphate):
 
 
 def test_lipon_rich_in_lithium_has_room_for_it(phosphate):
-    atoms = substitute_lipon(phosphate, oxygen=3.0, nitrogen=1.0, seed=1)
-    assert atoms.symbols.formula.count() == {"Li": 64, "P": 16, "O": 48, "N": 16}
+    atoms = substitute_lipon(phosphate, oxygen=3.5, nitrogen=0.375, seed=1)
+    assert atoms.symbols.formula.count() == {"Li": 50, "P": 16, "O": 56, "N": 6}
     distances = atoms.get_all_distances(mic=True) + 9 * np.eye(len(atoms))
     assert distances[48:].min() > 1.5
 

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import spglib
+from ase import Atoms
 from ase.build import bulk, make_supercell
 from ase.neighborlist import neighbor_list
 from ase.spacegroup import crystal
@@ -14,7 +15,8 @@ from mlip.data.neighbors import neighbor_list as our_list
 from mlip.errors import ConfigError, DataError
 from mlip.structures.flips import find_flips, plane_symmetries
 from mlip.structures.glass import build_glass
-from mlip.structures.interfaces import build_interface
+from mlip.structures.glass_slab import open_glass
+from mlip.structures.interfaces import build_interface, turn_over
 from mlip.structures.lattice_matching import match_lattices, reduced_supercells, supercells
 from mlip.structures.packing import closest_contact
 from mlip.structures.registry import closest_gap
@@ -282,6 +284,9 @@ def test_a_glass_on_a_metal_keeps_its_volume(lithium):
     origin = atoms.arrays["origin"]
     lithium_pairs = (atoms.numbers[i] == 3) & (atoms.numbers[j] == 3) & (origin[i] != origin[j])
     assert not lithium_pairs.any()
+    film = atoms[origin == 0]
+    stretched = np.ptp(film.positions[:, 2]) / np.ptp(open_glass(glass).positions[:, 2])
+    assert stretched == pytest.approx(1 + info["normal_strain"])
     assert ((atoms.numbers[i] == 15) & (atoms.numbers[j] == 16)).sum() == 48
 
 
@@ -294,6 +299,31 @@ def test_numbers_that_make_no_sense_are_refused(lithium, sulfide):
     ):
         with pytest.raises(ConfigError, match=message):
             next(build_interface(sulfide, lithium, **options))
+
+
+def test_a_slab_upside_down_is_turned_and_not_reflected():
+    rng = np.random.default_rng(4)
+    cell = [[5.0, 0, 0], [1.2, 4.0, 0], [0, 0, 30.0]]
+    slab = Atoms("LiOPS", rng.random((4, 3)) * 4, cell=cell, pbc=True, info={"side": "0"})
+    turned = turn_over(slab)
+    assert turned.info["side"] == "0r"
+    assert environments(turned) == environments(slab)
+    first, second = (atoms.positions[1:] - atoms.positions[0] for atoms in (slab, turned))
+    assert np.linalg.det(second) == pytest.approx(np.linalg.det(first))
+    assert np.allclose(second[:, 2], -first[:, 2])
+
+
+def test_the_place_of_the_upper_slab_does_not_matter(lithium, sulfide):
+    """Wherever it came from, a stack without tilt is found."""
+    lower, upper = (
+        next(build_slabs(solid, plane=[1, 1, 0], oriented_bulk=False)) for solid in (sulfide, lithium)
+    )
+    match = match_lattices(lower.cell.array[:2, :2], upper.cell.array[:2, :2], 200, 0.05)[0]
+    upper.positions += [0.31, 0.17, 0.0]
+    atoms = stack_interface(lower, upper, ("Li2S", "Li"), match, Stacking())
+    assert atoms.info["equivalent"]
+    assert turns_over(atoms)
+    assert np.allclose(atoms.cell.array[2, :2], 0.0)
 
 
 def test_formula_units_and_what_is_beyond_them(lithium, sulfide):
