@@ -21,7 +21,7 @@ from mlip.report.figures import new_panels
 logger = logging.getLogger(__name__)
 
 DOCS = Path(__file__).parent
-BLOCK = re.compile(r"^```(bash|text) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+BLOCK = re.compile(r"^```bash\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What says in a frame's info which of its kind it is, and how it stands above the picture.
 TITLES = {
     "strain_percent": "{:+.3g} %",
@@ -47,14 +47,12 @@ def main(folder: Path) -> None:
     """
     pictures = DOCS / "images" / "gallery"
     pictures.mkdir(parents=True, exist_ok=True)
-    for language, name, text in BLOCK.findall((DOCS / "gallery.md").read_text()):
-        if language == "text":
-            (folder / name).write_text(text)
-            continue
+    for text in BLOCK.findall((DOCS / "gallery.md").read_text()):
         words = shlex.split(text.replace("\\\n", " "))
         subprocess.run(words, cwd=folder, check=True, capture_output=True)
         run_dir = next(word.partition("=")[2] for word in words if word.startswith("run_dir="))
-        frames = read(folder / run_dir / "structures.extxyz", index=":")
+        built = read(folder / run_dir / "structures.extxyz", index=":")
+        frames = [atoms for atoms in built if atoms.info["config_type"] != "slab_bulk"]
         path = draw(frames, pictures / f"{Path(run_dir).name}.png")
         logger.info("%s: %d structures, %d kB", path.name, len(frames), path.stat().st_size // 1000)
 

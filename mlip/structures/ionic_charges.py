@@ -5,6 +5,7 @@ from collections.abc import Mapping
 
 import numpy as np
 from ase import Atoms
+from pymatgen.core import Composition
 
 # Charges and dipoles per cell below these are rounding: e, and e A.
 _NO_CHARGE = 1e-6
@@ -17,8 +18,6 @@ def guess_charges(atoms: Atoms) -> dict[str, float] | None:
     Args:
         atoms: A compound; all atoms of a species have one charge. Elements are neutral.
     """
-    from pymatgen.core import Composition
-
     symbols = set(atoms.get_chemical_symbols())
     if len(symbols) == 1:
         return dict.fromkeys(symbols, 0.0)
