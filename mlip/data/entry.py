@@ -29,7 +29,7 @@ class Provenance:
         settings: All that decides the energy, forces and stress of a structure, versions included; plain YAML.
         generation: Round of active learning, from zero.
         grade: Extrapolation grade of the frame when it was chosen, if it was.
-        seconds: What the labels cost, s.
+        seconds: What the labels cost, core-seconds.
     """
 
     labeler: str

@@ -19,7 +19,7 @@ from mlip.data.labels import KeysRead, Labels, attach_labels
 from mlip.data.store import Store
 from mlip.database import is_database, is_url, split_selection
 from mlip.errors import DataError
-from mlip.inputs import resolve_input
+from mlip.inputs import as_names, resolve_input
 
 logger = logging.getLogger(__name__)
 
@@ -41,10 +41,38 @@ def read_frames(paths: str | Path | Sequence[str | Path], index: int | str | sli
     Raises:
         DataError: A file is missing, empty or unreadable, or a label has the wrong shape.
     """
-    files = [paths] if isinstance(paths, str | Path) else list(paths)
-    if not files:
+    frames = []
+    for name in _names(paths):
+        found = _read_named(name, index)
+        _log_what_was_read(name, found)
+        frames += found
+    return frames
+
+
+def read_structures(paths: str | Path | Sequence[str | Path], index: int | str | slice = ":") -> list[Atoms]:
+    """Read frames without their labels, to compute others.
+
+    Args:
+        paths: As of `read_frames`.
+        index: Which frames of each file, in ASE's notation.
+
+    Returns:
+        Frames in order, without calculators and constraints.
+
+    Raises:
+        DataError: A file is missing, empty or unreadable.
+    """
+    frames = [frame for name in _names(paths) for frame in _read_named(name, index)]
+    for frame in frames:
+        frame.calc = None
+    return frames
+
+
+def _names(paths: str | Path | Sequence[str | Path]) -> list[str]:
+    names = as_names(paths)
+    if not names:
         raise DataError("No data files were given; expected at least one: name a file.")
-    return [frame for file in files for frame in _read_named(str(file), index)]
+    return names
 
 
 def keys_read(frames: Sequence[Atoms]) -> Counter[KeysRead]:
@@ -91,7 +119,6 @@ def _labelled(source: str, frames: Sequence[Atoms], index: int | str | slice) ->
             labelled.append(attach_labels(frame))
         except DataError as error:
             raise DataError(f"{source}, frame {number}: {error}") from error
-    _log_what_was_read(source, labelled)
     return labelled
 
 

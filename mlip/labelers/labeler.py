@@ -68,7 +68,7 @@ class Labeler(ABC):
         """Name and version of what computed in a folder, such as `CP2K 2023.1`."""
 
     def settings(self) -> dict[str, Any]:
-        """All that the numbers depend on: labels of one labeler with equal settings may stand in one data set."""
+        """All that the numbers depend on: labels with equal settings may stand in one data set."""
         return {key: value for key, value in asdict(self).items() if key not in self.resources}
 
     def refusal(self, atoms: Atoms, charge: float) -> str | None:

@@ -16,6 +16,10 @@ from mlip.errors import MlipError, SimulationError
 _SPAWN = multiprocessing.get_context("spawn")
 
 
+class ProcessDeathError(SimulationError):
+    """A worker ended while it computed: killed, out of memory, or by a crash of the program."""
+
+
 class ProcessWorkers:
     """A pool of processes, each started for its first frame and anew after a crash.
 
@@ -41,7 +45,7 @@ class ProcessWorkers:
             arguments: What it is given; they are pickled.
 
         Returns:
-            Its result; `SimulationError` if the process died.
+            Its result; `ProcessDeathError` if the process died.
         """
         return self._threads.submit(self._call, function, arguments)
 
@@ -66,7 +70,7 @@ class ProcessWorkers:
             return worker.call(function, arguments)
         except (EOFError, ConnectionError):
             self._of_thread.worker = None
-            raise SimulationError(f"the process that computed it died ({worker.cause()})") from None
+            raise ProcessDeathError(f"the process that computed it died ({worker.cause()})") from None
 
 
 class _Worker:
