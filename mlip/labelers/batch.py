@@ -47,7 +47,7 @@ class Tally:
     lost: list[str] = field(default_factory=list)
 
     def __str__(self) -> str:
-        return f"{self.labelled} labelled, {self.failed} failed, {self.core_seconds:.0f} core-seconds"
+        return f"{self.labelled} labelled, {self.failed} failed, {self.core_seconds:.3g} core-seconds"
 
 
 def require_computable(labeler: Labeler, frames: Sequence[Atoms]) -> None:
@@ -92,11 +92,13 @@ def label_frames(
     """
     settings = labeler.settings()
     origin = Provenance(labeler.name, settings, generation)
-    different = {fingerprint(frame): frame for frame in reversed(frames)}
+    different: dict[str, Atoms] = {}
+    for frame in frames:
+        different.setdefault(fingerprint(frame), frame)
     known = store.known(origin.settings_hash)
     todo = {
         name: frame
-        for name, frame in reversed(different.items())
+        for name, frame in different.items()
         if name not in known or (retry_failed and not known[name])
     }
     _announce(len(frames), len(different), len(todo))
@@ -107,7 +109,7 @@ def label_frames(
             f"{len(tally.lost)} frames were lost with their workers ({tally.lost[0]}); give the same command "
             "again for them"
         )
-    found = (store.find(name, origin.settings_hash) for name in reversed(different))
+    found = (store.find(name, origin.settings_hash) for name in different)
     return [entry for entry in found if entry is not None], tally
 
 
@@ -183,9 +185,7 @@ def _entry(name: str, frame: Atoms, outcome: Outcome, origin: Provenance, place:
         if label.stress is not None:
             results["stress"] = label.stress
         atoms.calc = SinglePointCalculator(atoms, **results)
-    provenance = Provenance(
-        origin.labeler, origin.settings, origin.generation, seconds=round(outcome.core_seconds, 3)
-    )
+    provenance = Provenance(origin.labeler, origin.settings, origin.generation, seconds=outcome.core_seconds)
     return Entry(atoms, provenance, outcome.reason, name)
 
 

@@ -1,6 +1,11 @@
 """Workers on a cluster by Parsl: jobs that are queued while frames wait, each with workers on one node."""
 
 import logging
+import shlex
+import sys
+import sysconfig
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +26,7 @@ class LocalCluster:
 
     workers: int = 2
 
-    def open(self, cores: int, folder: Path) -> "ParslPoolExecutor":
+    def open(self, cores: int, folder: Path) -> AbstractContextManager["ParslPoolExecutor"]:
         """Start the workers.
 
         Args:
@@ -31,7 +36,7 @@ class LocalCluster:
         require_parsl()
         from parsl.providers import LocalProvider
 
-        provider = LocalProvider(init_blocks=1, max_blocks=1)
+        provider = LocalProvider(init_blocks=1, max_blocks=1, worker_init=_same_environment())
         return _executor(
             folder,
             provider,
@@ -63,7 +68,7 @@ class SlurmCluster:
     worker_init: str = ""
     scheduler_options: str = ""
 
-    def open(self, cores: int, folder: Path) -> "ParslPoolExecutor":
+    def open(self, cores: int, folder: Path) -> AbstractContextManager["ParslPoolExecutor"]:
         """Start to queue jobs.
 
         Args:
@@ -91,7 +96,7 @@ class SlurmCluster:
             min_blocks=0,
             max_blocks=self.jobs,
             walltime=self.walltime,
-            worker_init=self.worker_init,
+            worker_init=f"{_same_environment()}\n{self.worker_init}",
             scheduler_options=self.scheduler_options,
             launcher=SimpleLauncher(),
         )
@@ -112,16 +117,38 @@ def require_parsl() -> None:
         raise ConfigError("found no Parsl; install it: pip install 'vitreous[cluster]'") from None
 
 
-def _executor(folder: Path, provider: Any, **settings: Any) -> "ParslPoolExecutor":
+def _scripts() -> Path:
+    """Where the scripts of the environment are, Parsl's among them: it may not be an activated one."""
+    return Path(sysconfig.get_path("scripts"))
+
+
+def _same_environment() -> str:
+    """Shell line after which a job finds this environment, on a file system that it shares."""
+    return f"export PATH={shlex.quote(str(_scripts()))}:$PATH"
+
+
+@contextmanager
+def _executor(folder: Path, provider: Any, **settings: Any) -> Iterator["ParslPoolExecutor"]:
     from parsl import Config
     from parsl.concurrent import ParslPoolExecutor
     from parsl.executors import HighThroughputExecutor
 
     logging.getLogger("parsl").setLevel(logging.WARNING)
     config = Config(
-        executors=[HighThroughputExecutor(label="labelers", provider=provider, **settings)],
+        executors=[
+            HighThroughputExecutor(
+                label="labelers",
+                provider=provider,
+                interchange_launch_cmd=[sys.executable, str(_scripts() / "interchange.py")],
+                **settings,
+            )
+        ],
         run_dir=str(folder),
         initialize_logging=False,
         strategy="simple",
     )
-    return ParslPoolExecutor(config)
+    executor = ParslPoolExecutor(config)
+    try:
+        yield executor
+    finally:
+        executor.shutdown(wait=False)  # after an error or Ctrl-C, not before the last frame of thousands

@@ -99,5 +99,5 @@ def _not_finite(label: Label) -> str | None:
     for name in ("energy", "forces", "stress"):
         value = getattr(label, name)
         if value is not None and not np.isfinite(value).all():
-            return f"the {name} it gave is not finite"
+            return f"found numbers that are not finite in its {name}"
     return None

@@ -3,7 +3,7 @@
 import logging
 import os
 from collections.abc import Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -46,13 +46,15 @@ def run_label(config: DictConfig, run: Run) -> None:
         entries, tally = label_frames(
             frames, labeler, store, workers.submit, run.path / "work", config.retry_failed
         )
+    with suppress(OSError):  # not empty: it has the files of failed frames
+        (run.path / "work").rmdir()
     failed = [entry for entry in entries if entry.failure is not None]
     labelled = [entry for entry in entries if entry.failure is None]
     _write(run.path / "labelled.extxyz", labelled)
     _write(run.path / "failed.extxyz", failed)
     logger.info("this session: %s", tally)
     logger.info(
-        "%d labelled frames, %d failed ones, %.0f core-seconds in all; labelled.extxyz is in %s",
+        "%d labelled frames, %d failed ones, %.3g core-seconds in all; labelled.extxyz is in %s",
         len(labelled),
         len(failed),
         sum(entry.provenance.seconds or 0.0 for entry in entries),

