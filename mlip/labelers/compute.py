@@ -85,7 +85,11 @@ def _compute_label(labeler: Labeler, atoms: Atoms, folder: Path) -> Label:
     if bare.pbc.all() and "stress" in calculator.implemented_properties:
         wanted.append("stress")
     bare.calc = calculator
-    calculator.calculate(bare, wanted, all_changes)
+    try:
+        calculator.calculate(bare, wanted, all_changes)
+    finally:
+        if hasattr(calculator, "close"):
+            calculator.close()  # CP2K's shell would live on
     results = calculator.results
     return Label(
         # The derivative of the free energy is the force, not that of an energy without smearing.

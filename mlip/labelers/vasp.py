@@ -60,18 +60,17 @@ class VaspLabeler(Labeler):
             raise ConfigError(f"found labeler.xc={self.xc}; expected one of {', '.join(FUNCTIONALS)}")
 
     def refusal(self, atoms: Atoms, charge: float) -> str | None:
-        """Frames without a cell."""
-        return lacks_cell(atoms)
+        """Elements without a POTCAR, frames without a cell."""
+        folder = self._potentials() / "potpaw_PBE"
+        names = {symbol: f"{symbol}{self.setups.get(symbol, '')}" for symbol in sorted(set(atoms.symbols))}
+        missing = [name for name in names.values() if not any(folder.glob(f"{name}/POTCAR*"))]
+        return f"there is no {folder / missing[0] / 'POTCAR'}" if missing else lacks_cell(atoms)
 
     def calculator(self, atoms: Atoms, charge: float, folder: Path) -> BaseCalculator:
         """VASP with INCAR, KPOINTS, POSCAR and POTCAR written into the folder."""
         from ase.calculators.vasp import Vasp
 
-        if self.potentials is None and "VASP_PP_PATH" not in os.environ:
-            raise ConfigError(
-                "found no potentials of VASP; expected labeler.potentials= or VASP_PP_PATH, the folder that "
-                "holds potpaw_PBE"
-            )
+        self._potentials()
         return Vasp(
             directory=str(folder),
             command=self.command,
@@ -94,6 +93,15 @@ class VaspLabeler(Labeler):
     def environment(self) -> dict[str, str]:
         """Where ASE looks for potentials."""
         return {"OMP_NUM_THREADS": "1", **({"VASP_PP_PATH": self.potentials} if self.potentials else {})}
+
+    def _potentials(self) -> Path:
+        place = self.potentials or os.environ.get("VASP_PP_PATH")
+        if place is None:
+            raise ConfigError(
+                "found no potentials of VASP; expected labeler.potentials= or VASP_PP_PATH, the folder that "
+                "holds potpaw_PBE"
+            )
+        return Path(place).expanduser()
 
     def _tags(self, charge: float) -> Mapping[str, Any]:
         """INCAR: a static calculation, reproducible, without files that nobody reads."""
