@@ -17,6 +17,8 @@ from mlip.labelers.labeler import Labeler, lacks_cell
 
 OUTPUT = "cp2k.out"
 UNCONVERGED = "SCF run NOT converged"
+# Electrons of the pseudopotentials that were tried.
+VALENCE = {"Li": 3, "B": 3, "N": 5, "O": 6, "Na": 9, "P": 5, "S": 6, "Cl": 7}
 
 _INPUT = """
 &FORCE_EVAL
@@ -89,7 +91,7 @@ class Cp2kLabeler(Labeler):
     electronic_temperature_K: float = 580.0
     kpts: list[int] | None = None
     k_length_A: float = 12.0
-    valence: dict[str, int] = field(default_factory=dict)
+    valence: dict[str, int] = field(default_factory=VALENCE.copy)
 
     name = "cp2k"
     resources = ("cores", "command")

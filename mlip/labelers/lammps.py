@@ -25,8 +25,8 @@ class LammpsLabeler(Labeler):
         files: Files that these lines name; their content is part of the settings.
     """
 
-    species: list[str] = field(default_factory=list)
-    commands: list[str] = field(default_factory=list)
+    species: list[str]
+    commands: list[str]
     files: list[str] = field(default_factory=list)
 
     name = "lammps"

@@ -13,7 +13,6 @@ from mlip.labelers.compute import compute_outcome
 from mlip.labelers.cp2k import Cp2kLabeler
 
 installed = pytest.mark.skipif(shutil.which("cp2k_shell.psmp") is None, reason="no cp2k_shell.psmp")
-VALENCE = {"Li": 3, "Cl": 7}
 
 
 def lithium_chloride() -> Atoms:
@@ -25,14 +24,14 @@ def lithium_chloride() -> Atoms:
 
 def test_program_that_is_not_there_stops_all(tmp_path):
     with pytest.raises(ConfigError, match="cp2k-data"):
-        compute_outcome(Cp2kLabeler(command="no_such_cp2k", valence=VALENCE), lithium_chloride(), tmp_path)
+        compute_outcome(Cp2kLabeler(command="no_such_cp2k"), lithium_chloride(), tmp_path)
 
 
 @pytest.mark.slow
 @installed
 def test_forces_and_stress_are_derivatives_of_the_energy(tmp_path):
     """Two k-points, tighter convergence than labels have; the grid of labels."""
-    labeler = Cp2kLabeler(kpts=[2, 1, 1], valence=VALENCE, eps_scf=1e-8)
+    labeler = Cp2kLabeler(kpts=[2, 1, 1], eps_scf=1e-8)
     forces = force_errors(labeler, lithium_chloride(), tmp_path, step=0.02)
     stress = stress_errors(labeler, lithium_chloride(), tmp_path)
     assert np.abs([forces[0, 1], stress[0, 1]]).min() > 0.005
@@ -45,7 +44,7 @@ def test_forces_and_stress_are_derivatives_of_the_energy(tmp_path):
 @installed
 def test_cycle_that_does_not_converge_is_seen(tmp_path):
     """CP2K itself goes on and gives forces."""
-    labeler = Cp2kLabeler(kpts=[1, 1, 1], valence=VALENCE, max_scf=2, cutoff_Ry=300)
+    labeler = Cp2kLabeler(kpts=[1, 1, 1], max_scf=2, cutoff_Ry=300)
     outcome = compute_outcome(labeler, lithium_chloride(), tmp_path)
     assert outcome.label is None
     assert outcome.reason == "SCF run NOT converged in 2 iterations"
@@ -55,7 +54,7 @@ def test_cycle_that_does_not_converge_is_seen(tmp_path):
 @installed
 def test_charge_takes_electrons_away(tmp_path):
     """An odd number of them is computed spin-polarised."""
-    labeler = Cp2kLabeler(kpts=[1, 1, 1], valence=VALENCE, cutoff_Ry=300)
+    labeler = Cp2kLabeler(kpts=[1, 1, 1], cutoff_Ry=300)
     atoms = lithium_chloride()
     neutral = label_of(labeler, atoms, tmp_path)
     atoms.info["charge"] = 1

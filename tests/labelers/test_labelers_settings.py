@@ -68,12 +68,12 @@ def test_labelers_without_charge_refuse_charged_frames(labeler):
 
 def test_programs_in_boxes_refuse_frames_without_a_cell():
     with pytest.raises(DataError, match="box"):
-        require_computable(Cp2kLabeler(valence={"Li": 3}), [Atoms("Li")])
+        require_computable(Cp2kLabeler(), [Atoms("Li")])
 
 
 def test_elements_without_a_pseudopotential_are_refused():
     with pytest.raises(DataError, match=r"labeler\.valence\.Ar"):
-        require_computable(Cp2kLabeler(valence={"Li": 3}), [argon()])
+        require_computable(Cp2kLabeler(), [argon()])
 
 
 def test_grid_is_finer_where_the_cell_is_shorter():
