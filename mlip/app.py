@@ -18,7 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mlip.errors import ConfigError, MlipError
-from mlip.inputs import as_names, resolve_input, sha256
+from mlip.inputs import as_names, hash_input
 from mlip.runs import Run, flatten, open_run
 
 RunVerb = Callable[[DictConfig, Run], None]
@@ -120,7 +120,7 @@ def _open_and_run(
     if isinstance(seed, bool) or not isinstance(seed, int) or not 0 <= seed <= _LARGEST_SEED:
         raise ConfigError(f"found seed={seed}; expected a whole number from 0 to {_LARGEST_SEED}")
     names = [name for key in inputs for name in as_names(OmegaConf.select(config, key))]
-    hashes = {name: sha256(resolve_input(name)) for name in names}
+    hashes = {name: hash_input(name) for name in names}
     with open_run(_run_dir(resolved), resolved, hashes, mutable, resolved["resume"], repeats) as run:
         if not run.finished:
             run_verb(config, run)

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
+from mlip.database import hash_rows, is_url, split_selection
 from mlip.errors import DataError
 
 SHIPPED_PREFIX = "dataset:"
@@ -51,6 +52,16 @@ def datasets_folder() -> Path:
     raise DataError(
         f"found no datasets/ beside {package}; the installation is incomplete: install vitreous again"
     )
+
+
+def hash_input(name: str) -> str:
+    """SHA-256 of what an input holds: a file's bytes, the rows of a database that is named by URL.
+
+    Raises:
+        DataError: There is nothing of this name.
+    """
+    place = split_selection(name)[0]
+    return hash_rows(place) if is_url(place) else sha256(resolve_input(place))
 
 
 def as_names(value: str | Path | Sequence[str | Path] | None) -> list[str]:

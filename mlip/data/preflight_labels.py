@@ -22,6 +22,7 @@ _SETTINGS = (
     "method",
     "calculator",
     "labeler",
+    "settings",
     "code",
     "encut",
     "cutoff",

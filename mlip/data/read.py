@@ -12,13 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
-from ase.db import connect
 from ase.io import read
 from ase.io.formats import string2index
 
 from mlip.data.labels import KeysRead, Labels, attach_labels
+from mlip.data.store import Store
+from mlip.database import is_database, is_url, split_selection
 from mlip.errors import DataError
-from mlip.inputs import resolve_input
+from mlip.inputs import as_names, resolve_input
 
 logger = logging.getLogger(__name__)
 
@@ -29,7 +30,8 @@ def read_frames(paths: str | Path | Sequence[str | Path], index: int | str | sli
     """Read labelled frames and say in the log which energy, forces and stress they carry.
 
     Args:
-        paths: A file or several; `dataset:lips/train_700.extxyz.xz` names a shipped one.
+        paths: A file or several; `dataset:lips/train_700.extxyz.xz` names a shipped one. A database is a file
+            that ends in .db or a URL, `labels.db@labeler=xtb` a part of it; frames that failed are left out.
         index: Which frames of each file, in ASE's notation.
 
     Returns:
@@ -39,10 +41,38 @@ def read_frames(paths: str | Path | Sequence[str | Path], index: int | str | sli
     Raises:
         DataError: A file is missing, empty or unreadable, or a label has the wrong shape.
     """
-    files = [paths] if isinstance(paths, str | Path) else list(paths)
-    if not files:
+    frames = []
+    for name in _names(paths):
+        found = _read_named(name, index)
+        _log_what_was_read(name, found)
+        frames += found
+    return frames
+
+
+def read_structures(paths: str | Path | Sequence[str | Path], index: int | str | slice = ":") -> list[Atoms]:
+    """Read frames without their labels, to compute others.
+
+    Args:
+        paths: As of `read_frames`.
+        index: Which frames of each file, in ASE's notation.
+
+    Returns:
+        Frames in order, without calculators and constraints.
+
+    Raises:
+        DataError: A file is missing, empty or unreadable.
+    """
+    frames = [frame for name in _names(paths) for frame in _read_named(name, index)]
+    for frame in frames:
+        frame.calc = None
+    return frames
+
+
+def _names(paths: str | Path | Sequence[str | Path]) -> list[str]:
+    names = as_names(paths)
+    if not names:
         raise DataError("No data files were given; expected at least one: name a file.")
-    return [frame for file in files for frame in _read_file(resolve_input(file), index)]
+    return names
 
 
 def keys_read(frames: Sequence[Atoms]) -> Counter[KeysRead]:
@@ -57,9 +87,16 @@ def keys_read(frames: Sequence[Atoms]) -> Counter[KeysRead]:
     return Counter(frame.calc.keys for frame in frames if isinstance(frame.calc, Labels))
 
 
-def _read_file(path: Path, index: int | str | slice) -> list[Atoms]:
+def _read_named(name: str, index: int | str | slice) -> list[Atoms]:
+    """Read a file, or what is selected of a database."""
+    place, selection = split_selection(name)
+    if is_url(place):
+        return _labelled(place, _chosen(Store(place).read(selection), index), index)
+    path = resolve_input(place)
     if path.stat().st_size == 0:
         raise DataError(f"{path} is empty; expected at least one frame: was it written completely?")
+    if is_database(place):
+        return _labelled(name, _chosen(Store(str(path)).read(selection), index), index)
     try:
         found = _reader(path)(path, index)
     except (
@@ -67,43 +104,39 @@ def _read_file(path: Path, index: int | str | slice) -> list[Atoms]:
     ) as error:  # ASE's many readers raise anything: KeyError, ParseError, UnicodeDecodeError, ...
         reason = " ".join(str(error).split()) or type(error).__name__
         raise DataError(f"{path} cannot be read ({reason[:200]}); expected a file that ASE reads.") from error
-    frames = [found] if isinstance(found, Atoms) else found
+    return _labelled(str(path), [found] if isinstance(found, Atoms) else found, index)
+
+
+def _labelled(source: str, frames: Sequence[Atoms], index: int | str | slice) -> list[Atoms]:
+    """Gather the labels of frames under ASE's names."""
     if not frames or not all(len(frame) for frame in frames):
         raise DataError(
-            f"{path} holds {'a frame without atoms' if frames else 'no frames'} at index {index!r}."
+            f"{source} holds {'a frame without atoms' if frames else 'no frames'} at index {index!r}."
         )
     labelled = []
     for number, frame in enumerate(frames):
         try:
             labelled.append(attach_labels(frame))
         except DataError as error:
-            raise DataError(f"{path}, frame {number}: {error}") from error
-    _log_what_was_read(path, labelled)
+            raise DataError(f"{source}, frame {number}: {error}") from error
     return labelled
+
+
+def _chosen(frames: list[Atoms], index: int | str | slice) -> list[Atoms]:
+    """Frames of a database by ASE's notation."""
+    chosen = string2index(index) if isinstance(index, str) else index
+    if isinstance(chosen, str):
+        raise DataError(f"index {chosen!r} is no range of frames; expected e.g. ':', '0:100' or '-1'")
+    return frames[chosen] if isinstance(chosen, slice) else frames[chosen : chosen + 1 or None]
 
 
 def _reader(path: Path) -> Callable[[Path, int | str | slice], Atoms | list[Atoms]]:
     """Choose how to read a file by how it ends."""
-    if path.suffix in _OPENERS:
-        return _read_compressed
-    return _read_database if path.suffix == ".db" else _read_any
+    return _read_compressed if path.suffix in _OPENERS else _read_any
 
 
 def _read_any(path: Path, index: int | str | slice) -> Atoms | list[Atoms]:
     return read(path, index=index)
-
-
-def _read_database(path: Path, index: int | str | slice) -> Atoms | list[Atoms]:
-    """Read an ASE database with the keys of its rows, which `ase.io.read` leaves out."""
-    frames = []
-    for row in connect(path).select():
-        atoms = row.toatoms()
-        atoms.info.update(row.key_value_pairs)
-        frames.append(atoms)
-    chosen = string2index(index) if isinstance(index, str) else index
-    if isinstance(chosen, str):
-        raise DataError(f"index {chosen!r} is no range of frames; expected e.g. ':', '0:100' or '-1'")
-    return frames[chosen]
 
 
 def _read_compressed(path: Path, index: int | str | slice) -> Atoms | list[Atoms]:
@@ -115,6 +148,6 @@ def _read_compressed(path: Path, index: int | str | slice) -> Atoms | list[Atoms
         return _reader(unpacked)(unpacked, index)
 
 
-def _log_what_was_read(path: Path, frames: Sequence[Atoms]) -> None:
+def _log_what_was_read(source: str, frames: Sequence[Atoms]) -> None:
     for keys, count in keys_read(frames).most_common():
-        logger.info("%s: %d of %d frames: %s", path, count, len(frames), keys)
+        logger.info("%s: %d of %d frames: %s", source, count, len(frames), keys)

@@ -1,0 +1,1 @@
+"""Labelers: programs that give frames their energies, forces and stress, behind one interface."""
