@@ -51,7 +51,9 @@ def check_missing_labels(frames: Sequence[Atoms]) -> Finding:
         if not all(present[name])
     )
     found = sum(present["stress"])
-    solids = sum(bool(atoms.pbc.all()) for atoms in frames)
+    solids = sum(
+        bool(a.pbc.all()) and label.force_mask is None for a, label in zip(frames, labels, strict=True)
+    )
     masked = [label.force_mask for label in labels if label.force_mask is not None]
     if masked:
         text = f"{len(masked)} frames: the forces on {sum(mask.sum() for mask in masked)} of their "

@@ -92,6 +92,10 @@ def test_buffers_hold_every_atom_around_the_box(liquid):
         half = 0.5 / divisions + 2.5 / faces
         naive = np.flatnonzero((away <= half).all(axis=1))
         assert np.array_equal(np.sort(piece.arrays["number"]), naive)
+        extents = piece.cell.lengths() / liquid.cell.lengths()
+        assert extents == pytest.approx(
+            2 * half + piece.info["pad_A"] / faces
+        )  # each at its image in the box
     assert np.array_equal(np.sort(np.concatenate(cores)), np.arange(len(liquid)))
 
 
