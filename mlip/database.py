@@ -1,8 +1,8 @@
 """ASE databases that several processes use at once: SQLite in a file, PostgreSQL by URL.
 
-Writers queue by a lock that ends with its process. ASE's own lock file outlives a process that was killed, two
-processes that make the tables of one file stop each other, and the PostgreSQL backend takes the number of anybody's
-last row for its own (`SELECT last_value`).
+Writers queue by a lock that ends with its process. ASE's own lock file outlives a process that was killed,
+two processes that make the tables of one file stop each other, and the PostgreSQL backend takes the number of
+anybody's last row for its own (`SELECT last_value`).
 """
 
 import fcntl
