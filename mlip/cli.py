@@ -9,6 +9,7 @@ from mlip.errors import MlipError
 # verb -> (module with a `main()`, what it does)
 VERBS = {
     "demo": ("mlip.workflows.demo", "the whole path on shipped DFT data, in minutes"),
+    "data": ("mlip.workflows.data", "stores of labelled frames: list, show, merge, split, export, check"),
     "train": ("train.train", "train a potential on labelled frames"),
     "eval": ("train.evaluate", "errors of a potential on labelled frames"),
     "import": ("mlip.interop.nequip", "bring a model of nequip's, NequIP or Allegro, with the same numbers"),

@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from ase.db import connect
 from ase.db.core import Database
@@ -118,7 +119,7 @@ def explained(place: str) -> Iterator[None]:
         ) from error
 
 
-def _postgresql_errors(place: str) -> tuple[type[Exception], ...]:
+def _postgresql_errors(place: str) -> tuple[Any, ...]:
     if not is_url(place):
         return ()
     import psycopg2

@@ -26,7 +26,7 @@ class Provenance:
 
     Attributes:
         labeler: Name of what labelled, such as `cp2k`.
-        settings: All that decides the labels of a structure, versions included; text, numbers, lists, mappings.
+        settings: All that decides labels, versions included; text, numbers, lists, mappings.
         generation: Round of active learning, from zero.
         grade: Extrapolation grade of the frame when it was chosen, if it was.
         seconds: What the labels cost, s.

@@ -20,8 +20,8 @@ from mlip.data.neighbors import complete_cell, neighbor_list
 _CUTOFF_A = 6.0
 # Wave numbers of the three radial functions, 1/A.
 _WAVE_NUMBERS = (0.0, 1.3, 2.9)
-# Rounding of each sum divided by sqrt(N): a text file's 8 decimals move it by some 1e-7; one atom by 0.01 A, or
-# a shear of 1e-3, by more than this also where forces vanish by symmetry.
+# Rounding of each sum divided by sqrt(N): a text file's 8 decimals move it by some 1e-7; one atom by 0.01 A,
+# or a shear of 1e-3, by more than this also where forces vanish by symmetry.
 _BIN = 5e-6
 # Width of the structure factors' Gaussian against the mean spacing of lattice planes, and where it is cut.
 _SMEARING = 0.25
@@ -56,7 +56,7 @@ def fingerprint(atoms: Atoms) -> str:
 
 def _weights(numbers: NDArray[np.int64], kind: int) -> NDArray[np.float64]:
     """A number from 1 to 2 for each species, in no simple ratio to that of another."""
-    return 1.0 + (numbers * (0.6180339887 + 0.1234567 * kind)) % 1.0
+    return np.asarray(1.0 + (numbers * (0.6180339887 + 0.1234567 * kind)) % 1.0)
 
 
 def _environments(atoms: Atoms) -> list[float]:
