@@ -31,6 +31,9 @@ FORCES_KEYS = ("REF_forces", "REF_force", "dft_forces", "dft_force", "DFT_forces
 STRESS_KEYS = ("REF_stress", "dft_stress", "DFT_stress", "stress")
 VIRIAL_KEYS = ("REF_virial", "dft_virial", "DFT_virial", "virial", "virials")
 
+# Array of a frame, true where the force on an atom is to be trusted: pieces of larger frames have it.
+FORCE_MASK = "force_mask"
+
 
 @dataclass(frozen=True)
 class KeysRead:

@@ -35,10 +35,14 @@ class Builder:
 # Name in `conf/builder/` -> what builds.
 BUILDERS = {
     "defects": Builder("mlip.structures.defects", "build_defects"),
+    "glass": Builder("mlip.structures.glass", "build_glass", parents=0),
+    "interface": Builder("mlip.structures.interfaces", "build_interface", parents=2),
+    "lipon": Builder("mlip.structures.glass", "build_lipon"),
     "pairs": Builder("mlip.structures.pairs", "build_pairs", parents=0),
     "rattled": Builder("mlip.structures.rattle", "build_rattled"),
     "slabs": Builder("mlip.structures.slabs", "build_slabs"),
     "strained": Builder("mlip.structures.strain", "build_strained"),
+    "subcells": Builder("mlip.structures.subcells", "build_subcells"),
     "vacancies": Builder("mlip.structures.vacancies", "build_vacancies"),
     "volumes": Builder("mlip.structures.strain", "build_volumes"),
 }

@@ -41,7 +41,7 @@ def distinct_planes(crystal: Atoms, max_index: int, tolerance_A: float) -> list[
 
 def _by_preference(max_index: int) -> Iterator[tuple[int, int, int]]:
     indices = range(-max_index, max_index + 1)
-    coprime = (plane for plane in product(indices, repeat=3) if gcd(*plane) == 1)
+    coprime = [plane for plane in product(indices, indices, indices) if gcd(*plane) == 1]
     return iter(
         sorted(
             coprime,

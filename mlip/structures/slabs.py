@@ -51,13 +51,13 @@ def build_slabs(
     Yields:
         Structures of config_type `slab`, in the middle of their cell, z normal to the surface. `info` has
         `miller`, `termination` (its number), `symmetric` (both surfaces are the same), `stoichiometric`,
-        `tasker` (1: neutral layers; 2: charged ones, no dipole; 3: polar; left out where charges are not known),
-        `formula_units`, `area_A2` of one surface and, if some are fixed, `frozen_below_A`. Before those of a
-        plane comes the crystal, `slab_bulk`, with its `formula_units`.
+        `tasker` (1: neutral layers; 2: charged ones, no dipole; 3: polar; left out where charges are not
+        known), `formula_units` (of whole ones), `area_A2` of one surface and, if some atoms are fixed,
+        `frozen_below_A`. Before those of a plane comes the crystal, `slab_bulk`, with its `formula_units`.
 
     Raises:
         ConfigError: A number makes no sense.
-        DataError: The parent has no gap to cut, or no symmetry.
+        DataError: The parent is no crystal.
 
     Source: types of Tasker 1979 (10.1088/0022-3719/12/22/036).
     """
@@ -103,9 +103,10 @@ def cut_slab(oriented: Atoms, part: Slice, thickness_A: float, vacuum_A: float) 
     # In the cell that begins at the lower cut; atoms are shifted by whole lattice vectors only.
     fractional[:, 2] += np.rint(above + part.bottom - fractional[:, 2])
     in_part = above < (part.top - part.bottom) % 1.0
+    layer = np.array([0.0, 0.0, 1.0])
     whole = 0
     while True:
-        layers = [fractional + [0, 0, k] for k in range(whole)] + [fractional[in_part] + [0, 0, whole]]
+        layers = [fractional + k * layer for k in range(whole)] + [fractional[in_part] + whole * layer]
         numbers = np.concatenate([np.tile(oriented.numbers, whole), oriented.numbers[in_part]])
         positions = np.concatenate(layers) @ oriented.cell.array
         if len(numbers) and np.ptp(positions[:, 2]) >= thickness_A:
