@@ -13,9 +13,9 @@ from mlip.errors import ConfigError, DataError
 def split_blocks(frames: Sequence[Atoms], fraction: float, blocks: int = 10, seed: int = 0) -> Split:
     """Take runs of consecutive frames for validation: neighbors in time know each other's energy.
 
-    The frames of each subset (`config_type` and formula) are cut, in their order, into blocks of equal length.
-    In a block the first frames train and the last ones validate, or the other way round, by turns: so validation
-    frames of two blocks lie together, and few frames have a neighbor on the other side.
+    The frames of each subset (`config_type` and formula) are cut, in their order, into blocks of equal
+    length. In a block the first frames train and the last ones validate, or the other way round, by turns: so
+    validation frames of two blocks lie together, and few frames have a neighbor on the other side.
 
     Args:
         frames: Frames in the order in which they were made.
