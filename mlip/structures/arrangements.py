@@ -11,8 +11,8 @@ from numpy.typing import NDArray
 from mlip.errors import ConfigError, DataError
 
 VACANT = ""
-# Above so many arrangements, some are drawn instead of all listed: a minute's work.
-_MAX_LISTED = 50_000
+# Above so many arrangements, equivalent ones counted, some are drawn instead of all listed: a minute's work.
+_MAX_LISTED = 2_000_000
 # Draws without a new arrangement before all are taken to be found.
 _MAX_FRUITLESS = 200
 
@@ -92,7 +92,6 @@ def distinct_arrangements(
         DataError: There is no site for a step.
     """
     walks = prod(len(sites.candidates(step, {})) or 1 for step in steps)
-    walks //= len(sites.permutations)
     if walks <= _MAX_LISTED:
         found = _list_all(sites, steps)
         if not found:

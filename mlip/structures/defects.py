@@ -62,7 +62,7 @@ def build_defects(
         atoms = _arranged(crystal, sites, arrangement)
         atoms.info |= {"config_type": "defect", "defect": " ".join(map(str, steps))}
         atoms.info["multiplicity"] = multiplicity
-        total = charge + parent.info.get("charge", 0.0)
+        total = charge + atoms.info.pop("charge", 0.0)
         if total:
             atoms.info["charge"] = total
         yield atoms

@@ -108,11 +108,22 @@ def _divide(atoms: Atoms, num_atoms: int, bonds: Sequence[Sequence[str | float]]
     centres = (sums / np.bincount(unit)[:, None])[unit]
     inside = np.floor(centres)
     fractional, centres = fractional - inside, centres - inside
-    edge = (atoms.cell.volume * num_atoms / len(atoms)) ** (1 / 3)
-    divisions = np.maximum(1, np.rint(_spacings(atoms) / edge)).astype(np.int64)
+    divisions = _divisions(_spacings(atoms), len(atoms) / num_atoms)
     cells = np.minimum((centres * divisions).astype(np.int64), divisions - 1)
     box = np.ravel_multi_index(tuple(cells.T), tuple(divisions))
     return _Frame(atoms, fractional, centres, divisions, box, np.argsort(box, kind="stable"))
+
+
+def _divisions(lengths: NDArray[np.float64], count: float) -> NDArray[np.int64]:
+    """How often to divide lengths (3,) so that there are about so many boxes, as near to cubes as can be."""
+    divided = np.ones(3, dtype=bool)
+    while divided.any():
+        edge = (lengths[divided].prod() / count) ** (1 / divided.sum())
+        short = divided & (lengths < edge)
+        if not short.any():
+            return np.where(divided, np.rint(lengths / edge), 1).astype(np.int64)
+        divided &= ~short
+    return np.ones(3, dtype=np.int64)
 
 
 def _spacings(atoms: Atoms) -> NDArray[np.float64]:

@@ -54,13 +54,12 @@ def build_vacancies(
             "builder.z_A"
         )
     number = max(1, round(concentration_percent / 100 * len(there)))
-    total = number * charge_per_vacancy + parent.info.get("charge", 0.0)
     random = np.random.default_rng(seed)
     for _ in range(count):
         atoms = parent.copy()
         del atoms[random.choice(there, number, replace=False)]
         atoms.info |= {"config_type": "vacancies", "vacancies": number}
-        atoms.info.pop("charge", None)
+        total = number * charge_per_vacancy + atoms.info.pop("charge", 0.0)
         if total:
             atoms.info["charge"] = total
         yield atoms

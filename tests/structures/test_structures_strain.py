@@ -22,8 +22,8 @@ def crystal():
     return Atoms("LiPO", scaled_positions=[[0, 0, 0], [0.3, 0.4, 0.5], [0.7, 0.1, 0.9]], cell=cell, pbc=True)
 
 
-# Cells of Li3PO4 that Seth et al. published: kind, strain in percent, relaxed lengths, strained cell. Those of
-# the last two kinds come from another relaxation.
+# Cells of Li3PO4 that Seth et al. published: kind, strain in percent, relaxed lengths, strained cell.
+# Those of the last two kinds come from another relaxation.
 PUBLISHED = [
     ("hydrostatic", 7.0, [4.8985532969, 5.2711356412, 6.1469417046],
      [[5.010285, 0, 0], [0, 5.391366, 0], [0, 0, 6.287148]]),
