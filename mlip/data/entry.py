@@ -118,6 +118,7 @@ def row_content(entry: Entry) -> tuple[Atoms, dict[str, Any], dict[str, Any]]:
         "settings": entry.provenance.settings_hash,
         "generation": entry.provenance.generation,
         "config_type": _word(entry.atoms.info.get("config_type")),
+        "recipe": _word(entry.atoms.info.get("recipe")),
         "grade": entry.provenance.grade,
         "seconds": entry.provenance.seconds,
     }

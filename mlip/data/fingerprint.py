@@ -18,11 +18,11 @@ from numpy.typing import NDArray
 from mlip.data.neighbors import complete_cell, neighbor_list
 
 _CUTOFF_A = 6.0
-# Wave numbers of the three radial functions, 1/A. A smooth invariant answers to the shear of a cubic crystal in
-# second order only: large ones make that large against noise, which is answered to in first order.
+# Wave numbers of three radial functions, 1/A. A smooth invariant answers to the shear of a cubic crystal in
+# the second order only: large ones make that large against noise, which counts in first order.
 _WAVE_NUMBERS = (1.3, 7.0, 19.0)
-# Rounding of each sum divided by sqrt(N). A text file's 8 decimals move the sums by 2e-7 together, so that one
-# copy in 250 falls into another bin; one atom by 0.01 A, or a shear by 1e-3, moves one by 8e-4 and more.
+# Rounding of each sum divided by sqrt(N). A text file's 8 decimals move the sums by 2e-7 together: one copy
+# in 250 falls into another bin. One atom by 0.01 A, or a shear by 1e-3, moves a sum by 8e-4 and more.
 _BIN = 1e-4
 # Width of the structure factors' Gaussian against the mean spacing of lattice planes, and where it is cut.
 _SMEARING = 0.25

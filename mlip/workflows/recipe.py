@@ -11,6 +11,7 @@ import ase.io
 import numpy as np
 from ase import Atoms
 from omegaconf import DictConfig
+from tqdm import tqdm
 
 from md.trajectory import Trajectory
 from mlip.app import application
@@ -130,7 +131,7 @@ def choose_frames(
     for name, subset in recipe.subsets.items():
         made = _read(folder / f"{name}.extxyz")
         new = []
-        for atoms in made:
+        for atoms in tqdm(made, desc=f"duplicates, {name}", unit="frame", disable=None, leave=False):
             known = len(seen)
             seen.add(fingerprint(atoms))
             new += [atoms] if len(seen) > known else []

@@ -1,4 +1,4 @@
-"""The store keeps every number, pays for nothing twice, loses nothing to several writers; in both databases."""
+"""The store keeps every number, pays for nothing twice, loses nothing to many writers, in both databases."""
 
 import multiprocessing
 import os
