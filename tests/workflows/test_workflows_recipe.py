@@ -11,7 +11,8 @@ from cli.cli_process import fork_mlip, start_mlip
 from hydra import compose, initialize_config_module
 from omegaconf import OmegaConf
 
-from md.protocols.stages import plan_stages, read_protocol
+from md.protocols.read import read_protocol
+from md.protocols.stages import plan_stages
 from mlip.data.fingerprint import fingerprint
 from mlip.errors import ConfigError
 from mlip.inputs import datasets_folder, resolve_input
