@@ -1,9 +1,10 @@
 """From a part of the config to the frozen dataclass that owns its types, defaults and checks."""
 
 import difflib
+import inspect
 import math
 import types
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Any, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -66,16 +67,43 @@ def build_settings(kind: type[T], values: Mapping[str, Any], group: str) -> T:
     """
     types_of = get_type_hints(kind)
     prefix = f"{group}." if group else ""
+    _check_types(values, types_of, prefix)
+    for field in fields(kind):  # type: ignore[arg-type]
+        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
+            raise ConfigError(f"found no {prefix}{field.name}; expected {_describe(types_of[field.name])}")
+    return kind(**values)
+
+
+def check_options(function: Callable[..., Any], values: Mapping[str, Any], group: str) -> None:
+    """Check the keys of a config group that become keyword arguments of a function.
+
+    Args:
+        function: Its keyword-only arguments are the keys, but for `seed`, which is no option.
+        values: Key to value.
+        group: Key of the group, for messages.
+
+    Raises:
+        ConfigError: A key is unknown or missing, or a value has the wrong type.
+    """
+    hints = get_type_hints(function)
+    keywords = {
+        name: parameter
+        for name, parameter in inspect.signature(function).parameters.items()
+        if parameter.kind is parameter.KEYWORD_ONLY and name != "seed"
+    }
+    _check_types(values, {name: hints[name] for name in keywords}, f"{group}.")
+    for name, parameter in keywords.items():
+        if parameter.default is parameter.empty and name not in values:
+            raise ConfigError(f"found no {group}.{name}; expected {_describe(hints[name])}")
+
+
+def _check_types(values: Mapping[str, Any], types_of: Mapping[str, Any], prefix: str) -> None:
     for key, value in values.items():
         if key not in types_of:
             raise ConfigError(f"found {prefix}{key}; {suggest(key, tuple(types_of))}")
         if not _fits(value, types_of[key]):
             shown = "null" if value is None else value
             raise ConfigError(f"found {prefix}{key}={shown}; expected {_describe(types_of[key])}")
-    for field in fields(kind):  # type: ignore[arg-type]
-        if field.name not in values and field.default is MISSING and field.default_factory is MISSING:
-            raise ConfigError(f"found no {prefix}{field.name}; expected {_describe(types_of[field.name])}")
-    return kind(**values)
 
 
 def suggest(name: str, known: Sequence[str]) -> str:
@@ -88,11 +116,13 @@ def _fits(value: Any, hint: Any) -> bool:
     """Whether a value from YAML has the type of a field; a whole number is a number, true is none."""
     if get_origin(hint) in (Union, types.UnionType):
         return any(_fits(value, option) for option in get_args(hint))
-    if get_origin(hint) is list:
-        return isinstance(value, list) and all(_fits(each, get_args(hint)[0]) for each in value)
-    if get_origin(hint) is dict:
+    if get_origin(hint) in (list, Sequence):
+        return isinstance(value, list | tuple) and all(_fits(each, get_args(hint)[0]) for each in value)
+    if get_origin(hint) in (dict, Mapping):
         key, content = get_args(hint)
-        return isinstance(value, dict) and all(_fits(k, key) and _fits(v, content) for k, v in value.items())
+        return isinstance(value, Mapping) and all(
+            _fits(k, key) and _fits(v, content) for k, v in value.items()
+        )
     if hint is float:
         return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
     if hint is int:
@@ -103,8 +133,8 @@ def _fits(value: Any, hint: Any) -> bool:
 def _describe(hint: Any) -> str:
     if get_origin(hint) in (Union, types.UnionType):
         return " or ".join(_describe(option) for option in get_args(hint))
-    if get_origin(hint) is dict:
+    if get_origin(hint) in (dict, Mapping):
         return f"a mapping to {_describe(get_args(hint)[1])}"
-    if get_origin(hint) is list:
+    if get_origin(hint) in (list, Sequence):
         return f"a list, each {_describe(get_args(hint)[0])}"
     return _WORDS.get(hint, str(hint))

@@ -26,7 +26,7 @@ from mlip.nn.derivatives import ForceField, Prediction
 from mlip.runs import Run
 from train.data import evaluation_loader
 from train.judge import Judgement, judge
-from train.metrics import FrameErrors, compute_errors
+from train.metrics import FrameErrors, compute_errors, whole_frames
 from train.plots import save_parity
 from train.report import log_errors
 from train.uncertainty_report import write_uncertainty
@@ -124,8 +124,8 @@ def run_eval(config: DictConfig, run: Run) -> None:
     write_predictions(frames, results, run.path / "predictions.extxyz", judgement)
     save_parity(results, run.path)
     log_errors(errors)
-    if fitted is not None and judgement is not None:
-        write_uncertainty(judgement, fitted, run.path)
+    if fitted is not None and whole_frames(results):
+        write_uncertainty(judge(whole_frames(results), fitted, potential.species), fitted, run.path)
 
 
 main = application("eval", run_eval, inputs=("potential", "data"))

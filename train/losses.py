@@ -117,24 +117,31 @@ class HuberLoss(SquaredLoss):
     def penalty(self, name: str, error: Tensor, target: LabelledGraph) -> Tensor:
         """What each number of an error counts; same shape."""
         if name == "forces":
-            return _huber(error, _delta_of_force(self._force_steps, target.forces))
+            return _huber(error, _delta_of_force(self._force_steps, target.forces[_known(target.forces)]))
         delta = self.energy_delta if name == "energy" else self.stress_delta
         return huber_loss(error, torch.zeros_like(error), reduction="none", delta=delta)
 
 
 def _errors(predicted: Prediction, target: LabelledGraph) -> dict[str, Tensor]:
-    """Energy per atom (B,), forces (N, 3) and, of frames that have a stress, virial per atom (b, 3, 3)."""
+    """Errors of what there are labels for: energy per atom (b,), forces (n, 3), virial per atom (s, 3, 3)."""
     num_atoms = target.num_atoms
-    errors = {
-        "energy": (predicted.energy - target.energy) / num_atoms,
-        "forces": predicted.forces - target.forces,
-    }
+    errors = {}
+    whole, known = target.energy.isfinite(), _known(target.forces)
+    if bool(whole.any()):
+        errors["energy"] = (predicted.energy[whole] - target.energy[whole]) / num_atoms[whole]
+    if bool(known.any()):
+        errors["forces"] = predicted.forces[known] - target.forces[known]
     labelled = target.has_stress
     if bool(labelled.any()):
         volumes = torch.linalg.det(target.cell[labelled]).abs().view(-1, 1, 1)
         virial_error = predicted.virial[labelled] + target.stress[labelled] * volumes
         errors["stress"] = virial_error / num_atoms[labelled].view(-1, 1, 1)
     return errors
+
+
+def _known(forces: Tensor) -> Tensor:
+    """Which atoms (N,) have a force, and not NaN."""
+    return forces.isfinite().all(dim=1)
 
 
 def _delta_of_force(steps: Sequence[Sequence[float]], forces: Tensor) -> Tensor:

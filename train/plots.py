@@ -47,6 +47,8 @@ def save_parity(results: Sequence[FrameErrors], folder: Path) -> list[Path]:
         if not pairs:
             continue
         label, prediction = (np.concatenate([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1))
+        known = np.isfinite(label)
+        label, prediction = label[known], prediction[known]
         name = LABELS[quantity]
         if quantity == "energy":
             mean = label.mean()

@@ -13,6 +13,7 @@ from mlip.data.dataset import GraphDataset
 from mlip.data.isolated import find_isolated_energies
 from mlip.deploy.potential import Potential
 from train.evaluate import evaluate_frames
+from train.metrics import whole_frames
 
 logger = logging.getLogger(__name__)
 
@@ -59,10 +60,11 @@ def _unexplained(
     potential: Potential, dataset: GraphDataset, batch_size: int, device: torch.device
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Per frame: atoms of each species, label - prediction in eV, and whether it is a lone atom."""
-    results = evaluate_frames(potential.force_field(device), dataset, batch_size, device)
+    results = whole_frames(evaluate_frames(potential.force_field(device), dataset, batch_size, device))
     counts = [[frame.symbols.count(symbol) for symbol in potential.species] for frame in results]
     missing = [(frame.energy[0] - frame.energy[1]) * len(frame.symbols) for frame in results]
-    graphs = (dataset[index] for index in range(len(dataset)))
+    graphs = [dataset[index] for index in range(len(dataset))]
+    graphs = [graph for graph in graphs if bool(graph.energy.isfinite())]
     lone = [len(graph.positions) == 1 and graph.edge_index.shape[1] == 0 for graph in graphs]
     return np.array(counts, dtype=np.float64), np.array(missing), np.array(lone)
 

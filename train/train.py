@@ -28,7 +28,7 @@ from train.data import TrainingData, evaluation_loader, load_training_data, trai
 from train.evaluate import evaluate_frames
 from train.finetune import advise_learning_rate, choose_trained, describe, start_from
 from train.judge import judge
-from train.metrics import FrameErrors, compute_errors
+from train.metrics import FrameErrors, compute_errors, whole_frames
 from train.module import ForceFieldModule
 from train.plots import read_metrics, save_learning_curves, save_parity
 from train.replay import replay_loader
@@ -203,7 +203,9 @@ def _finish(
         curves,
         save_parity(results, run.path),
         untrained.errors,
-        uncertainty_section(fitted, judge(results, fitted.uncertainty, trained.species), run.path),
+        uncertainty_section(
+            fitted, judge(whole_frames(results), fitted.uncertainty, trained.species), run.path
+        ),
     )
     log_errors(errors)
     if untrained.errors:

@@ -25,7 +25,7 @@ from mlip.models.uncertainty import Uncertainty
 from mlip.nn.derivatives import ForceField, edge_vectors
 from train.data import evaluation_loader
 from train.judge import Judgement, described, energy_errors, force_errors, judge
-from train.metrics import FrameErrors
+from train.metrics import FrameErrors, whole_frames
 from train.thresholds import Thresholds, describe_thresholds, find_thresholds
 
 logger = logging.getLogger(__name__)
@@ -81,7 +81,8 @@ class DescriptorBatches:
                 )
                 with torch.no_grad():
                     _, descriptors = self.force_field.model(vectors, graph.species, graph.edge_index)
-                yield DescribedAtoms(descriptors, graph.species, graph.batch)
+                trained = graph.forces.isfinite().all(dim=1)  # a force mask leaves out the other atoms
+                yield DescribedAtoms(descriptors[trained], graph.species[trained], graph.batch[trained])
 
 
 @dataclass(frozen=True)
@@ -113,9 +114,10 @@ def fit_uncertainty(
         force_field: The trained model.
         batches: Descriptors of its training frames.
         species: Of the potential.
-        valid: Labels and predictions of the validation frames.
+        valid: Labels and predictions of the validation frames; those with a force mask are passed over.
         test: Of other held-out frames, which may lie far from the training data; may be none.
     """
+    valid, test = whole_frames(valid), whole_frames(test)
     started = time.monotonic()
     scales = force_field.get_parameter("model.scale_shift.scales").detach()
     grade = fit_grade(batches, len(species)).to("cpu")

@@ -77,7 +77,8 @@ def data_hash(frames: Sequence[Atoms]) -> str:
         frames: Frames in order.
 
     Returns:
-        SHA-256 in hexadecimal of numbers, positions, cell, pbc, energy, forces and stress of all frames.
+        SHA-256 in hexadecimal of the numbers, positions, cell, pbc, energy, forces, stress and force mask
+        of all frames.
     """
     digest = hashlib.sha256()
     for atoms in frames:
@@ -86,4 +87,6 @@ def data_hash(frames: Sequence[Atoms]) -> str:
         for array in (*structure, labels.energy, labels.forces, labels.stress):
             data = b"" if array is None else np.ascontiguousarray(array).tobytes()
             digest.update(len(data).to_bytes(8, "little") + data)
+        if labels.force_mask is not None:
+            digest.update(labels.force_mask.tobytes())
     return digest.hexdigest()

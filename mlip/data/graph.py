@@ -78,8 +78,8 @@ class LabelledGraph(Graph):
     """A graph with what a reference calculation says of it.
 
     Attributes:
-        energy: Force-consistent energy, float64 (B,), eV.
-        forces: Float64 (N, 3), eV/A.
+        energy: Force-consistent energy, float64 (B,), eV; NaN where there is none to trust.
+        forces: Float64 (N, 3), eV/A; NaN on atoms where there is none to trust.
         stress: (1/V) dE/dstrain, float64 (B, 3, 3), eV/A^3; zero where `has_stress` is false.
         has_stress: Which structures carry a stress, bool (B,).
     """
@@ -180,7 +180,8 @@ def label_graph(graph: Graph, atoms: Atoms) -> LabelledGraph:
         atoms: A frame from `read_frames`: its calculator holds energy, forces and perhaps stress.
 
     Returns:
-        The graph with energy, forces, stress and has_stress.
+        The graph with energy, forces, stress and has_stress. With a force mask, forces outside it and the
+        energy are NaN.
 
     Raises:
         DataError: The frame has no energy or no forces.
@@ -192,11 +193,14 @@ def label_graph(graph: Graph, atoms: Atoms) -> LabelledGraph:
             f"A frame of {atoms.get_chemical_formula()} has no {missing}; training and evaluation need "
             "energy and forces on every frame: label it or leave it out."
         )
+    energy, forces = labels.energy, labels.forces
+    if labels.force_mask is not None:
+        energy, forces = np.nan, np.where(labels.force_mask[:, None], forces, np.nan)
     stress = np.zeros((3, 3)) if labels.stress is None else labels.stress
     return LabelledGraph(
         **vars(graph),
-        energy=torch.tensor([labels.energy], dtype=torch.float64),
-        forces=torch.tensor(labels.forces, dtype=torch.float64),
+        energy=torch.tensor([energy], dtype=torch.float64),
+        forces=torch.tensor(forces, dtype=torch.float64),
         stress=torch.tensor(stress, dtype=torch.float64).reshape(1, 3, 3),
         has_stress=torch.tensor([labels.stress is not None]),
     )

@@ -31,6 +31,9 @@ FORCES_KEYS = ("REF_forces", "REF_force", "dft_forces", "dft_force", "DFT_forces
 STRESS_KEYS = ("REF_stress", "dft_stress", "DFT_stress", "stress")
 VIRIAL_KEYS = ("REF_virial", "dft_virial", "DFT_virial", "virial", "virials")
 
+# Array of a frame, true where the force on an atom is to be trusted: pieces of larger frames have it.
+FORCE_MASK = "force_mask"
+
 
 @dataclass(frozen=True)
 class KeysRead:
@@ -61,11 +64,13 @@ class FrameLabels:
         energy: Force-consistent energy, eV.
         forces: Shape (N, 3), eV/A.
         stress: (1/V) dE/dstrain, shape (3, 3), eV/A^3; only for structures periodic in all directions.
+        force_mask: (N,) where the forces are to be trusted; then energy and stress are not. None: all is.
     """
 
     energy: float | None
     forces: NDArray[np.float64] | None
     stress: NDArray[np.float64] | None
+    force_mask: NDArray[np.bool_] | None = None
 
 
 def frame_labels(atoms: Atoms) -> FrameLabels:
@@ -82,11 +87,13 @@ def frame_labels(atoms: Atoms) -> FrameLabels:
     forces = results.get("forces")
     if forces is None and len(atoms) == 1:
         forces = np.zeros((1, 3))
-    stress = results.get("stress") if np.all(atoms.pbc) else None
+    mask = atoms.arrays.get(FORCE_MASK)
+    stress = results.get("stress") if np.all(atoms.pbc) and mask is None else None
     return FrameLabels(
         energy=None if energy is None else float(energy),
         forces=None if forces is None else np.asarray(forces, dtype=np.float64),
         stress=None if stress is None else _full_stress(stress),
+        force_mask=None if mask is None else np.asarray(mask, dtype=bool),
     )
 
 

@@ -52,6 +52,12 @@ def check_missing_labels(frames: Sequence[Atoms]) -> Finding:
     )
     found = sum(present["stress"])
     solids = sum(bool(atoms.pbc.all()) for atoms in frames)
+    masked = [label.force_mask for label in labels if label.force_mask is not None]
+    if masked:
+        text = f"{len(masked)} frames: the forces on {sum(mask.sum() for mask in masked)} of their "
+        keys.append(("force mask", f"{text}{sum(map(len, masked))} atoms train, energy and stress do not"))
+    if len(masked) == len(frames):
+        errors += ("Every frame has a force mask; energies need frames without: add some.",)
     warning = f"Stress on {found} of {solids} periodic frames: the others do not train the pressure."
     return Finding((("labels", counts), *keys), (warning,) if 0 < found < solids else (), errors)
 
@@ -90,15 +96,16 @@ def check_settings(frames: Sequence[Atoms], twins: Twins) -> Finding:
 def check_energies(frames: Sequence[Atoms]) -> Finding:
     """Say over what range the energies lie."""
     energies = _energies_per_atom(frames)
-    text = f"{energies.min():.3f} to {energies.max():.3f} eV/atom, median {np.median(energies):.3f}"
+    low, high = np.nanmin(energies), np.nanmax(energies)
+    text = f"{low:.3f} to {high:.3f} eV/atom, median {np.nanmedian(energies):.3f}"
     return Finding((("energy", text),))
 
 
 def check_forces(frames: Sequence[Atoms]) -> Finding:
     """Find atoms with absurdly large forces."""
-    forces = [np.asarray(frame_labels(atoms).forces) for atoms in frames]
+    forces = [_trusted_forces(atoms) for atoms in frames]
     rms = np.sqrt(np.mean(np.concatenate(forces) ** 2))
-    largest = np.array([np.linalg.norm(array, axis=1).max() for array in forces])
+    largest = np.array([np.linalg.norm(array, axis=1).max(initial=0.0) for array in forces])
     usual = float(np.quantile(largest, 0.9))
     limit = min(_LARGE_FORCE_EV_A, _OUTLIER * usual) if usual > 0.0 else _LARGE_FORCE_EV_A
     large = np.flatnonzero(largest > limit)
@@ -153,7 +160,7 @@ def _contradictions(frames: Sequence[Atoms], twins: Twins) -> list[str]:
     differ = np.abs(energies[first] - energies[second])
     if not np.any(differ > _SAME_ENERGY_EV):
         return []
-    worst = int(np.argmax(differ))
+    worst = int(np.nanargmax(differ))
     return [
         f"Frames {first[worst]} and {second[worst]} are the same structure, but their energies differ by "
         f"{1000 * differ[worst]:.1f} meV/atom; expected one level of theory: train on one of them."
@@ -165,7 +172,7 @@ def _energy_levels(frames: Sequence[Atoms]) -> list[str]:
     energies = _energies_per_atom(frames)
     members: dict[str, list[int]] = defaultdict(list)
     for index, atoms in enumerate(frames):
-        if len(atoms) > 1:
+        if len(atoms) > 1 and np.isfinite(energies[index]):
             members[atoms.get_chemical_formula(empirical=True)].append(index)
     gaps = {
         formula: float(np.max(np.diff(np.sort(energies[indices]))))
@@ -181,7 +188,14 @@ def _energy_levels(frames: Sequence[Atoms]) -> list[str]:
 
 
 def _energies_per_atom(frames: Sequence[Atoms]) -> NDArray[np.float64]:
-    """Collect energies per atom, eV, shape (frames,)."""
-    return np.array([frame_labels(atoms).energy for atoms in frames], dtype=np.float64) / [
-        len(a) for a in frames
-    ]
+    """Collect energies per atom, eV, shape (frames,); NaN of frames with a force mask."""
+    labels = [frame_labels(atoms) for atoms in frames]
+    energies = [np.nan if label.force_mask is not None else label.energy for label in labels]
+    return np.array(energies, dtype=np.float64) / [len(atoms) for atoms in frames]
+
+
+def _trusted_forces(atoms: Atoms) -> NDArray[np.float64]:
+    """Forces, without those that a mask leaves out."""
+    labels = frame_labels(atoms)
+    forces = np.asarray(labels.forces)
+    return forces if labels.force_mask is None else forces[labels.force_mask]

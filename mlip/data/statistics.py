@@ -116,12 +116,13 @@ def _compute(dataset: GraphDataset, frames_hash: str) -> Statistics:
     graphs = [dataset[index] for index in range(len(dataset))]
     if not any(graph.edge_index.shape[1] for graph in graphs):
         raise DataError(f"No atom has a neighbor within {dataset.r_max} A; expected some: raise model.r_max.")
-    counts, energies = _compositions(graphs, len(dataset.species))
-    lone = _is_lone(graphs)
+    whole = [graph for graph in graphs if bool(graph.energy.isfinite())]
+    counts, energies = _compositions(whole, len(dataset.species))
+    lone = _is_lone(whole)
     isolated = find_isolated_energies(counts, energies, lone, dataset.species)
     residuals = (energies - counts @ isolated.energies) / counts.sum(axis=1)
     neighbors, centres = _neighbor_counts(graphs, len(dataset.species))
-    squares = _force_squares(list(compress(graphs, ~lone)), len(dataset.species))
+    squares = _force_squares(list(compress(graphs, ~_is_lone(graphs))), len(dataset.species))
     return Statistics(
         species=dataset.species,
         r_max=dataset.r_max,
@@ -166,8 +167,9 @@ def _force_squares(
     """Sums of squared force components, (eV/A)^2, and their numbers, (species,)."""
     squares, counts = np.zeros(num_species), np.zeros(num_species)
     for graph in graphs:
-        species = graph.species.numpy()
-        of_atoms = graph.forces.square().sum(dim=1).numpy()
+        known = graph.forces.isfinite().all(dim=1)
+        species = graph.species[known].numpy()
+        of_atoms = graph.forces[known].square().sum(dim=1).numpy()
         squares += np.bincount(species, weights=of_atoms, minlength=num_species)
         counts += 3.0 * np.bincount(species, minlength=num_species)
     return squares, counts

@@ -1,5 +1,6 @@
 """Every config composes with every option of its groups, and says the same as the classes it selects."""
 
+import inspect
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from md.protocols.stages import Stage, plan_stages
 from mlip.cli import VERBS
 from mlip.errors import ConfigError
 from mlip.settings import build_group, build_settings
+from mlip.structures.builders import find_builder
 from train.data import DataConfig
 from train.losses import SquaredLoss
 
@@ -67,6 +69,19 @@ def groups_of(verb):
     return [next(iter(entry)) for entry in defaults if isinstance(entry, dict)]
 
 
+def options_of(builder):
+    """What a builder's config says: its keyword arguments with their defaults, ??? for those without."""
+    keywords = [
+        each for each in inspect.signature(builder).parameters.values() if each.kind is each.KEYWORD_ONLY
+    ]
+    told = {each.name: "???" if each.default is each.empty else each.default for each in keywords}
+    return {
+        name: list(value) if isinstance(value, tuple) else value
+        for name, value in told.items()
+        if name != "seed"
+    }
+
+
 CHOICES = [(verb, group, name) for verb in PRIMARY for group, name in OPTIONS if group in groups_of(verb)]
 
 
@@ -81,8 +96,8 @@ def test_every_choice_composes_and_builds(tmp_path, verb, group, name):
     config = composed(verb, f"{group}={name}", f"run_dir={tmp_path}", "hydra.mode=RUN", *needed)
     if group == "protocol":
         assert plan_stages(read_protocol(OmegaConf.to_container(config.protocol)))
-    elif group == "size":
-        assert OmegaConf.to_container(config.stages, resolve=True)
+    elif group == "builder":
+        assert OmegaConf.to_container(config.builder) == options_of(find_builder(name))
     elif config[group]:
         assert type(build_group(config, group)).__name__ == config[group]._target_.rsplit(".")[-1]
 

@@ -44,7 +44,7 @@ def write_frames(file: Path, count: int, **info) -> None:
 
 @pytest.fixture
 def sleepy(tmp_path):
-    """Arguments for a calculator that waits for a second process at work and takes its time; its environment."""
+    """Arguments for a calculator that waits until two processes are at work; and its environment."""
     (tmp_path / "sleepy.py").write_text(SLEEPY.replace("COMPUTED", str(tmp_path / "computed")))
     words = ["labeler=ase", "labeler.calculator_class=sleepy.Sleepy"]
     return words, {"PYTHONPATH": str(tmp_path)}
