@@ -1,8 +1,8 @@
 """ASE databases that several processes use at once: SQLite in a file, PostgreSQL by URL.
 
-Writers queue by a lock that ends with its process. ASE's own lock file outlives a process that was killed, two
-processes that make the tables of one file stop each other, and the PostgreSQL backend takes the number of anybody's
-last row for its own (`SELECT last_value`).
+Writers queue by a lock that ends with its process. ASE's own lock file outlives a process that was killed,
+two processes that make the tables of one file stop each other, and the PostgreSQL backend takes the number of
+anybody's last row for its own (`SELECT last_value`).
 """
 
 import fcntl
@@ -12,6 +12,7 @@ import sqlite3
 from collections.abc import Iterator
 from contextlib import closing, contextmanager, nullcontext
 from pathlib import Path
+from typing import Any
 
 from ase.db import connect
 from ase.db.core import Database
@@ -118,7 +119,7 @@ def explained(place: str) -> Iterator[None]:
         ) from error
 
 
-def _postgresql_errors(place: str) -> tuple[type[Exception], ...]:
+def _postgresql_errors(place: str) -> tuple[Any, ...]:
     if not is_url(place):
         return ()
     import psycopg2

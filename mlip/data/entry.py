@@ -26,7 +26,7 @@ class Provenance:
 
     Attributes:
         labeler: Name of what labelled, such as `cp2k`.
-        settings: All that decides the energy, forces and stress of a structure, versions included; plain YAML.
+        settings: All that decides labels, versions included; text, numbers, lists, mappings.
         generation: Round of active learning, from zero.
         grade: Extrapolation grade of the frame when it was chosen, if it was.
         seconds: What the labels cost, core-seconds.
@@ -49,8 +49,8 @@ class Entry:
     """A frame of a store.
 
     Attributes:
-        atoms: The structure as it was labelled, with its labels in a calculator as the labeler gave them (eV, eV/A,
-            eV/A^3, `free_energy` where it is not `energy`); `info` says how it was made.
+        atoms: The structure as it was labelled, with its labels in a calculator as the labeler gave them (eV,
+            eV/A, eV/A^3, `free_energy` where it is not `energy`); `info` says how it was made.
         provenance: Where the labels come from.
         failure: Why there are no labels that can be trusted; None if there are.
         fingerprint: The name of the structure; computed where it is not given.
@@ -69,13 +69,13 @@ class Entry:
         results = self.atoms.calc.results if self.atoms.calc is not None else {}
         if self.failure is None and not {"energy", "free_energy"} & results.keys():
             raise DataError(
-                f"found a frame of {self.atoms.get_chemical_formula()} without energy; expected labels, or the "
-                "reason of the failure"
+                f"found a frame of {self.atoms.get_chemical_formula()} without energy; expected labels, or "
+                "the reason of the failure"
             )
 
 
 def settings_hash(labeler: str, settings: Mapping[str, Any]) -> str:
-    """Name a way of labelling: the labeler and 12 hexadecimal digits of its settings, in any order of keys."""
+    """Name a way of labelling: the labeler, and 12 hexadecimal digits of its settings in any order."""
     text = json.dumps(plain(settings), sort_keys=True)
     return f"{labeler}-{hashlib.sha256(text.encode()).hexdigest()[:_HASH_LENGTH]}"
 
@@ -86,12 +86,10 @@ def plain(value: Any) -> Any:
     Raises:
         DataError: Something else is in it.
     """
-    if value is None or isinstance(value, bool | int | float | str) and not isinstance(value, np.generic):
-        return value
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, np.ndarray):
+    if isinstance(value, np.ndarray | np.generic):  # before numbers: a numpy.float64 is a float
         return value.tolist()
+    if value is None or isinstance(value, bool | int | float | str):
+        return value
     if isinstance(value, Mapping):
         return {str(key): plain(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
@@ -120,6 +118,7 @@ def row_content(entry: Entry) -> tuple[Atoms, dict[str, Any], dict[str, Any]]:
         "settings": entry.provenance.settings_hash,
         "generation": entry.provenance.generation,
         "config_type": _word(entry.atoms.info.get("config_type")),
+        "recipe": _word(entry.atoms.info.get("recipe")),
         "grade": entry.provenance.grade,
         "seconds": entry.provenance.seconds,
     }

@@ -1,11 +1,11 @@
 """Fingerprints: a short name that two frames share if, and only if, they are the same structure.
 
-Five sums over the structure are rounded and hashed. Three are over environments within 6 A, each a smooth function
-of weighted pair sums; two see the whole of it: Gaussian-damped structure factors along periodic directions, the
-spread of the atoms along open ones. Neither the order of the atoms nor their periodic images, the origin, the
-choice of lattice vectors, a rotation or a reflection changes any of them. So a frame and its rotated copy have one
-fingerprint, as they have one energy, while their forces and cells are turned: whoever finds a frame by its
-fingerprint takes the frame that was found, not its labels alone.
+Five sums over the structure are rounded and hashed. Three are over environments within 6 A, each a smooth
+function of weighted pair sums; two see the whole of it: Gaussian-damped structure factors along periodic
+directions, the spread of the atoms along open ones. Neither the order of the atoms nor their periodic images,
+the origin, the choice of lattice vectors, a rotation or a reflection changes any of them. So a frame and its
+rotated copy have one fingerprint, as they have one energy, while their forces and cells are turned: whoever
+finds a frame by its fingerprint takes the frame that was found, not its labels alone.
 """
 
 import hashlib
@@ -18,11 +18,12 @@ from numpy.typing import NDArray
 from mlip.data.neighbors import complete_cell, neighbor_list
 
 _CUTOFF_A = 6.0
-# Wave numbers of the three radial functions, 1/A.
-_WAVE_NUMBERS = (0.0, 1.3, 2.9)
-# Rounding of each sum divided by sqrt(N): a text file's 8 decimals move it by some 1e-7; one atom by 0.01 A, or a
-# strain of 1e-3, by more than this also where forces vanish by symmetry.
-_BIN = 2e-5
+# Wave numbers of three radial functions, 1/A. A smooth invariant answers to the shear of a cubic crystal in
+# the second order only: large ones make that large against noise, which counts in first order.
+_WAVE_NUMBERS = (1.3, 7.0, 19.0)
+# Rounding of each sum divided by sqrt(N). A text file's 8 decimals move the sums by 2e-7 together: one copy
+# in 250 falls into another bin. One atom by 0.01 A, or a shear by 1e-3, moves a sum by 8e-4 and more.
+_BIN = 1e-4
 # Width of the structure factors' Gaussian against the mean spacing of lattice planes, and where it is cut.
 _SMEARING = 0.25
 _LARGEST_EXPONENT = 8.0
@@ -33,9 +34,9 @@ _HASH_LENGTH = 16
 def fingerprint(atoms: Atoms) -> str:
     """Name a structure: equal for copies, different for what differs by 1e-3 of strain or 0.01 A of one atom.
 
-    The work grows as the number of atoms. Species, periodic directions, the total charge in `info["charge"]` and
-    the number of atoms count: a supercell is another structure. Text files of fewer than 8 decimals make copies
-    that differ.
+    The work grows as the number of atoms. Species, periodic directions, the total charge in `info["charge"]`
+    and the number of atoms count: a supercell is another structure. Text files of fewer than 8 decimals make
+    copies that differ.
 
     Args:
         atoms: The structure; its positions must be finite and its cell sound.
@@ -56,11 +57,11 @@ def fingerprint(atoms: Atoms) -> str:
 
 def _weights(numbers: NDArray[np.int64], kind: int) -> NDArray[np.float64]:
     """A number from 1 to 2 for each species, in no simple ratio to that of another."""
-    return 1.0 + (numbers * (0.6180339887 + 0.1234567 * kind)) % 1.0
+    return np.asarray(1.0 + (numbers * (0.6180339887 + 0.1234567 * kind)) % 1.0)
 
 
 def _environments(atoms: Atoms) -> list[float]:
-    """Sums over atoms of a concave function of their pair sums: of more than distances, as in embedded atoms."""
+    """Sums over atoms of a convex function of their pair sums, as in embedded atoms: more than distances."""
     (i, j), shift = neighbor_list(atoms.positions, atoms.cell.array, atoms.pbc, _CUTOFF_A)
     distances = np.linalg.norm(atoms.positions[j] - atoms.positions[i] + shift @ atoms.cell.array, axis=1)
     cutoff = (1.0 - (distances / _CUTOFF_A) ** 2) ** 3

@@ -1,7 +1,7 @@
 """The store: labelled frames in an ASE database, each with where it came from and what was paid for it.
 
-SQLite in a file that ends in .db, or PostgreSQL by URL (`postgresql://user@host/name`). Several processes may read and
-add at once.
+SQLite in a file that ends in .db, or PostgreSQL by URL (`postgresql://user@host/name`). Several processes may
+read and add at once.
 """
 
 from collections.abc import Iterable, Iterator
@@ -29,7 +29,7 @@ class Store:
             DataError: It is not there, or cannot be opened.
         """
         self.place = place
-        self._database = open_database(place, create)
+        self._database: Any = open_database(place, create)
 
     def add(self, entries: Iterable[Entry]) -> int:
         """Add frames; what is there already, by fingerprint and settings, stays as it is.
@@ -50,14 +50,14 @@ class Store:
         with explained(self.place), writing_alone(self.place), self._database:
             for entry, atoms, keys, rest in prepared:
                 found = self._row(entry.fingerprint, entry.provenance.settings_hash)
-                if found is not None and (found.state == LABELLED or entry.failure is not None):
+                if found is not None and (found.get("state") == LABELLED or entry.failure is not None):
                     continue
                 self._database.write(atoms, keys, data=rest, id=None if found is None else found.id)
                 written += 1
         return written
 
     def find(self, fingerprint: str, settings_hash: str) -> Entry | None:
-        """The frame of this structure that was labelled, or failed, with these settings; None if there is none.
+        """Find the frame of a structure that was labelled, or failed, with these settings; None if none.
 
         Its atoms may be in another order or orientation than those that the fingerprint was made of.
 
@@ -72,7 +72,7 @@ class Store:
     def known(self, settings_hash: str) -> dict[str, bool]:
         """All that is paid for with these settings: fingerprint -> whether it is labelled, or failed."""
         rows = self._select("", settings=settings_hash, columns=["id", "key_value_pairs"], include_data=False)
-        return {row.fingerprint: row.state == LABELLED for row in rows}
+        return {row.get("fingerprint"): row.get("state") == LABELLED for row in rows}
 
     def entries(self, selection: str = "") -> Iterator[Entry]:
         """Frames with provenance, failed ones among them, in the order in which they were added.

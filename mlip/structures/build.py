@@ -13,7 +13,6 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from mlip.app import application
 from mlip.data.read import read_frames
 from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names
@@ -95,9 +94,3 @@ def table_of_kinds(kinds: Counter[tuple[str, str]]) -> list[str]:
     """Lines of a table: config_type, formula, count."""
     width = max(len(kind) for kind, _ in kinds)
     return [f"{kind:<{width}}  {count:>6}  {formula}" for (kind, formula), count in kinds.items()]
-
-
-main = application("build", run_build, inputs=("structure",))
-
-if __name__ == "__main__":
-    main()

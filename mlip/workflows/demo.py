@@ -4,8 +4,6 @@ import csv
 import json
 import logging
 import os
-import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import replace
@@ -16,9 +14,10 @@ from omegaconf import DictConfig
 
 from md.analyze import Analysis, analyze
 from mlip.app import application
-from mlip.errors import MlipError
+from mlip.errors import ConfigError
 from mlip.report.html import FigureBlock, Highlight, Section, TableBlock, write_report
 from mlip.runs import Run
+from mlip.workflows.stage import run_verb
 from train.report import error_rows
 
 logger = logging.getLogger(__name__)
@@ -32,10 +31,19 @@ the runs last picoseconds. Pressures are extrapolations, because the data carry 
 
 
 def run_demo(config: DictConfig, run: Run) -> None:
-    """Run the stages of `conf/size/<size>.yaml` and join their results in one report."""
+    """Run the stages of a size in `conf/demo.yaml` and join their results in one report.
+
+    Raises:
+        ConfigError: There is no such size.
+        MlipError: A stage failed.
+    """
+    if config.size not in config.stages:
+        raise ConfigError(f"found size={config.size}; expected one of {', '.join(config.stages)}")
     started = time.monotonic()
-    for name in config.stages:
-        _run_stage(name, config.stages[name], run.path / name)
+    # 83 atoms keep one core busy; a second thread gains little and loses much where the machine is shared.
+    threads = {"OMP_NUM_THREADS": "1"} | os.environ
+    for name, command in config.stages[config.size].items():
+        run_verb(command, run.path / name, threads)
     figures = run.path / "figures"
     reference = f"reference={config.reference}"
     quench = _analyze(run, "melt_quench", ["analysis=[protocol,structure]"], figures / "melt_quench")
@@ -44,19 +52,6 @@ def run_demo(config: DictConfig, run: Run) -> None:
     results.write_text(json.dumps({"melt_quench": quench.entries, "ladder": ladder.entries}, indent=2))
     report = _write_report(run.path, quench, ladder)
     logger.info("demo done in %.0f s: open %s", time.monotonic() - started, report)
-
-
-def _run_stage(name: str, command: Sequence[str], folder: Path) -> None:
-    """Run one verb as a user would, in its own process; a finished stage returns at once."""
-    arguments = [*command, f"run_dir={folder}"]
-    logger.info("\n$ mlip %s", " ".join(arguments))
-    # 83 atoms keep one core busy; a second thread gains little and loses much where the machine is shared.
-    environment = {"OMP_NUM_THREADS": "1"} | os.environ
-    code = subprocess.run(
-        [sys.executable, "-m", "mlip.cli", *arguments], check=False, env=environment
-    ).returncode
-    if code != 0:
-        raise MlipError(f"the stage {name} ended with exit code {code}; see {folder / 'log.txt'}")
 
 
 def _analyze(run: Run, stage: str, overrides: Sequence[str], folder: Path) -> Analysis:

@@ -98,8 +98,6 @@ def test_every_choice_composes_and_builds(tmp_path, verb, group, name):
         assert plan_stages(read_protocol(OmegaConf.to_container(config.protocol)))
     elif group == "builder":
         assert OmegaConf.to_container(config.builder) == options_of(find_builder(name))
-    elif group == "size":
-        assert OmegaConf.to_container(config.stages, resolve=True)
     elif config[group]:
         assert type(build_group(config, group)).__name__ == config[group]._target_.rsplit(".")[-1]
 
