@@ -119,7 +119,7 @@ def test_killed_it_goes_on_with_what_was_made(folder):
 
 
 def test_dynamics_with_a_potential(folder, potential_file):
-    """Frames of a trajectory, as many as asked for, with their lineage and nothing that the potential said."""
+    """Frames of a trajectory, as many as asked for, with their lineage and no labels of the potential."""
     command = ["build", "dataset=small.yaml", f"potential={potential_file}", "run_dir=out"]
     ended = fork_mlip(*command, cwd=folder, timeout=300)
     assert ended.code == 0, ended.stderr[-2000:]
