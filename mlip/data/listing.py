@@ -35,12 +35,13 @@ def list_store(store: Store) -> list[str]:
 def list_shipped() -> list[str]:
     """A row for each data set that ships with Vitreous: frames, recipe, licence."""
     rows = [("name", "frames", "recipe", "licence")]
-    for folder in sorted(path for path in datasets_folder().iterdir() if (path / "card.md").is_file()):
-        card = (folder / "card.md").read_text()
+    for folder in sorted(path for path in datasets_folder().iterdir() if path.is_dir()):
+        file = folder / "card.md"
+        card = file.read_text() if file.is_file() else ""
         frames = sum(int(count) for name, count in _FILES.findall(card) if (folder / name).is_file())
         licence = _LICENCE.search(card)
         recipe = "recipe.yaml" if (folder / "recipe.yaml").is_file() else "-"
-        rows.append((folder.name, str(frames or "-"), recipe, licence[1] if licence else "see its card.md"))
+        rows.append((folder.name, str(frames or "-"), recipe, licence[1] if licence else "-"))
     return _table(rows)
 
 

@@ -116,7 +116,7 @@ def read_recipe(file: Path, size: str = _FULL) -> Recipe:
         ConfigError: It cannot be read, has no such size, or says something that makes no sense.
     """
     try:
-        content = OmegaConf.load(file)
+        content: Any = OmegaConf.load(file)
         sizes = content.pop("sizes", {})
         if size != _FULL and size not in sizes:
             raise ConfigError(f"found size={size}; expected one of {', '.join([_FULL, *sizes])}")

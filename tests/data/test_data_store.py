@@ -162,7 +162,7 @@ def add_one_by_one(place, seeds):
 
 
 def test_writers_at_once_lose_nothing(place):
-    """Also those that write the same, and those that all make the tables; ASE alone fails here."""
+    """Also those that write the same, and those that all make the tables."""
     writers = [
         _forks.Process(target=add_one_by_one, args=(place, range(6 * number, 6 * number + 12)))
         for number in range(4)

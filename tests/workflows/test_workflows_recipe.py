@@ -28,8 +28,8 @@ SMALL = """
 source: nobody
 missing: everything else
 parents:
-  Li: {file: dataset:crystals/Li.extxyz}
-  large: {file: dataset:crystals/Li.extxyz, repeat: [2, 1, 1]}
+  Li: {file: dataset:crystals/Li.extxyz, repeat: [2, 1, 1]}
+  large: {file: dataset:crystals/Li.extxyz, repeat: [2, 2, 2]}
 subsets:
   volumes:
     builder: volumes
@@ -39,7 +39,15 @@ subsets:
     paper_parents: 4
   again: {builder: volumes, parents: [Li], options: {count: 3, relative_volumes: [0.9, 1.1]}}
   rattled: {builder: rattled, of: volumes, options: {count: 4}, count: 7}
-  moved: {protocol: nvt, parents: [large], count: 3}
+  moved:
+    protocol: nvt
+    parents: [large]
+    overrides:
+      - kernel=reference
+      - protocol.nvt.temperature_K=300
+      - protocol.nvt.duration_ps=0.02
+      - protocol.nvt.every_ps=0.005
+    count: 3
 sizes:
   mini: {subsets: {rattled: {options: {count: 1}, count: 2}, moved: null}}
 """
@@ -75,7 +83,12 @@ def test_counts_say_what_was_asked_made_and_kept(folder):
     frames = ase.io.read(folder / "out" / "structures.extxyz", ":")
     assert len({fingerprint(atoms) for atoms in frames}) == len(frames) == 12
     assert {atoms.info["recipe"] for atoms in frames} == {"small/volumes", "small/rattled"}
-    assert [step.get("builder") for step in read_lineage(frames[-1])] == [None, "volumes", "rattled"]
+    assert [step.get("builder") for step in read_lineage(frames[-1])] == [
+        None,
+        "repeat",
+        "volumes",
+        "rattled",
+    ]
 
 
 def test_a_seed_gives_the_same_set_and_another_seed_another(folder):
@@ -106,14 +119,14 @@ def test_killed_it_goes_on_with_what_was_made(folder):
 
 
 def test_dynamics_with_a_potential(folder, potential_file):
-    """Li, P and S packed at random, moved by a potential: frames of the trajectory with their lineage."""
-    command = ["build", "dataset=lps", "size=mini", f"potential={potential_file}", "run_dir=out"]
-    ended = fork_mlip(*command, cwd=folder)
+    """Frames of a trajectory, as many as asked for, with their lineage and no labels of the potential."""
+    command = ["build", "dataset=small.yaml", f"potential={potential_file}", "run_dir=out"]
+    ended = fork_mlip(*command, cwd=folder, timeout=300)
     assert ended.code == 0, ended.stderr[-2000:]
-    assert counts_of(folder / "out")["melted_glass"]["kept"] == "4"
+    assert counts_of(folder / "out")["moved"]["kept"] == "3"
     frames = ase.io.read(folder / "out" / "structures.extxyz", ":")
-    moved = [atoms for atoms in frames if atoms.info["recipe"] == "lps/melted_glass"]
-    assert [step["builder"] for step in read_lineage(moved[-1])] == ["glass", "md nvt"]
+    moved = [atoms for atoms in frames if atoms.info["recipe"] == "small/moved"]
+    assert [step.get("builder") for step in read_lineage(moved[-1])] == [None, "repeat", "md nvt"]
     assert moved[-1].calc is None
     assert "momenta" not in moved[-1].arrays
 
