@@ -119,7 +119,7 @@ def _split(path: Path, frames: Iterator[Frame], files: ExitStack) -> list[_Stret
     open_boundaries = False
     for frame in frames:
         if not stretches or frame.stage != stretches[-1].stage:
-            spool = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115: `files` closes it
+            spool = files.enter_context(tempfile.TemporaryFile())  # noqa: SIM115
             stretches.append(_Stretch(path, frame, spool))
         stretches[-1].append(frame)
         open_boundaries |= not frame.pbc.all()
