@@ -40,6 +40,31 @@ def find_pairs(
     return centre, owners[image], images[image] - home[centre]
 
 
+def find_nearest(fractional: np.ndarray, cell: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest neighbors of each atom, through periodic images.
+
+    Args:
+        fractional: fractional coordinates, shape (N, 3).
+        cell: lattice vectors as rows, shape (3, 3), A.
+        count: how many neighbors k.
+
+    Returns:
+        Their indices, shape (N, k), nearest first, and the vectors to them, shape (N, k, 3), A.
+    """
+    wrapped = fractional - np.floor(fractional)
+    home = wrapped @ cell
+    # a sphere that holds twice as many atoms on average; enlarged where there are voids
+    reach = (6 * (count + 1) * abs(np.linalg.det(cell)) / (4 * np.pi * len(home))) ** (1 / 3)
+    while True:
+        images, owners = _surrounding_images(wrapped, cell, reach)
+        distance, image = KDTree(images).query(home, count + 1, distance_upper_bound=reach)
+        if np.isfinite(distance).all():
+            break
+        reach *= 1.5
+    others = image[:, 1:]  # the nearest is the atom itself
+    return owners[others], images[others] - home[:, None]
+
+
 def _surrounding_images(wrapped: np.ndarray, cell: np.ndarray, r_max: float) -> tuple[np.ndarray, np.ndarray]:
     """Atoms of the cell, then their images within `r_max` of it: positions (M, 3) in A, and owners."""
     # a plane of the cell is as far from its opposite as the inverse of a reciprocal vector is long
