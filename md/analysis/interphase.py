@@ -72,8 +72,8 @@ def compute_interphase(composition: Kymograph, num_interfaces: int = 2) -> Inter
     average = compute_average(late)
     method = (
         f"{composition.quantity} from {low:.2f} to {high:.2f} at the start, length between "
-        f"{100 * _LOW:.0f} and {100 * _HIGH:.0f} % of the way, per interface of {num_interfaces}; smoothed by {_SMOOTHING_A} A; "
-        f"last fifth of the run; {composition.method}"
+        f"{100 * _LOW:.0f} and {100 * _HIGH:.0f} % of the way, per interface of "
+        f"{num_interfaces}; smoothed by {_SMOOTHING_A} A; last fifth of the run; {composition.method}"
     )
     return Interphase(
         average.value, average.error, thickness, composition.times_ps, (float(low), float(high)), method
