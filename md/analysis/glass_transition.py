@@ -9,8 +9,8 @@ from mlip.errors import DataError
 _FEWEST = 12
 # share of the range of temperatures that each line must cover at least
 _MARGIN = 0.15
-_RESAMPLES = 200
-_MOST_POINTS = 200
+_RESAMPLES = 100
+_MOST_POINTS = 100
 _BLOCKS = 20
 
 

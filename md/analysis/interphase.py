@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.ndimage import gaussian_filter1d
 
 from md.analysis.averages import compute_average
 from md.analysis.kymograph import Kymograph
@@ -11,7 +10,6 @@ from mlip.errors import DataError
 
 # shares of the way from one composition to the other between which a layer belongs to the interphase
 _LOW, _HIGH = 0.1, 0.9
-_SMOOTHING_A = 1.5
 # the least that the two sides must differ by
 _SMALLEST_STEP = 0.05
 _LATE = 0.2
@@ -45,47 +43,36 @@ def compute_interphase(composition: Kymograph, num_interfaces: int = 2) -> Inter
 
     The two sides are known from the first frame: the compositions that most layers below and above the
     middle have. A layer belongs to the interphase where it is between 10 % and 90 % of the way from one to
-    the other, compositions between the middles of layers by interpolation, after smoothing by a Gaussian of
-    1.5 A (which alone makes a sharp interface 3.8 A thick).
+    the other, compositions between the middles of layers by interpolation. A sharp interface is as thick as
+    2.56 standard deviations of the smoothing.
 
     Args:
-        composition: share of a species in layers, such as that of Li across Li | Li6PS5Cl.
+        composition: share of a species in layers, smoothed over the layers of a crystal, such as that of Li
+            across Li | Li6PS5Cl.
         num_interfaces: two in a periodic stack.
 
     Raises:
         DataError: The two sides do not differ.
     """
-    width = (
-        composition.positions_A[1] - composition.positions_A[0] if len(composition.positions_A) > 1 else 1.0
-    )
-    filled = np.array([_fill(row) for row in composition.values])
-    smooth = gaussian_filter1d(filled, _SMOOTHING_A / width, axis=1, mode="wrap")
-    low, high = _sides(smooth[0])
+    layer = 2 * composition.positions_A[0]
+    low, high = _sides(composition.values[0])
     if high - low < _SMALLEST_STEP:
         raise DataError(
             f"found {composition.quantity} of {low:.2f} and {high:.2f} on the two sides; expected two "
             "materials that differ in it: choose another species= or axis="
         )
-    way = (smooth - low) / (high - low)
-    thickness = np.array([_length_between(row, _LOW, _HIGH) for row in way]) * width / num_interfaces
+    way = (composition.values - low) / (high - low)
+    thickness = np.array([_length_between(row, _LOW, _HIGH) for row in way]) * layer / num_interfaces
     late = thickness[-max(1, int(_LATE * len(thickness))) :]
     average = compute_average(late)
     method = (
         f"{composition.quantity} from {low:.2f} to {high:.2f} at the start, length between "
         f"{100 * _LOW:.0f} and {100 * _HIGH:.0f} % of the way, per interface of "
-        f"{num_interfaces}; smoothed by {_SMOOTHING_A} A; last fifth of the run; {composition.method}"
+        f"{num_interfaces}; last fifth of the run; {composition.method}"
     )
     return Interphase(
         average.value, average.error, thickness, composition.times_ps, (float(low), float(high)), method
     )
-
-
-def _fill(row: np.ndarray) -> np.ndarray:
-    """Layers without atoms, as in a gap, by interpolation between those beside them."""
-    present = np.flatnonzero(np.isfinite(row))
-    if len(present) == 0:
-        raise DataError("found layers without any atom; expected atoms along the axis")
-    return np.interp(np.arange(len(row)), present, row[present], period=len(row))
 
 
 def _sides(row: np.ndarray) -> tuple[float, float]:

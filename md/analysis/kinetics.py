@@ -12,6 +12,7 @@ LAWS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {"log t": np.log, "sqrt
 _FEWEST = 8
 # growth that has come this far of its whole way has ended: what follows is no law of growth
 _FINISHED = 0.95
+_STILL_MOVING = 0.01
 _Z_95 = 1.96
 
 
@@ -69,7 +70,7 @@ class Growth:
 def fit_growth(times_ps: np.ndarray, values: np.ndarray) -> Growth:
     """Fit y = c + k f(t) for f = log t, sqrt t and t, and weigh them by Akaike's criterion.
 
-    Fitted is from the first time above zero to where the quantity has come 95 % of its way. Residuals
+    Fitted is from the first time above zero to where growth has ended, if it does. Residuals
     remember each other: errors and criterion count n / (1 + 2 sum of their autocorrelation) samples.
 
     Args:
@@ -112,14 +113,17 @@ def fit_growth(times_ps: np.ndarray, values: np.ndarray) -> Growth:
 
 
 def _end_of_growth(series: np.ndarray) -> int:
-    """Samples up to where the quantity has come 95 % of its way; all where it never rests there."""
+    """Samples up to where the quantity has come 95 % of its way, if it rests there; else all."""
     way = series - series[0]
     whole = way[np.argmax(np.abs(way))]
     if whole == 0:
         return len(series)
     stop = int(np.argmax(way / whole >= _FINISHED)) + 1
-    # a resting end is long; the end of a growing curve is short
-    return stop if _FEWEST <= stop < 0.85 * len(series) else len(series)
+    rest = way[stop:] / whole
+    if stop < _FEWEST or len(rest) < _FEWEST:
+        return len(series)
+    goes_on = abs(rest[len(rest) // 2 :].mean() - rest[: len(rest) // 2].mean()) > _STILL_MOVING
+    return len(series) if goes_on else stop
 
 
 def _fit_line(x: np.ndarray, y: np.ndarray) -> tuple[float, float, float, float]:

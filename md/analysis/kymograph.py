@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
+from ase.data import atomic_masses
 
 from md.analysis.frames import Frames
 from md.analysis.pairs import map_frames, spread_frames
@@ -118,11 +119,12 @@ def _map(
     height = 1 / np.linalg.norm(np.linalg.inv(frames.mean_cell)[:, column])
     num_layers = max(1, round(height / layer_A))
     chosen = spread_frames(frames.num_frames, max_frames)
-    start = frames.fractional[0][:, column].mean()
+    masses = atomic_masses[frames.numbers] / atomic_masses[frames.numbers].sum()
+    start = masses @ frames.fractional[0][:, column]
 
     def one(fractional: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        # unwrapped coordinates: their mean moves with the whole stack, which layers follow
-        return one_frame(fractional, cell, num_layers, fractional[:, column].mean() - start)
+        # unwrapped coordinates: the centre of mass moves with the whole stack, which layers follow
+        return one_frame(fractional, cell, num_layers, float(masses @ fractional[:, column] - start))
 
     return Kymograph(
         quantity=quantity,
@@ -132,7 +134,7 @@ def _map(
         values=np.array(map_frames(frames, one, max_frames)),
         times_ps=None if frames.times_ps is None else frames.times_ps[chosen],
         method=(
-            f"{num_layers} layers of {height / num_layers:.2f} A across {axis} that follow the mean position "
-            f"of all atoms; {len(chosen)} frames"
+            f"{num_layers} layers of {height / num_layers:.2f} A across {axis} that follow the centre of "
+            f"mass; {len(chosen)} frames"
         ),
     )

@@ -1,9 +1,10 @@
 """Profiles along an axis: density, composition, coordination and bond lengths in layers."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from ase.data import atomic_masses, atomic_numbers
+from scipy.ndimage import gaussian_filter1d
 
 from md.analysis.averages import compute_average
 from md.analysis.frames import Frames
@@ -87,6 +88,45 @@ def compute_composition_layers(
         axis,
         layer_A,
         max_frames,
+    )
+
+
+def compute_smooth_composition(
+    frames: Frames,
+    species: str,
+    width_A: float,
+    axis: str = "c",
+    layer_A: float = 1.0,
+    max_frames: int = 100,
+) -> Kymograph:
+    """Compute the share of a species after smoothing, so that the layers of a crystal do not show.
+
+    Numbers of the species and of all atoms are smoothed by a Gaussian, then divided.
+
+    Args:
+        frames: the frames.
+        species: symbol, or one of an origin such as Li@1.
+        width_A: standard deviation of the Gaussian, A.
+        axis: lattice vector across which the layers lie.
+        layer_A: thickness of a layer, about, A.
+        max_frames: at most so many frames are used, evenly spread.
+    """
+    everyone = np.ones(len(frames.numbers))
+    is_species = np.zeros(len(everyone))
+    is_species[frames.select(species)] = 1.0
+    some, total = (
+        compute_density_map(frames, f"share of {species}", "1/A^3", weights, axis, layer_A, max_frames)
+        for weights in (is_species, everyone)
+    )
+    width = width_A / (2 * total.positions_A[0])
+    smooth_some, smooth_total = (
+        gaussian_filter1d(each.values, width, axis=1, mode="wrap") for each in (some, total)
+    )
+    return replace(
+        some,
+        unit="of atoms",
+        values=smooth_some / np.maximum(smooth_total, 1e-12),
+        method=f"{some.method}; numbers of atoms smoothed by a Gaussian of {width_A:g} A",
     )
 
 

@@ -11,12 +11,14 @@ from md.analysis.frames import Frames
 from md.analysis.interphase import Interphase, compute_interphase
 from md.analysis.kinetics import Growth, fit_growth
 from md.analysis.kymograph import Kymograph, compute_mean_map
-from md.analysis.profiles import compute_composition_layers
+from md.analysis.profiles import compute_smooth_composition
 from md.analysis.reduction import Reduction, compute_reduction_series, find_reduced
 from md.analysis.units import compute_units
 from mlip.errors import DataError
 
 _FRAMES = 200
+# wider than the layers of most crystals are apart
+_SMOOTHING_A = 2.5
 
 
 @dataclass(frozen=True)
@@ -56,11 +58,12 @@ def analyze_reactions(
         DataError: The frames have no times.
     """
     frames.require_times()
-    maps = {f"share of {species}": compute_composition_layers(frames, species, axis, layer_A, max_frames)}
+    composition = compute_smooth_composition(frames, species, _SMOOTHING_A, axis, layer_A, max_frames)
+    maps = {f"share of {species}": composition}
     warnings = []
     interphase = reduction = None
     try:
-        interphase = compute_interphase(maps[f"share of {species}"])
+        interphase = compute_interphase(composition)
     except DataError as error:
         warnings.append(f"no interphase: {error}")
     if {"P", "S"} <= set(frames.species):
@@ -71,7 +74,7 @@ def analyze_reactions(
         "reduction": None if reduction is None else reduction.series,
         "interphase_thickness": None if interphase is None else interphase.thickness_A,
     }
-    times = maps[f"share of {species}"].times_ps
+    times = composition.times_ps
     growth = {}
     for name, values in series.items():
         if values is None or times is None:

@@ -12,6 +12,7 @@ from md.analysis.scattering import NEUTRONS, SOURCES, XRAYS, scattering_amplitud
 from mlip.errors import DataError
 
 _MOST_PER_BIN = 100
+_SMALLEST_Q = 0.5
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,8 @@ def _error(series: np.ndarray) -> np.ndarray:
 
 
 def _first_peak(q: np.ndarray, values: np.ndarray) -> float | None:
-    """The highest point of the first maximum that rises above 1."""
+    """The highest point of the first maximum above 1; small q shows how a sample is put together."""
+    q, values = q[q > _SMALLEST_Q], values[q > _SMALLEST_Q]
     inner = values[1:-1]
     peaks = 1 + np.flatnonzero((inner > values[:-2]) & (inner >= values[2:]) & (inner > 1.0))
     return float(q[peaks[0]]) if len(peaks) else None

@@ -25,7 +25,7 @@ from mlip.report.figures import new_panels, save_figure
 from mlip.report.html import FigureBlock, Section
 
 _EXPLANATION = (
-    "Layers across a lattice vector that follow the mean position of all atoms. Profiles are averages over "
+    "Layers across a lattice vector that follow the centre of mass of all atoms. Profiles are averages over "
     "time with one standard error; a bond counts in the layer of its centre."
 )
 

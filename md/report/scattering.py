@@ -36,8 +36,9 @@ def scattering_chapter(
     table: dict[str, Any] = {}
     with new_panels(1, len(probes), (9.6, 3.4)) as (figure, panels):
         for axes, probe in zip(panels, probes, strict=True):
-            for label, result, color in zip(labels, results, colors, strict=True):
-                plot_structure_factor(axes, result.q, {label: result.total[probe]}, [color])
+            curves = {label: (each.q, each.total[probe]) for label, each in zip(labels, results, strict=True)}
+            plot_structure_factor(axes, curves, colors)
+            for label, result in zip(labels, results, strict=True):
                 table[f"q_1/A {label}"] = result.q
                 table[f"S {probe} {label}"] = result.total[probe]
                 table[f"error {probe} {label}"] = result.errors[probe]
@@ -57,7 +58,7 @@ def _partials(label: str, result: StructureFactor, folder: Path) -> FigureBlock:
     curves = {"-".join(pair): curve for pair, curve in result.partial.items()}
     colors = [PALETTE[k % len(PALETTE)] for k in range(len(curves))]
     with new_panels(1, 1, (9.6, 3.4)) as (figure, (axes,)):
-        plot_structure_factor(axes, result.q, curves, colors)
+        plot_structure_factor(axes, {pair: (result.q, curve) for pair, curve in curves.items()}, colors)
         axes.set_xlabel("q (1/Å)")
         axes.set_ylabel("partial S(q)")
         axes.legend(ncols=2)

@@ -16,6 +16,7 @@ from md.analysis.profiles import Profile
 from mlip.report.style import INK, MUTED, PALETTE
 
 _MOST_BARS = 8
+_SMALLEST_Q = 0.5
 
 
 def plot_shares(
@@ -38,7 +39,7 @@ def plot_shares(
         errors = [100 * (share.error or 0.0) for _, share in present]
         axes.bar(places, heights, width=0.92 * width, color=color, label=label)
         axes.errorbar(places, heights, yerr=errors, fmt="none", ecolor=INK, elinewidth=0.9, capsize=2)
-    axes.set_xticks(range(len(kinds)), kinds, rotation=30 if len(kinds) > 4 else 0)
+    axes.set_xticks(range(len(kinds)), kinds, rotation=30 if sum(map(len, kinds)) > 20 else 0)
     axes.set_xlim(-0.7, max(len(kinds), 2) - 0.3)
     axes.set_ylim(bottom=0.0)
     axes.grid(visible=False, axis="x")
@@ -54,7 +55,8 @@ def plot_profile(axes: Axes, profile: Profile, color: Any, label: str) -> None:
         color: colour of the curve.
         label: entry in the legend.
     """
-    axes.plot(profile.positions_A, profile.values, color=color, label=label, linewidth=1.5)
+    style = {"linewidth": 1.5, "marker": ".", "markersize": 3}
+    axes.plot(profile.positions_A, profile.values, color=color, label=label, **style)
     low, high = profile.values - profile.errors, profile.values + profile.errors
     axes.fill_between(profile.positions_A, low, high, color=color, alpha=0.2, linewidth=0)
     axes.set_xlim(0.0, profile.positions_A[-1] + profile.positions_A[0])
@@ -116,20 +118,22 @@ def plot_counts(axes: Axes, times_ps: np.ndarray, counts: Mapping[str, np.ndarra
 
 
 def plot_structure_factor(
-    axes: Axes, q: np.ndarray, curves: Mapping[str, np.ndarray], colors: Sequence[Any]
+    axes: Axes, curves: Mapping[str, tuple[np.ndarray, np.ndarray]], colors: Sequence[Any]
 ) -> None:
     """Draw structure factors.
 
     Args:
         axes: where to draw.
-        q: wave vectors, shape (Q,), 1/A.
-        curves: label -> S(q), shape (Q,).
+        curves: label -> wave vectors in 1/A and S(q), shape (Q,) both.
         colors: a colour a curve.
     """
     axes.axhline(1.0, color=MUTED, linewidth=0.8, linestyle=(0, (1, 2)))
-    for (label, curve), color in zip(curves.items(), colors, strict=True):
+    for (label, (q, curve)), color in zip(curves.items(), colors, strict=True):
         axes.plot(q, curve, color=color, label=label, linewidth=1.4)
-    axes.set_xlim(0.0, float(q[-1]))
+    axes.set_xlim(0.0, max(float(q[-1]) for q, _ in curves.values()))
+    # what a sample of two parts scatters at small q would flatten the rest
+    beyond = np.concatenate([curve[q > _SMALLEST_Q] for q, curve in curves.values()])
+    axes.set_ylim(1.08 * min(float(beyond.min()), 0.0), 1.08 * float(beyond.max()))
 
 
 def plot_glass_transition(
