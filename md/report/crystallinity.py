@@ -66,7 +66,7 @@ def _figure(label: str, result: Crystallinity, folder: Path) -> FigureBlock:
             axes.legend()
         for kind, color in zip(sorted(set(result.names)), PALETTE, strict=False):
             order.hist(
-                result.bond_order[result.names == kind], bins=np.linspace(0, 0.7, 50), color=color, label=kind
+                result.bond_order[result.names == kind], bins=50, range=(0.0, 0.7), color=color, label=kind
             )
         order.set_xlabel("averaged $q_6$, last frame")
         order.set_ylabel("atoms")

@@ -71,9 +71,9 @@ def read_quenches(path: Path) -> list[tuple[str, np.ndarray, dict[str, np.ndarra
         size = len(trajectory.numbers)
         for index, stage in enumerate(trajectory.stages):
             cooling = stage.start_K is not None and stage.end_K is not None and stage.end_K < stage.start_K
-            members = np.flatnonzero(trajectory.frame_stages == index) if cooling else []
+            members = np.flatnonzero(trajectory.frame_stages == index)
             frames = [frame for frame in members if int(trajectory.steps[frame]) in rows]
-            if not frames:
+            if not cooling or not frames:
                 continue
             chosen = [rows[int(trajectory.steps[frame])] for frame in frames]
             column = {name: np.array([float(row[name]) for row in chosen]) for name in _COLUMNS}

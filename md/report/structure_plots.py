@@ -55,7 +55,7 @@ def plot_profile(axes: Axes, profile: Profile, color: Any, label: str) -> None:
         color: colour of the curve.
         label: entry in the legend.
     """
-    style = {"linewidth": 1.5, "marker": ".", "markersize": 3}
+    style: dict[str, Any] = {"linewidth": 1.5, "marker": ".", "markersize": 3}
     axes.plot(profile.positions_A, profile.values, color=color, label=label, **style)
     low, high = profile.values - profile.errors, profile.values + profile.errors
     axes.fill_between(profile.positions_A, low, high, color=color, alpha=0.2, linewidth=0)
