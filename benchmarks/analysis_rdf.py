@@ -2,10 +2,10 @@
 
     python benchmarks/analysis_rdf.py
 
-Atoms of three species at random in a cube at the density of a sulfide glass, g(r) to 8 A in 100 bins. Ours gives
-the g(r) of all six pairs of species in a pass; freud and MDAnalysis are asked for one, of all atoms. They take
-turns, on the same positions; MDAnalysis, which lists all pairs, is measured on fewer frames. See
-benchmarks/README.md.
+Atoms of three species at random in a cube at the density of a sulfide glass, g(r) to 8 A in 100 bins.
+Ours gives the g(r) of all six pairs of species in a pass; freud and MDAnalysis are asked for one, of all
+atoms. They take turns, on the same positions; MDAnalysis, which lists all pairs, is measured on fewer
+frames. See benchmarks/README.md.
 """
 
 import argparse
