@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from md.formats.extxyz import ExtxyzWriter
 from md.formats.frame import Frame, FrameWriter, Unwrapper
-from md.formats.h5md import H5mdWriter
+from md.formats.h5md import H5mdWriter, read_h5md
 from md.formats.lammps_dump_writer import DumpWriter
 from md.formats.reading import H5MD_SUFFIXES, read_frames
 from mlip.app import application
@@ -49,9 +49,7 @@ def run_convert(config: DictConfig, run: Run) -> None:
     if timestep_fs is not None and (not isinstance(timestep_fs, int | float) or timestep_fs <= 0):
         raise ConfigError(f"found timestep_fs={timestep_fs}; expected a number above zero")
     unwrapper = Unwrapper()
-    types = as_names(config.types) or None
-    chosen = read_slice(config.frames)
-    frames = read_frames(source, unwrapper, chosen, timestep_fs, types, config.particles)
+    frames = _read(source, read_slice(config.frames), config, unwrapper)
     count = _write(frames, out, as_names(config.species))
     if unwrapper.largest_step > _TRUSTED_STEP:
         logger.warning(
@@ -80,6 +78,12 @@ def read_slice(text: Any) -> slice:
             f"found frames={text}; expected start:stop:step, such as 100: or ::10, or one index"
         )
     return slice(*(int(part) if part else None for part in parts.groups()))
+
+
+def _read(source: Path, frames: slice, config: DictConfig, unwrapper: Unwrapper) -> Iterator[Frame]:
+    if source.suffix in H5MD_SUFFIXES:
+        return read_h5md(source, frames, config.particles)
+    return read_frames(source, unwrapper, frames, config.timestep_fs, as_names(config.types) or None)
 
 
 def _write(frames: Iterator[Frame], out: Path, species: list[str]) -> int:

@@ -1,16 +1,15 @@
-"""Frames out of whatever file there is: which reader it takes."""
+"""Frames out of files of other programs: which reader each takes."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from md.formats.extxyz import read_ase
 from md.formats.frame import Frame, Unwrapper
-from md.formats.h5md import read_h5md
 from md.formats.lammps_dump import read_dump
 from md.formats.vasp import is_xdatcar, read_potim_fs, read_xdatcar
-from md.trajectory_layout import ALL
 from mlip.errors import ConfigError, DataError
 
+# of files of ours, which `md.formats.h5md` reads
 H5MD_SUFFIXES = (".h5", ".h5md", ".hdf5")
 
 
@@ -20,9 +19,8 @@ def read_frames(
     frames: slice = slice(None),
     timestep_fs: float | None = None,
     types: Sequence[str] | None = None,
-    particles: str = ALL,
 ) -> Iterator[Frame]:
-    """Read frames one by one: H5MD of `mlip md`, LAMMPS text dumps, XDATCAR, and what ASE reads.
+    """Read frames one by one: LAMMPS text dumps, XDATCAR, and what ASE reads.
 
     Args:
         path: The file.
@@ -30,7 +28,6 @@ def read_frames(
         frames: Which frames.
         timestep_fs: Time between stored frames, of a dump per step number, fs, where the file is silent.
         types: Symbols of the atom types 1, 2, ... of a dump.
-        particles: Of H5MD, `all` or the species stored `often`.
 
     Raises:
         DataError: The file is missing or cannot be read.
@@ -42,8 +39,6 @@ def read_frames(
         raise ConfigError(
             f"found timestep_fs={timestep_fs}; expected the time between stored frames, above 0"
         )
-    if path.suffix in H5MD_SUFFIXES:
-        return read_h5md(path, frames, particles)
     if is_lammps_dump(path):
         return read_dump(path, frames, timestep_fs, types, unwrapper)
     if is_xdatcar(path):
