@@ -3,7 +3,7 @@
 import json
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,10 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
 from md.analysis.structure import analyze_structure
 from md.analysis.transport import analyze_transport
+from md.report.chapter import Analysis, Entries, legend_label
 from md.report.picture import picture_figure
 from md.report.protocol import protocol_section, read_protocol_record
-from md.report.structure import structure_entries, structure_label, structure_section
+from md.report.structure import structure_entries, structure_section
 from md.report.transport import collect_warnings, transport_entries, transport_highlights, transport_section
+from md.structure_analyses import STRUCTURE_ANALYSES, WITHOUT_STRETCHES, Subject
 from md.trajectory_layout import ALL, OFTEN
 from mlip.app import application
 from mlip.errors import ConfigError, DataError
@@ -26,27 +28,10 @@ from mlip.runs import Run
 
 logger = logging.getLogger(__name__)
 
-ANALYSES = ("protocol", "structure", "diffusion")
+ANALYSES = ("protocol", "structure", "diffusion", *STRUCTURE_ANALYSES)
 _H5MD = ".h5"
 # one for every pair of species: the table of the report shows them better than a log
-_MANY = ("first_peak", "coordination")
-
-Entries = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What an analysis leaves behind.
-
-    Attributes:
-        entries: results.json: observable -> value, unit, error, method, ...
-        sections: chapters of the report, figures already on disk.
-        highlights: the numbers for the top of a report.
-    """
-
-    entries: Entries
-    sections: list[Section]
-    highlights: list[Highlight]
+_MANY = ("first_peak", "coordination", "units", "polyhedra", "sites", "qn", "chains", "rings", "profile_")
 
 
 def run_analyze(config: DictConfig, run: Run) -> None:
@@ -84,7 +69,9 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
         folder: Where PNG and CSV go.
     """
     chosen = _chosen_analyses(config)
-    stretches = _load_all(paths, config)
+    stretches = _load_all(paths, config) if set(chosen) - set(WITHOUT_STRETCHES) else []
+    layer_A = float(config.layer_A)
+    subject = Subject(paths, stretches, folder, as_names(config.species), config.axis, layer_A)
     parts = {
         "protocol": lambda: _analyze_protocol(paths, folder),
         "structure": lambda: _analyze_structure(stretches, config, folder),
@@ -94,7 +81,7 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
     sections: list[Section] = []
     highlights: list[Highlight] = []
     for name in chosen:
-        part = parts[name]()
+        part = parts[name]() if name in parts else STRUCTURE_ANALYSES[name](subject)
         entries |= part.entries
         sections += part.sections
         highlights += part.highlights
@@ -111,11 +98,13 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
         raise ConfigError(f"found analysis={chosen}; expected some of {', '.join(ANALYSES)}")
     if config.particles not in (ALL, OFTEN):
         raise ConfigError(f"found particles={config.particles}; expected {ALL} or {OFTEN}")
-    if config.particles == OFTEN and "structure" in chosen:
+    if config.particles == OFTEN and set(chosen) & {"structure", *STRUCTURE_ANALYSES}:
         raise ConfigError(f"particles={OFTEN} holds some species only; expected analysis=[diffusion] with it")
     if not config.directions or set(config.directions) - set("xyz"):
         raise ConfigError(f"found directions={config.directions}; expected some of x, y, z, such as xy")
-    for key in ("timestep_fs", "hop_distance_A", "charge", "r_max"):
+    if config.axis not in ("a", "b", "c"):
+        raise ConfigError(f"found axis={config.axis}; expected the lattice vector a, b or c")
+    for key in ("timestep_fs", "hop_distance_A", "charge", "r_max", "layer_A"):
         value = config[key]
         if not isinstance(value, int | float | None) or (
             key != "charge" and value is not None and value <= 0
@@ -179,7 +168,7 @@ def _analyze_diffusion(stretches: Sequence[Frames], config: DictConfig, folder: 
 
 
 def _first_and_last(stretches: Sequence[Frames]) -> dict[str, Atoms]:
-    names = [structure_label(frames, number) for number, frames in enumerate(stretches)]
+    names = [legend_label(frames, number) for number, frames in enumerate(stretches)]
     return {f"first of {names[0]}": stretches[0].atoms(0), f"last of {names[-1]}": stretches[-1].atoms(-1)}
 
 

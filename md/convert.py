@@ -9,12 +9,11 @@ from typing import Any
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from md.analysis.load import H5MD_SUFFIXES, is_lammps_dump
-from md.formats.extxyz import ExtxyzWriter, read_ase
+from md.formats.extxyz import ExtxyzWriter
 from md.formats.frame import Frame, FrameWriter, Unwrapper
 from md.formats.h5md import H5mdWriter, read_h5md
-from md.formats.lammps_dump import read_dump
 from md.formats.lammps_dump_writer import DumpWriter
+from md.formats.reading import H5MD_SUFFIXES, read_frames
 from mlip.app import application
 from mlip.errors import ConfigError
 from mlip.inputs import as_names, resolve_input
@@ -84,9 +83,7 @@ def read_slice(text: Any) -> slice:
 def _read(source: Path, frames: slice, config: DictConfig, unwrapper: Unwrapper) -> Iterator[Frame]:
     if source.suffix in H5MD_SUFFIXES:
         return read_h5md(source, frames, config.particles)
-    if is_lammps_dump(source):
-        return read_dump(source, frames, config.timestep_fs, as_names(config.types) or None, unwrapper)
-    return read_ase(source, frames, config.timestep_fs, unwrapper)
+    return read_frames(source, unwrapper, frames, config.timestep_fs, as_names(config.types) or None)
 
 
 def _write(frames: Iterator[Frame], out: Path, species: list[str]) -> int:

@@ -6,7 +6,7 @@ import numpy as np
 
 from md.analysis.averages import compute_average
 from md.analysis.frames import Frames
-from md.analysis.pairs import find_pairs, spread_frames
+from md.analysis.pairs import find_pairs, map_frames
 
 
 @dataclass(frozen=True)
@@ -45,12 +45,13 @@ def compute_coordination(
     """
     centres, neighbors = (frames.select(symbol) for symbol in pair)
     is_neighbor = np.isin(np.arange(len(frames.numbers)), neighbors)
-    chosen = spread_frames(frames.num_frames, max_frames)
-    numbers = np.empty((len(chosen), len(centres)), dtype=np.int64)
-    for row, index in enumerate(chosen):
-        centre, neighbor, _ = find_pairs(frames.fractional[index], frames.cells[index], cutoff_A)
+
+    def count(fractional: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        centre, neighbor, _ = find_pairs(fractional, cell, cutoff_A)
         bonded = centre[is_neighbor[neighbor]]
-        numbers[row] = np.bincount(bonded, minlength=len(frames.numbers))[centres]
+        return np.bincount(bonded, minlength=len(frames.numbers))[centres]
+
+    numbers = np.array(map_frames(frames, count, max_frames))
     average = compute_average(numbers.mean(axis=1))
     return Coordination(
         pair=pair,
@@ -59,5 +60,5 @@ def compute_coordination(
         cutoff_A=cutoff_A,
         fractions=np.bincount(numbers.ravel()) / numbers.size,
         per_frame=numbers.mean(axis=1),
-        method=f"neighbors closer than {cutoff_A:.2f} A, {len(chosen)} frames; {average.method}",
+        method=f"neighbors closer than {cutoff_A:.2f} A, {len(numbers)} frames; {average.method}",
     )

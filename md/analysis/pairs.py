@@ -3,10 +3,17 @@
 A tree of scipy and no neighbor list of the models: those load torch, and an analysis needs none.
 """
 
-from itertools import product
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
 
 import numpy as np
 from scipy.spatial import KDTree
+
+from md.analysis.frames import Frames
+
+Result = TypeVar("Result")
 
 
 def find_pairs(
@@ -33,19 +40,72 @@ def find_pairs(
     return centre, owners[image], images[image] - home[centre]
 
 
+def find_nearest(fractional: np.ndarray, cell: np.ndarray, count: int) -> tuple[np.ndarray, np.ndarray]:
+    """Find the nearest neighbors of each atom, through periodic images.
+
+    Args:
+        fractional: fractional coordinates, shape (N, 3).
+        cell: lattice vectors as rows, shape (3, 3), A.
+        count: how many neighbors k.
+
+    Returns:
+        Their indices, shape (N, k), nearest first, and the vectors to them, shape (N, k, 3), A.
+    """
+    wrapped = fractional - np.floor(fractional)
+    home = wrapped @ cell
+    # a sphere that holds twice as many atoms on average; enlarged where there are voids
+    reach = (6 * (count + 1) * abs(np.linalg.det(cell)) / (4 * np.pi * len(home))) ** (1 / 3)
+    while True:
+        images, owners = _surrounding_images(wrapped, cell, reach)
+        distance, image = KDTree(images).query(home, count + 1, distance_upper_bound=reach)
+        if np.isfinite(distance).all():
+            break
+        reach *= 1.5
+    others = image[:, 1:]  # the nearest is the atom itself
+    return owners[others], images[others] - home[:, None]
+
+
 def _surrounding_images(wrapped: np.ndarray, cell: np.ndarray, r_max: float) -> tuple[np.ndarray, np.ndarray]:
     """Atoms of the cell, then their images within `r_max` of it: positions (M, 3) in A, and owners."""
     # a plane of the cell is as far from its opposite as the inverse of a reciprocal vector is long
     reach = r_max * np.linalg.norm(np.linalg.inv(cell), axis=0)
-    spans = [range(-span, span + 1) for span in np.ceil(reach).astype(int)]
-    shifts = np.array(sorted(product(*spans), key=lambda shift: shift != (0, 0, 0)))
-    images = wrapped[None] + shifts[:, None]
-    near = np.all((images >= -reach) & (images <= 1 + reach), axis=2)
-    near[0] = True
-    owners = np.broadcast_to(np.arange(len(wrapped)), near.shape)
-    return images[near] @ cell, owners[near]
+    images, owners = wrapped, np.arange(len(wrapped))
+    for axis in range(3):
+        # images of images: those along one axis are shifted along the next
+        span = int(np.ceil(reach[axis]))
+        parts, their_owners = [images], [owners]
+        for shift in (*range(-span, 0), *range(1, span + 1)):
+            moved = images[:, axis] + shift
+            near = (moved >= -reach[axis]) & (moved <= 1 + reach[axis])
+            parts.append(images[near] + shift * np.eye(3)[axis])
+            their_owners.append(owners[near])
+        images, owners = np.concatenate(parts), np.concatenate(their_owners)
+    return images @ cell, owners
 
 
 def spread_frames(num_frames: int, max_frames: int) -> np.ndarray:
     """Indices of at most `max_frames` frames, evenly spread from the first to the last."""
     return np.unique(np.linspace(0, num_frames - 1, min(num_frames, max_frames)).round().astype(int))
+
+
+def map_frames(
+    frames: Frames, measure: Callable[[np.ndarray, np.ndarray], Result], max_frames: int = 100
+) -> list[Result]:
+    """Measure frames one by one, on every core: memory holds a frame a core, and the results.
+
+    Args:
+        frames: the frames; they may be in a file.
+        measure: from fractional coordinates, shape (N, 3), and lattice vectors, shape (3, 3), to a result.
+        max_frames: at most so many frames are used, evenly spread.
+
+    Returns:
+        The results in the order of time.
+    """
+    workers = int(os.environ.get("OMP_NUM_THREADS") or len(os.sched_getaffinity(0)))
+    with ThreadPoolExecutor(max_workers=max(1, workers)) as pool:
+        return list(
+            pool.map(
+                lambda index: measure(frames.fractional[index], frames.cells[index]),
+                spread_frames(frames.num_frames, max_frames),
+            )
+        )

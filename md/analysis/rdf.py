@@ -5,12 +5,12 @@ from dataclasses import dataclass
 from itertools import combinations_with_replacement
 
 import numpy as np
-from ase.data import atomic_numbers
 from scipy.ndimage import gaussian_filter1d
 from scipy.signal import find_peaks
 
 from md.analysis.frames import Frames
-from md.analysis.pairs import find_pairs, spread_frames
+from md.analysis.pair_histogram import count_pairs
+from md.analysis.pairs import map_frames, spread_frames
 from mlip.errors import DataError
 
 _SMOOTHING_A = 0.05
@@ -72,20 +72,21 @@ def compute_rdf(
     wanted = list(pairs) if pairs is not None else list(combinations_with_replacement(frames.species, 2))
     for symbol in {symbol for pair in wanted for symbol in pair}:
         frames.select(symbol)
-    edges = np.arange(0.0, r_max + bin_width / 2, bin_width)
-    if len(edges) < 2:
+    num_bins = round(r_max / bin_width)
+    if num_bins < 1:
         raise DataError(f"found r_max={r_max} A with bin_width={bin_width} A; expected at least one bin")
-    chosen = spread_frames(frames.num_frames, max_frames)
-    counts = {pair: np.zeros((len(chosen), len(edges) - 1)) for pair in wanted}
-    for row, index in enumerate(chosen):
-        centre, neighbor, vector = find_pairs(frames.fractional[index], frames.cells[index], edges[-1])
-        distance = np.linalg.norm(vector, axis=1)
-        centre_number, neighbor_number = frames.numbers[centre], frames.numbers[neighbor]
-        for a, b in wanted:
-            mask = (centre_number == atomic_numbers[a]) & (neighbor_number == atomic_numbers[b])
-            counts[a, b][row] = np.histogram(distance[mask], bins=edges)[0]
-    volumes = frames.volumes[chosen]
-    return {pair: _normalise(frames, pair, edges, counts[pair], volumes) for pair in wanted}
+    edges = bin_width * np.arange(num_bins + 1)
+    _, species = np.unique(frames.numbers, return_inverse=True)
+
+    def count(fractional: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        return count_pairs(fractional, cell, species, float(edges[-1]), num_bins)
+
+    counts = np.array(map_frames(frames, count, max_frames))
+    volumes = frames.volumes[spread_frames(frames.num_frames, max_frames)]
+    place = {symbol: index for index, symbol in enumerate(frames.species)}
+    return {
+        (a, b): _normalise(frames, (a, b), edges, counts[:, place[a], place[b]], volumes) for a, b in wanted
+    }
 
 
 def _normalise(

@@ -41,7 +41,7 @@ def read_ase(path: Path, frames: slice, timestep_fs: float | None, unwrapper: Un
     def all_frames() -> Iterator[Frame]:
         unwrapper.begin()
         for index, atoms in enumerate(_iterate(path)):
-            yield _frame_of(atoms, index, timestep_fs, unwrapper)
+            yield _frame_of(_in_order(atoms), index, timestep_fs, unwrapper)
 
     return choose(all_frames, frames)
 
@@ -56,6 +56,16 @@ def _iterate(path: Path) -> Iterator[Atoms]:
             f"{path} cannot be read ({type(error).__name__}: {error}); expected H5MD of `mlip md`, extxyz, a "
             "LAMMPS text dump, or another format that ASE reads"
         ) from None
+
+
+def _in_order(atoms: Atoms) -> Atoms:
+    """Atoms in the order of their column `id`, where there is one: others may write them as they come."""
+    ids = atoms.arrays.get("id")
+    if ids is None:
+        return atoms
+    ordered = atoms[np.argsort(ids, kind="stable")]
+    ordered.calc = atoms.calc  # for its energy alone
+    return ordered
 
 
 def _frame_of(atoms: Atoms, index: int, timestep_fs: float | None, unwrapper: Unwrapper) -> Frame:

@@ -14,7 +14,6 @@ import numpy as np
 from ase.data import atomic_masses, atomic_numbers
 from numpy.typing import NDArray
 
-from md.analysis.load import map_types
 from md.formats.frame import Frame, Unwrapper, choose
 from mlip.errors import ConfigError, DataError
 from mlip.units import FS_PER_PS
@@ -203,3 +202,21 @@ class _Reader:
 
 def _columns(table: NDArray[np.void], names: Sequence[str]) -> NDArray:
     return np.column_stack([table[name] for name in names])
+
+
+def map_types(numbers: NDArray[np.int64], types: Sequence[str]) -> NDArray[np.int64]:
+    """Turn the type numbers of a dump into atomic numbers.
+
+    Args:
+        numbers: Types, from 1 on, shape (N,).
+        types: Symbols of the types 1, 2, ...
+
+    Raises:
+        ConfigError: There is a type without a symbol, or a symbol without an element.
+    """
+    unknown = [symbol for symbol in types if symbol not in atomic_numbers]
+    if unknown or numbers.max() > len(types):
+        raise ConfigError(
+            f"found types={list(types)} for types up to {numbers.max()}; expected a symbol for each"
+        )
+    return np.array([atomic_numbers[types[number - 1]] for number in numbers])

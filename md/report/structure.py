@@ -1,20 +1,26 @@
 """The chapter on structure: g(r) against a reference, coordination, density, and entries of results.json."""
 
 from collections.abc import Mapping, Sequence
-from math import ceil
 from pathlib import Path
 from typing import Any
 
 from md.analysis.frames import Frames
 from md.analysis.rdf import RadialDistribution
 from md.analysis.structure import StretchStructure
+from md.report.chapter import (
+    legend_labels,
+    name_part,
+    panel_grid,
+    panel_size,
+    stretch_colors,
+    stretch_context,
+)
 from md.report.entries import entry, join_name
-from md.report.plots import plot_coordination, plot_rdf, temperature_colors
+from md.report.plots import plot_coordination, plot_rdf
 from mlip.report.figures import new_panels, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock
 
 Pair = tuple[str, str]
-_WIDTH, _ROW_HEIGHT = 9.6, 2.75
 
 
 def structure_section(
@@ -53,8 +59,8 @@ def structure_entries(stretches: Sequence[StretchStructure]) -> dict[str, dict[s
     """
     entries: dict[str, dict[str, Any]] = {}
     for number, stretch in enumerate(stretches):
-        part = (stretch.frames.label or str(number)) if len(stretches) > 1 else ""
-        context = {"stretch": stretch.frames.label, "temperature_K": stretch.frames.temperature_K}
+        part = name_part(_frames(stretches), number)
+        context = stretch_context(stretch.frames)
         entries[join_name("density", part)] = entry(stretch.density_g_cm3, "g/cm^3") | context
         for pair, rdf in stretch.rdf.items():
             if rdf.first_peak_A is not None:
@@ -77,21 +83,6 @@ def _peak_entry(rdf: RadialDistribution) -> dict[str, Any]:
     }
 
 
-def structure_label(frames: Frames, number: int) -> str:
-    """How a stretch is called in the legends of g(r)."""
-    if frames.label:
-        return frames.label.replace("_", " ")
-    return (
-        f"{frames.temperature_K:.0f} K"
-        if frames.temperature_K is not None
-        else f"trajectory {number}".rstrip(" 0")
-    )
-
-
-def _labels(stretches: Sequence[StretchStructure]) -> list[str]:
-    return [structure_label(stretch.frames, number) for number, stretch in enumerate(stretches)]
-
-
 def _rdf_figure(
     stretches: Sequence[StretchStructure],
     folder: Path,
@@ -99,10 +90,10 @@ def _rdf_figure(
     reference_label: str,
 ) -> FigureBlock:
     pairs = list(stretches[0].rdf)
-    labels, colors = _labels(stretches), _colors(stretches)
+    labels, colors = legend_labels(_frames(stretches)), stretch_colors(_frames(stretches))
     table: dict[str, Any] = {"r_A": stretches[0].rdf[pairs[0]].r}
-    rows, columns = _grid(len(pairs))
-    with new_panels(rows, columns, _grid_size(rows, columns)) as (
+    rows, columns = panel_grid(len(pairs))
+    with new_panels(rows, columns, panel_size(rows, columns)) as (
         figure,
         panels,
     ):
@@ -125,29 +116,14 @@ def _rdf_figure(
     return FigureBlock(path, caption, wide=columns > 1)
 
 
-def _colors(stretches: Sequence[StretchStructure]) -> list[Any]:
-    return list(temperature_colors([stretch.frames.temperature_K for stretch in stretches]))
-
-
-def _grid(count: int) -> tuple[int, int]:
-    """Rows and columns of a figure of small panels."""
-    columns = count if count <= 3 else 2 if count == 4 else 3
-    return ceil(count / columns), columns
-
-
-def _grid_size(rows: int, columns: int) -> tuple[float, float]:
-    """Width and height in inches."""
-    return (_WIDTH if columns > 1 else _WIDTH / 2, _ROW_HEIGHT * rows)
-
-
 def _coordination_figure(stretches: Sequence[StretchStructure], folder: Path) -> FigureBlock:
     pairs = list(dict.fromkeys(pair for stretch in stretches for pair in stretch.coordination))
-    labels, colors = _labels(stretches), _colors(stretches)
+    labels, colors = legend_labels(_frames(stretches)), stretch_colors(_frames(stretches))
     table: dict[str, Any] = {
         "neighbors": range(max(len(c.fractions) for s in stretches for c in s.coordination.values()))
     }
-    rows, columns = _grid(len(pairs))
-    with new_panels(rows, columns, _grid_size(rows, columns)) as (
+    rows, columns = panel_grid(len(pairs))
+    with new_panels(rows, columns, panel_size(rows, columns)) as (
         figure,
         panels,
     ):
@@ -169,7 +145,7 @@ def _coordination_figure(stretches: Sequence[StretchStructure], folder: Path) ->
 
 def _table(stretches: Sequence[StretchStructure]) -> TableBlock:
     rows: list[list[Any]] = []
-    for label, stretch in zip(_labels(stretches), stretches, strict=True):
+    for label, stretch in zip(legend_labels(_frames(stretches)), stretches, strict=True):
         density = stretch.density_g_cm3
         rows.append([label, "density (g/cm³)", density.value, density.error, None])
         rows += [
@@ -178,3 +154,7 @@ def _table(stretches: Sequence[StretchStructure]) -> TableBlock:
         ]
     header = ["run", "quantity", "value", "error", "within (Å)"]
     return TableBlock(header, rows, "Density and mean coordination numbers with one standard error.")
+
+
+def _frames(stretches: Sequence[StretchStructure]) -> list[Frames]:
+    return [stretch.frames for stretch in stretches]

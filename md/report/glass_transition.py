@@ -1,0 +1,117 @@
+"""The chapter on the glass transition: density and enthalpy along each quench of a run."""
+
+import csv
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from md.analysis.glass_transition import GlassTransition, fit_glass_transition
+from md.report.chapter import Analysis, Entries
+from md.report.entries import entry, join_name
+from md.report.structure_plots import plot_glass_transition
+from md.trajectory import Trajectory
+from mlip.errors import DataError
+from mlip.report.figures import new_panels, save_figure
+from mlip.report.html import FigureBlock, Section
+from mlip.units import EV_PER_A3_IN_GPA
+
+_EXPLANATION = (
+    "Two straight lines that meet, fitted to density and to enthalpy against the temperature that the "
+    "thermostat aimed at. The interval is that of a bootstrap over blocks of the quench. A quench in a "
+    "simulation is faster than one in a laboratory by ten orders of magnitude, so its glass transition is "
+    "higher."
+)
+# a density that changes less was held by a fixed cell
+_SMALLEST_CHANGE = 1e-3
+
+
+def glass_transition_chapter(paths: Sequence[Path], folder: Path) -> Analysis:
+    """Fit the glass transition of every cooling stage of runs of `mlip md`.
+
+    Args:
+        paths: trajectories of `mlip md`, each with its thermo.csv.
+        folder: where PNG and CSV go.
+
+    Raises:
+        DataError: A trajectory is not of `mlip md`, or has no cooling stage.
+    """
+    figures, warnings = [], []
+    entries: Entries = {}
+    for path in paths:
+        for stage, temperature, quantities in read_quenches(path):
+            part = ".".join([stage] if len(paths) == 1 else [path.parent.name, stage])
+            results = {
+                name: fit_glass_transition(temperature, series, name) for name, series in quantities.items()
+            }
+            figures.append(_figure(temperature, quantities, results, folder, part))
+            for name, result in results.items():
+                entries[join_name(f"glass_transition_{name}", part)] = entry(result)
+                warnings += [f"{part}, {name}: {each}." for each in result.warnings]
+    section = Section(heading="Glass transition", text=_EXPLANATION, figures=figures, warnings=warnings)
+    return Analysis(entries, [section])
+
+
+def read_quenches(path: Path) -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
+    """Name, target temperatures in K, and density (g/cm^3) and enthalpy (eV/atom) of each cooling stage.
+
+    Raises:
+        DataError: There is no thermo.csv, or no cooling stage.
+    """
+    thermo = path.with_name("thermo.csv")
+    if not thermo.exists():
+        raise DataError(
+            f"found no {thermo}; expected it beside a trajectory of `mlip md`: analysis=[glass_transition] "
+            "reads density and energy along a quench there"
+        )
+    with thermo.open(newline="") as stream:
+        rows = {int(row["step"]): row for row in csv.DictReader(stream)}
+    found = []
+    with Trajectory(path) as trajectory:
+        size = len(trajectory.numbers)
+        for index, stage in enumerate(trajectory.stages):
+            cooling = stage.start_K is not None and stage.end_K is not None and stage.end_K < stage.start_K
+            members = np.flatnonzero(trajectory.frame_stages == index)
+            frames = [frame for frame in members if int(trajectory.steps[frame]) in rows]
+            if not cooling or not frames:
+                continue
+            chosen = [rows[int(trajectory.steps[frame])] for frame in frames]
+            column = {name: np.array([float(row[name]) for row in chosen]) for name in _COLUMNS}
+            found.append((stage.name, trajectory.target_temperatures_K[frames], _quantities(column, size)))
+    if not found:
+        raise DataError(
+            f"{path} has no cooling stage; expected a quench: a stage with temperature_K=[from, to]"
+        )
+    return found
+
+
+_COLUMNS = ("density_g_cm3", "potential_eV", "kinetic_eV", "pressure_GPa", "volume_A3")
+
+
+def _quantities(column: dict[str, np.ndarray], num_atoms: int) -> dict[str, np.ndarray]:
+    """Density where it changes, and enthalpy E + pV an atom."""
+    work = column["pressure_GPa"] / EV_PER_A3_IN_GPA * column["volume_A3"]
+    enthalpy = (column["potential_eV"] + column["kinetic_eV"] + work) / num_atoms
+    density = column["density_g_cm3"]
+    held = np.ptp(density) < _SMALLEST_CHANGE * density.mean()
+    return {"enthalpy": enthalpy} if held else {"density": density, "enthalpy": enthalpy}
+
+
+def _figure(
+    temperature: np.ndarray,
+    quantities: dict[str, np.ndarray],
+    results: dict[str, GlassTransition],
+    folder: Path,
+    part: str,
+) -> FigureBlock:
+    units = {"density": "g/cm³", "enthalpy": "eV/atom"}
+    with new_panels(1, len(quantities), (4.9 * len(quantities), 3.5)) as (figure, panels):
+        for axes, (name, series) in zip(panels, quantities.items(), strict=True):
+            plot_glass_transition(axes, temperature, series, results[name])
+            axes.set_xlabel("temperature (K)")
+            axes.set_ylabel(f"{name} ({units[name]})")
+        path = save_figure(
+            figure, folder / f"glass_transition_{part}.png", {"temperature_K": temperature, **quantities}
+        )
+    caption = f"{part}: lines of glass and melt, where they meet, and the 95 % interval of that."
+    return FigureBlock(path, caption, wide=len(quantities) > 1)
