@@ -28,6 +28,7 @@ class Frames:
         origin: which part of an interface each atom came from, shape (N,), if known.
         centers: fractional coordinates of the centre of mass of all atoms of the run, shape (T, 3), where the
             frames have only some of them; None where they have all.
+        sample: name of the glass or crystal, the same for all runs of it; empty if nobody said.
     """
 
     fractional: np.ndarray | StoredPositions
@@ -40,6 +41,7 @@ class Frames:
     notes: tuple[str, ...] = field(default=())
     origin: np.ndarray | None = None
     centers: np.ndarray | None = None
+    sample: str = ""
 
     def __post_init__(self) -> None:
         num_frames, num_atoms = self.fractional.shape[:2]
