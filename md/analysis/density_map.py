@@ -65,8 +65,8 @@ def compute_density_map(
     total = halves.sum(axis=0)
     volume = abs(np.linalg.det(cell)) / total.size
     density = total / (frames.num_frames * volume)
-    shares = [_enclosing(part)[1] for part in halves if part.any()]
-    level, share = _enclosing(density)
+    shares = [find_enclosing(part)[1] for part in halves if part.any()]
+    level, share = find_enclosing(density)
     return DensityMap(
         species=species,
         density=density.reshape(shape),
@@ -104,8 +104,12 @@ def write_density(result: DensityMap, folder: Path) -> tuple[Path, Path]:
     return cube, xsf
 
 
-def _enclosing(density: np.ndarray) -> tuple[float, float]:
-    """Density above which 90 % of the ions are, and the share of the points above it."""
+def find_enclosing(density: np.ndarray) -> tuple[float, float]:
+    """Find the density above which 90 % of the ions are, and the share of the points above it.
+
+    Args:
+        density: at points that stand for equal volumes, shape (P,).
+    """
     ordered = np.sort(density)[::-1]
     held = np.cumsum(ordered)
     last = int(np.searchsorted(held, HELD * held[-1]))

@@ -48,7 +48,7 @@ def compute_van_hove(
     species: str,
     lags_ps: Sequence[float],
     r_max: float = 8.0,
-    bin_width: float = 0.1,
+    bin_width: float = 0.2,
     reference: ReferenceFrame | None = None,
 ) -> VanHove:
     """Compute the van Hove functions of one species.

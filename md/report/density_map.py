@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from matplotlib.colors import to_rgb
+from scipy.ndimage import gaussian_filter, zoom
 
-from md.analysis.density_map import HELD, DensityMap, write_density
+from md.analysis.density_map import HELD, DensityMap, find_enclosing, write_density
 from md.report.entries import Analysis, Entries, entry, join_name
 from md.report.picture import ELEMENT_COLORS, draw_structure
 from mlip.report.figures import new_panels, save_figure
@@ -13,6 +15,7 @@ from mlip.report.html import FigureBlock, Section
 
 _COLOR = ELEMENT_COLORS["Li"]
 _SIZE = (5.6, 5.4)
+_FINER = 2
 _EXPLANATION = (
     f"The surface encloses {HELD:.0%} of the ions at the lowest volume: where it is connected, ions pass; "
     "where it is a row of balls, they stay on their sites. The framework stands at its mean places. The "
@@ -47,18 +50,26 @@ def _entry(result: DensityMap) -> dict[str, object]:
 
 
 def _figure(result: DensityMap, label: str, folder: Path) -> FigureBlock:
-    points = surface_points(result.density, result.level)
+    # counts scatter; what is drawn is smoothed over neighboring points, then read between them
+    smooth = zoom(gaussian_filter(result.density, 1.0, mode="wrap"), _FINER, mode="grid-wrap", grid_mode=True)
+    level, _ = find_enclosing(smooth.ravel())
+    points = surface_points(smooth, level)
     cell = result.framework.cell.array
-    spacing = float(np.max(np.linalg.norm(cell, axis=1) / result.density.shape))
-    colors = np.tile([int(_COLOR[k : k + 2], 16) / 255 for k in (1, 3, 5)], (len(points), 1))
-    surface = (points @ cell, np.full(len(points), 0.6 * spacing), colors)
-    table = {f"surface_{axis}_A": column for axis, column in zip("xyz", surface[0].T, strict=True)}
+    spacing = float(np.max(np.linalg.norm(cell, axis=1) / smooth.shape))
+    colors = np.tile(to_rgb(_COLOR), (len(points), 1))
+    surface = (points @ cell, np.full(len(points), 0.9 * spacing), colors)
+    held = np.cumsum(np.sort(result.density, axis=None)[::-1]) / result.density.sum()
+    shares = np.linspace(0.0, 1.0, 101)
+    table = {
+        "share_of_volume": shares,
+        "share_of_ions": np.interp(shares, np.arange(1, held.size + 1) / held.size, held),
+    }
     name = "_".join(part for part in ("density", result.species, label) if part)
     with new_panels(1, 1, _SIZE) as (figure, (axes,)):
         draw_structure(axes, result.framework, surface=surface)
         axes.set_title(f"{result.species} {label}".strip())
         path = save_figure(figure, folder / f"{name}.png", table)
-    caption = f"{HELD:.0%} of {result.species} are inside the surface, {result.value:.0%} of the volume."
+    caption = f"{HELD:.0%} of {result.species} are inside the surface; the CSV has all shares."
     return FigureBlock(path, caption)
 
 

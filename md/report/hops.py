@@ -19,7 +19,7 @@ _EXPLANATION = (
     "A hop is where an ion's mean places before and after differ by more than half the site-to-site distance "
     "(Candelier et al. 2010), so no sites need be known. The correlation factor is one where hops do not "
     "remember the one before, and small where ions go back. The van Hove functions say how far ions have "
-    "gone after a lag, and whether another ion then is where one was (values near r = 0 in the distinct part)."
+    "gone after a lag, and whether another ion then is where one was (distinct part near r = 0)."
 )
 
 
@@ -63,6 +63,8 @@ def _length_figure(
             middle = 0.5 * (hops.lengths_A[1:] + hops.lengths_A[:-1])
             axes.plot(middle, hops.length_density, color=color, label=name, drawstyle="steps-mid")
             table[f"length_A {name}"], table[f"density 1/A {name}"] = middle, hops.length_density
+        present = [hops.lengths_A[1:][hops.length_density > 0] for _, _, hops, _ in found.values()]
+        axes.set_xlim(0.0, 1.3 * max((lengths.max() for lengths in present if len(lengths)), default=1.0))
         axes.set_ylim(bottom=0.0)
         axes.legend()
         path = save_figure(figure, folder / "hops.png", table)

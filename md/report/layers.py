@@ -14,12 +14,12 @@ from md.report.entries import Analysis, Entries, entry, join_name
 from md.report.text import scientific, with_error
 from mlip.report.figures import new_axes, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock
-from mlip.report.style import INK, PALETTE, SINGLE
+from mlip.report.style import INK, PALETTE, WIDE
 from mlip.units import A2_PER_PS_IN_CM2_PER_S
 
 _EXPLANATION = (
     "Along a layer: the mean squared displacement of ions that are in it at the time origin and for the "
-    "whole lag. Across a plane: ions that are on its other side after a lag, N = rho A sqrt(D t / pi); a layer's "
+    "whole lag. Across a plane: ions on its other side after a lag, N = rho A sqrt(D t / pi); a layer's "
     "width would limit displacements across it. Net flux: passages in one direction less those in the other. "
     "Places are fractions of the lattice vector: they breathe with the cell and move with its centre of mass."
 )
@@ -86,7 +86,7 @@ def layers_analysis(found: Sequence[LayerTransport], folder: Path) -> Analysis:
 
 def _across_figure(found: Sequence[LayerTransport], folder: Path) -> FigureBlock:
     table: dict[str, Any] = {}
-    with new_axes("lag (ps)", "π (N / ρA)² (Å²)", "Passages of a plane", SINGLE) as (figure, axes):
+    with new_axes("lag (ps)", "π (N / ρA)² (Å²)", "Passages of a plane", WIDE) as (figure, axes):
         curves = [(result.label, each) for result in found for each in result.across]
         for number, (label, each) in enumerate(curves):
             name = f"{each.species} {each.axis} = {each.plane:g} {label}".strip()
@@ -99,22 +99,26 @@ def _across_figure(found: Sequence[LayerTransport], folder: Path) -> FigureBlock
             table[f"lag_ps {name}"], table[f"passages_A2 {name}"] = each.lags_ps, squares
         axes.set_xlim(left=0.0)
         axes.set_ylim(bottom=0.0)
-        axes.legend()
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         path = save_figure(figure, folder / "plane_diffusivity.png", table)
-    return FigureBlock(path, "Passages of planes, one way, against the lag; the slope of a line is D.")
+    return FigureBlock(
+        path, "Passages of planes, one way, against the lag; the slope of a line is D.", wide=True
+    )
 
 
 def _flux_figure(found: Sequence[LayerTransport], folder: Path) -> FigureBlock:
     table: dict[str, Any] = {}
-    with new_axes("time (ps)", "ions passed, net", "Net flux through planes", SINGLE) as (figure, axes):
+    with new_axes("time (ps)", "ions passed, net", "Net flux through planes", WIDE) as (figure, axes):
         curves = [(result.label, each) for result in found for each in result.fluxes]
         for number, (label, each) in enumerate(curves):
             name = f"{each.species} {each.axis} = {each.plane:g} {label}".strip()
             axes.plot(each.times_ps, each.crossed, color=PALETTE[number % len(PALETTE)], label=name)
             table[f"time_ps {name}"], table[f"passed {name}"] = each.times_ps, each.crossed
-        axes.legend()
+        axes.legend(loc="upper left", bbox_to_anchor=(1.0, 1.0))
         path = save_figure(figure, folder / "net_flux.png", table)
-    return FigureBlock(path, "Ions that have passed planes along the vector, less those that came back.")
+    return FigureBlock(
+        path, "Ions that have passed planes along the vector, less those that came back.", wide=True
+    )
 
 
 def _table(found: Sequence[LayerTransport]) -> TableBlock:

@@ -173,6 +173,7 @@ def _msd_figure(transport: Transport, symbol: str, folder: Path, directions: str
     colors = temperature_colors([stretch.frames.temperature_K for stretch in stretches])
     label = "MSD" if directions == "xyz" else f"MSD along {directions}"
     table: dict[str, Any] = {}
+    shown: set[str] = set()
     with new_axes("time lag (ps)", f"{label} of {symbol} (Å²)", "Mean squared displacement", SINGLE) as (
         figure,
         axes,
@@ -183,7 +184,10 @@ def _msd_figure(transport: Transport, symbol: str, folder: Path, directions: str
             msd, result = stretch.msd[symbol], stretch.diffusivity[symbol]
             name = stretch_label(stretch) or symbol
             moved = msd.along(directions)
-            plot_msd(axes, msd, result, moved, color, name)
+            # replicas share a colour and one line of the legend
+            is_first = name not in shown
+            shown.add(name)
+            plot_msd(axes, msd, result, moved, color, name if is_first else "_")
             table[f"lag_ps {number} {name}"] = msd.lags_ps
             table[f"msd_A2 {number} {name}"] = moved
         mark_hop(axes, stretches[0].diffusivity[symbol].hop_distance_A)
