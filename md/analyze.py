@@ -14,13 +14,13 @@ from omegaconf import DictConfig, OmegaConf
 from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
 from md.analysis.structure import analyze_structure
 from md.analysis.transport import Transport, analyze_transport
-from md.analyze_transport import TRANSPORT_PARTS, Part
-from md.report.entries import Analysis, Entries
+from md.report.chapter import Analysis, Entries
 from md.report.picture import picture_figure
 from md.report.protocol import protocol_section, read_protocol_record
 from md.report.structure import structure_entries, structure_label, structure_section
 from md.report.transport import collect_warnings, transport_entries, transport_highlights, transport_section
 from md.trajectory_layout import ALL, OFTEN
+from md.transport_analyses import TRANSPORT_PARTS, Part
 from mlip.app import application
 from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names, resolve_input

@@ -9,7 +9,8 @@ import numpy as np
 
 from md.analysis.collective_transport import CollectiveTransport
 from md.analysis.onsager import Onsager
-from md.report.entries import Analysis, Entries, entry, join_name
+from md.report.chapter import Analysis, Entries
+from md.report.entries import entry, join_name
 from md.report.plots import temperature_colors
 from md.report.text import with_error, with_interval
 from mlip.report.figures import new_axes, save_figure

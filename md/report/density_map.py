@@ -8,7 +8,8 @@ from matplotlib.colors import to_rgb
 from scipy.ndimage import gaussian_filter, zoom
 
 from md.analysis.density_map import HELD, DensityMap, find_enclosing, write_density
-from md.report.entries import Analysis, Entries, entry, join_name
+from md.report.chapter import Analysis, Entries
+from md.report.entries import entry, join_name
 from md.report.picture import ELEMENT_COLORS, draw_structure
 from mlip.report.figures import new_panels, save_figure
 from mlip.report.html import FigureBlock, Section

@@ -1,29 +1,9 @@
 """Entries of results.json: value, unit, error, method, and what else a result knows in plain numbers."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 import numpy as np
-
-from mlip.report.html import Highlight, Section
-
-Entries = dict[str, dict[str, Any]]
-
-
-@dataclass(frozen=True)
-class Analysis:
-    """What an analysis leaves behind.
-
-    Attributes:
-        entries: results.json: observable -> value, unit, error, method, ...
-        sections: chapters of the report, figures already on disk.
-        highlights: the numbers for the top of a report.
-    """
-
-    entries: Entries
-    sections: Sequence[Section]
-    highlights: Sequence[Highlight] = ()
 
 
 def entry(result: Any, unit: str | None = None, **context: Any) -> dict[str, Any]:

@@ -8,7 +8,8 @@ import numpy as np
 
 from md.analysis.hops import HopStatistics
 from md.analysis.van_hove import VanHove
-from md.report.entries import Analysis, Entries, entry, join_name
+from md.report.chapter import Analysis, Entries
+from md.report.entries import entry, join_name
 from md.report.plots import temperature_colors
 from md.report.text import with_error
 from mlip.report.figures import new_axes, new_panels, save_figure

@@ -68,13 +68,6 @@ def ladder_run(tmp_path_factory):
 
 
 @pytest.fixture(scope="session")
-def second_ladder_run(tmp_path_factory):
-    """Another sample of the same ladder."""
-    stages = [Stage(f"rung_{t:.0f}K", "nvt", t, 40.0, every_ps=0.1) for t in (800.0, 600.0, 450.0)]
-    return write_run(tmp_path_factory.mktemp("second_ladder"), stages, seed=7)
-
-
-@pytest.fixture(scope="session")
 def often_run(tmp_path_factory):
     """One temperature, its lithium also as what is stored often."""
     stages = [Stage("hold", "nvt", 700.0, 20.0, every_ps=0.1)]

@@ -119,8 +119,8 @@ def test_transport_beyond_diffusion_of_one_run(tmp_path, often_run):
     }
 
 
-def test_replicas_and_glasses_share_a_fit(tmp_path, ladder_run, second_ladder_run):
-    runs = f"trajectory=[{ladder_run},{second_ladder_run}]"
+def test_replicas_and_glasses_share_a_fit(tmp_path, ladder_run):
+    runs = f"trajectory=[{ladder_run},{ladder_run}]"  # one run, given as two
     done = analyze(tmp_path, runs, "analysis=[diffusion]", "species=Li", "hop_distance_A=2.5", "run_dir=out")
     assert done.returncode == 0, done.stderr
     results = results_of(tmp_path / "out")

@@ -13,11 +13,11 @@ from md.analysis.planes import count_net_flux, estimate_plane_diffusivity, latti
 from md.analysis.regions import Region, estimate_parallel_diffusivity
 from md.analysis.transport import StretchTransport, Transport
 from md.analysis.van_hove import compute_van_hove
+from md.report.chapter import Analysis
 from md.report.collective import collective_analysis
 from md.report.density_map import density_analysis
-from md.report.entries import Analysis
 from md.report.hops import hops_analysis
-from md.report.layers import LayerTransport, layers_analysis
+from md.report.layer_transport import LayerTransport, layers_analysis
 from mlip.errors import ConfigError, DataError
 
 # lags of the van Hove functions where none are given, in parts of the run

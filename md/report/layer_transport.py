@@ -10,7 +10,8 @@ import numpy as np
 from md.analysis.diffusion import Diffusivity
 from md.analysis.planes import NetFlux, PlaneDiffusivity
 from md.analysis.regions import Region
-from md.report.entries import Analysis, Entries, entry, join_name
+from md.report.chapter import Analysis, Entries
+from md.report.entries import entry, join_name
 from md.report.text import scientific, with_error
 from mlip.report.figures import new_axes, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock
