@@ -1,7 +1,7 @@
 """The mean squared displacement of many ions over many frames, ours against kinisi's and MDAnalysis's.
 
-Walkers of known D among a few heavy atoms at rest, which are the frame of reference. kinisi and MDAnalysis hold
-all displacements at once, so they are measured on fewer ions; all work on the same positions.
+Walkers of known D among a few heavy atoms at rest, which are the frame of reference. kinisi and MDAnalysis
+hold all displacements at once, so they are measured on fewer ions; all work on the same positions.
 """
 
 import statistics
@@ -84,7 +84,8 @@ def run_kinisi(frames: Frames) -> np.ndarray:
     analyzer = DiffusionAnalyzer.from_ase(
         [frames.atoms(index) for index in range(frames.num_frames)],
         specie="Li",
-        time_step=INTERVAL_PS * scipp.Unit("ps"),
+        time_step=1
+        * scipp.Unit("ps"),  # in units of the interval: fractions of it are cut off to a frame less
         step_skip=1 * scipp.Unit("dimensionless"),
         progress=False,
     )
