@@ -96,6 +96,9 @@ def _measure(
 ) -> CollectiveTransport:
     species = list(tracers)
     known = [tracer.window_ps[0] for tracer in tracers.values() if tracer.value is not None]
+    if len(replicas[0].species) == 1 and replicas[0].centers is None:
+        reason = "all atoms are of one species, and rest together in their own frame"
+        return CollectiveTransport(temperature_K, None, None, (), reason)
     if not known:
         return CollectiveTransport(temperature_K, None, None, (), "no ion has left its site often enough")
     try:

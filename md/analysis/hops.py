@@ -82,7 +82,8 @@ def find_hops(
     window = max(_FEWEST_FRAMES, round(window_ps / interval_ps))
     if frames.num_frames < 3 * window:
         raise DataError(
-            f"found {frames.num_frames} frames for windows of {window}; expected three times that: run longer"
+            f"found {frames.num_frames} frames for windows of {window}; expected three times that: run "
+            "longer, or take a smaller hop_window_ps"
         )
     edges = np.linspace(0.0, _LONGEST_IN_HOPS * hop_distance_A, _NUM_BINS + 1)
     atoms, reference = frames.select(species), reference or find_reference(frames)

@@ -1,13 +1,17 @@
 """Onsager coefficients, charge diffusion and Haven ratio of walkers with known correlations."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from analysis.walkers import brownian, in_lattice
 
-from md.analysis import compute_msd, estimate_diffusivity
+from md.analysis import Frames, compute_msd, estimate_diffusivity
 from md.analysis.collective import compute_charge_diffusion
+from md.analysis.collective_transport import measure_collective_transport
 from md.analysis.conductivity import compute_conductivity
 from md.analysis.onsager import compute_fluxes, compute_onsager
+from md.analysis.transport import analyze_transport
 from md.analysis.walker import brownian_covariance, fit_line, slope_weights
 from mlip.errors import DataError
 
@@ -141,3 +145,27 @@ def test_coefficients_refuse_what_they_cannot_say():
         compute_onsager([frames], ["Li"], TEMPERATURE, 3.5, "framework")
     with pytest.raises(DataError, match="gradient of S"):
         compute_fluxes(measure(correlated(0, 200)), {"S": 1.0})
+
+
+def test_collective_motion_says_why_it_is_missing():
+    rng = np.random.default_rng(7)
+    metal = Frames(
+        brownian(rng, 200, 20, D) @ np.linalg.inv(CELL),
+        np.tile(CELL, (200, 1, 1)),
+        np.full(20, 3),
+        0.1 * np.arange(200),
+        temperature_K=TEMPERATURE,
+    )
+    (found,) = measure_collective_transport(analyze_transport([metal], ["Li"], 1.5))
+    assert found.onsager is None
+    assert "one species" in found.reason
+    still = replace(correlated(0), temperature_K=TEMPERATURE)
+    (found,) = measure_collective_transport(analyze_transport([still], ["Li", "Na"], 9.0))
+    assert "left its site" in found.reason
+    (found,) = measure_collective_transport(
+        analyze_transport([still], ["Li", "Na"], 1.5), gradients={"Li": 0.01}
+    )
+    assert found.charge.frame == "framework"
+    assert len(found.fluxes) == 2
+    with pytest.raises(DataError, match="temperature_K="):
+        measure_collective_transport(analyze_transport([correlated(0)], ["Li"], 1.5))
