@@ -4,6 +4,7 @@ import os
 import platform
 import subprocess
 import time
+from collections.abc import Sequence
 from importlib import metadata
 from pathlib import Path
 
@@ -30,12 +31,12 @@ def describe_machine(device: str) -> dict[str, str]:
     }
 
 
-def commit() -> str:
+def commit(measured: Sequence[str] = MEASURED) -> str:
     """The last commit that changed what is measured, "-dirty" if files differ from it."""
     git = ["git", "-C", str(Path(__file__).parent.parent)]
     commands = ["log", "-1", "--abbrev=12", "--format=%h"], ["status", "--porcelain", "--untracked-files=no"]
     last, changed = (
-        subprocess.run([*git, *command, "--", *MEASURED], capture_output=True, text=True, check=True).stdout
+        subprocess.run([*git, *command, "--", *measured], capture_output=True, text=True, check=True).stdout
         for command in commands
     )
     return last.strip() + ("-dirty" if changed else "")

@@ -2,8 +2,9 @@
 
 import json
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
 from md.analysis.structure import analyze_structure
-from md.analysis.transport import analyze_transport
+from md.analysis.transport import Transport, analyze_transport
 from md.report.chapter import Analysis, Entries, legend_label
 from md.report.picture import picture_figure
 from md.report.protocol import protocol_section, read_protocol_record
@@ -20,6 +21,7 @@ from md.report.structure import structure_entries, structure_section
 from md.report.transport import collect_warnings, transport_entries, transport_highlights, transport_section
 from md.structure_analyses import STRUCTURE_ANALYSES, WITHOUT_STRETCHES, Subject
 from md.trajectory_layout import ALL, OFTEN
+from md.transport_analyses import TRANSPORT_PARTS, Part
 from mlip.app import application
 from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names, resolve_input
@@ -28,7 +30,7 @@ from mlip.runs import Run
 
 logger = logging.getLogger(__name__)
 
-ANALYSES = ("protocol", "structure", "diffusion", *STRUCTURE_ANALYSES)
+ANALYSES = ("protocol", "structure", "diffusion", *TRANSPORT_PARTS, *STRUCTURE_ANALYSES)
 _H5MD = ".h5"
 # one for every pair of species: the table of the report shows them better than a log
 _MANY = ("first_peak", "coordination", "units", "polyhedra", "sites", "qn", "chains", "rings", "profile_")
@@ -70,12 +72,17 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
     """
     chosen = _chosen_analyses(config)
     stretches = _load_all(paths, config) if set(chosen) - set(WITHOUT_STRETCHES) else []
+    # shared by the analyses that ask for it, and measured once
+    transport = cache(lambda: _measure_transport(stretches, config))
     layer_A = float(config.layer_A)
     subject = Subject(paths, stretches, folder, as_names(config.species), config.axis, layer_A)
     parts = {
         "protocol": lambda: _analyze_protocol(paths, folder),
         "structure": lambda: _analyze_structure(stretches, config, folder),
-        "diffusion": lambda: _analyze_diffusion(stretches, config, folder),
+        "diffusion": lambda: _analyze_diffusion(transport(), config, folder),
+    } | {
+        name: partial(_analyze_part, part, transport, config, folder)
+        for name, part in TRANSPORT_PARTS.items()
     }
     entries: Entries = {}
     sections: list[Section] = []
@@ -104,7 +111,7 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
         raise ConfigError(f"found directions={config.directions}; expected some of x, y, z, such as xy")
     if config.axis not in ("a", "b", "c"):
         raise ConfigError(f"found axis={config.axis}; expected the lattice vector a, b or c")
-    for key in ("timestep_fs", "hop_distance_A", "charge", "r_max", "layer_A"):
+    for key in ("timestep_fs", "hop_distance_A", "charge", "r_max", "layer_A", "grid_A", "hop_window_ps"):
         value = config[key]
         if not isinstance(value, int | float | None) or (
             key != "charge" and value is not None and value <= 0
@@ -117,11 +124,12 @@ def _load_all(paths: Sequence[Path], config: DictConfig) -> list[Frames]:
     """Every stretch of every trajectory, with names that tell them apart."""
     temperatures = _per_trajectory(config.temperature_K, len(paths))
     types = as_names(config.types) or None
+    samples = _name_samples(config, len(paths))
     stretches = []
-    for path, temperature in zip(paths, temperatures, strict=True):
+    for path, temperature, sample in zip(paths, temperatures, samples, strict=True):
         for frames in load_frames(path, config.timestep_fs, types, temperature, config.particles):
             label = frames.label or (path.stem if len(paths) > 1 else "")
-            stretches.append(replace(frames, label=label))
+            stretches.append(replace(frames, label=label, sample=sample))
     for frames in stretches:
         if frames.species != stretches[0].species:
             raise DataError(
@@ -134,6 +142,14 @@ def _load_all(paths: Sequence[Path], config: DictConfig) -> list[Frames]:
     if len(set(labels)) == len(labels):
         return stretches
     return [replace(frames, label=f"{frames.label}_{n}".strip("_")) for n, frames in enumerate(stretches, 1)]
+
+
+def _name_samples(config: DictConfig, count: int) -> list[str]:
+    """Which glass each trajectory is of: its own, unless `glasses` says otherwise."""
+    names = as_names(config.glasses) or [str(number) for number in range(count)]
+    if len(names) != count:
+        raise ConfigError(f"found glasses={names} for {count} trajectories; expected a name for each")
+    return names
 
 
 def _per_trajectory(value: Any, count: int) -> list[float | None]:
@@ -158,9 +174,18 @@ def _analyze_structure(stretches: Sequence[Frames], config: DictConfig, folder: 
     return Analysis(structure_entries(results), [section], [])
 
 
-def _analyze_diffusion(stretches: Sequence[Frames], config: DictConfig, folder: Path) -> Analysis:
+def _measure_transport(stretches: Sequence[Frames], config: DictConfig) -> Transport:
     species = as_names(config.species) or None
-    transport = analyze_transport(stretches, species, config.hop_distance_A, config.directions, config.charge)
+    return analyze_transport(stretches, species, config.hop_distance_A, config.directions, config.charge)
+
+
+def _analyze_part(
+    part: Part, transport: Callable[[], Transport], config: DictConfig, folder: Path
+) -> Analysis:
+    return part(transport(), config, folder)
+
+
+def _analyze_diffusion(transport: Transport, config: DictConfig, folder: Path) -> Analysis:
     for warning in collect_warnings(transport):
         logger.warning(warning)
     section = transport_section(transport, folder, config.directions)

@@ -21,18 +21,20 @@ class Diffusivity:
     Attributes:
         species: symbol.
         value: D in cm^2/s, None where only a bound can be given.
-        error: one standard error of `value` in cm^2/s: the larger of He's and of the fit's.
+        error: one standard error of `value` in cm^2/s: the largest of He's, the fit's and the replicas'.
         upper_bound: D is below this, cm^2/s; None where there is a value.
         window_ps: first and last lag of the fit, or of what was looked at for a bound.
         intercept_A2: MSD of the fitted line at lag zero (vibrations), A^2; None for a bound.
         log_slope: slope of ln MSD against ln lag in the window: 1 for diffusion.
         error_he: standard error after He et al., cm^2/s.
         error_fit: standard error of the generalised least squares fit, cm^2/s.
+        error_replicas: standard error of the mean from the spread of replicas, cm^2/s; None for one run.
         num_hops: effective number of hops N_eff = N max(MSD) / a^2.
         hop_distance_A: site-to-site distance a.
         dimension: directions summed over.
         method: how value and error were found.
         warnings: why the number should be believed less.
+        num_replicas: runs that were averaged over.
     """
 
     species: str
@@ -49,6 +51,8 @@ class Diffusivity:
     dimension: int
     method: str
     warnings: tuple[str, ...] = ()
+    error_replicas: float | None = None
+    num_replicas: int = 1
 
     unit = "cm^2/s"
 

@@ -6,6 +6,7 @@ import numpy as np
 from ase import Atoms
 from ase.data import atomic_masses, atomic_numbers, chemical_symbols
 
+from md.analysis.stored import StoredPositions
 from mlip.errors import DataError
 
 
@@ -15,7 +16,8 @@ class Frames:
 
     Attributes:
         fractional: unwrapped fractional coordinates, shape (T, N, 3): they go on counting when an atom
-            leaves the cell, and do not change when the cell breathes around atoms at rest in it.
+            leaves the cell, and do not change when the cell breathes around atoms at rest in it. Many of
+            them stay in their file; index frames, then atoms, before computing.
         cells: lattice vectors as rows, shape (T, 3, 3), A.
         numbers: atomic numbers, shape (N,).
         times_ps: time of each frame, shape (T,), or None for frames that are not a time series.
@@ -26,9 +28,10 @@ class Frames:
         origin: which part of an interface each atom came from, shape (N,), if known.
         centers: fractional coordinates of the centre of mass of all atoms of the run, shape (T, 3), where the
             frames have only some of them; None where they have all.
+        sample: name of the glass or crystal, the same for all runs of it; empty if nobody said.
     """
 
-    fractional: np.ndarray
+    fractional: np.ndarray | StoredPositions
     cells: np.ndarray
     numbers: np.ndarray
     times_ps: np.ndarray | None = None
@@ -38,6 +41,7 @@ class Frames:
     notes: tuple[str, ...] = field(default=())
     origin: np.ndarray | None = None
     centers: np.ndarray | None = None
+    sample: str = ""
 
     def __post_init__(self) -> None:
         num_frames, num_atoms = self.fractional.shape[:2]
@@ -48,7 +52,7 @@ class Frames:
                 f"found cells {self.cells.shape} and numbers {self.numbers.shape} for positions "
                 f"{self.fractional.shape}; expected (T, 3, 3), (N,) and (T, N, 3)"
             )
-        if not np.isfinite(self.fractional).all():
+        if isinstance(self.fractional, np.ndarray) and not np.isfinite(self.fractional).all():
             raise DataError(
                 "found positions that are not finite; the run went wrong, or the cell is singular"
             )
@@ -102,7 +106,7 @@ class Frames:
 
     def atoms(self, index: int) -> Atoms:
         """One frame as an ASE structure, wrapped into its cell."""
-        scaled = self.fractional[index] - np.floor(self.fractional[index])
+        scaled = self.fractional[index] % 1.0
         return Atoms(self.numbers, scaled_positions=scaled, cell=self.cells[index], pbc=True)
 
     def select(self, symbol: str) -> np.ndarray:

@@ -8,6 +8,7 @@ import numpy as np
 
 from md.analysis.foreign import load_foreign
 from md.analysis.frames import Frames
+from md.analysis.stored import read_positions
 from md.formats.reading import H5MD_SUFFIXES
 from md.trajectory import Trajectory
 from md.trajectory_layout import ALL, StageRecord
@@ -76,17 +77,17 @@ def _load_h5md(file: Path, particles: str) -> list[Frames]:
         skipped = [record.name for _, record in records if not record.production]
         if skipped:
             logger.info("%s: stages %s are ramps or settling and are left out", file, ", ".join(skipped))
-        return [_stage_frames(trajectory, index, record) for index, record in production]
+        return [_stage_frames(trajectory, index, record, particles) for index, record in production]
 
 
-def _stage_frames(trajectory: Trajectory, index: int, record: StageRecord) -> Frames:
+def _stage_frames(trajectory: Trajectory, index: int, record: StageRecord, particles: str) -> Frames:
     members = trajectory.frames_of(index)
     centers = None
     if trajectory.centers_of_mass is not None:
         inverse = np.linalg.inv(trajectory.cells[members])
         centers = np.einsum("tj,tjk->tk", trajectory.centers_of_mass[members], inverse)
     return Frames(
-        fractional=trajectory.fractional(members),
+        fractional=read_positions(trajectory, members, particles),
         cells=trajectory.cells[members],
         numbers=trajectory.numbers,
         times_ps=trajectory.times_ps[members],

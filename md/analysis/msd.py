@@ -1,15 +1,16 @@
 """Mean squared displacement from every time origin, as a tensor."""
 
 from dataclasses import dataclass
+from itertools import combinations_with_replacement
 
 import numpy as np
-from ase.data import atomic_masses
+from scipy.fft import irfft, next_fast_len, rfft
 
 from md.analysis.frames import Frames
+from md.analysis.paths import ReferenceFrame, find_reference, sum_over_paths
 from mlip.errors import DataError
 
-# float64 numbers held at once by the Fourier transforms: 128 MiB
-_TRANSFORM_SIZE = 2**24
+_PAIRS = tuple(combinations_with_replacement(range(3), 2))
 
 
 @dataclass(frozen=True)
@@ -43,32 +44,47 @@ class MeanSquaredDisplacement:
         return sum((self.tensor[:, "xyz".index(axis), "xyz".index(axis)] for axis in directions), np.zeros(1))
 
 
-def compute_msd(frames: Frames, species: str) -> MeanSquaredDisplacement:
+def compute_msd(
+    frames: Frames, species: str, reference: ReferenceFrame | None = None
+) -> MeanSquaredDisplacement:
     """Compute the mean squared displacement of one species from every time origin.
 
     Positions are unwrapped fractional coordinates times the mean cell: atoms at rest in a cell that
-    breathes do not move. The centre of mass of all atoms is the frame of reference (barycentric).
+    breathes do not move.
 
     Args:
         frames: evenly spaced frames.
         species: symbol of the atoms to average over.
+        reference: what displacements are relative to; by default the centre of mass of all atoms.
 
     Raises:
         DataError: The frames have no times, are not evenly spaced, or lack the species.
     """
-    interval_ps = _even_interval(frames)
+    interval_ps = require_interval(frames)
     atoms = frames.select(species)
-    positions, drift = _barycentric_positions(frames)
-    tensor = correlate_displacements(positions[:, atoms])
+    reference = reference or find_reference(frames)
+    num_frames = frames.num_frames
+    parts = sum_over_paths(frames, atoms, reference, correlate_paths)
     method = (
-        f"every time origin of {frames.num_frames} frames, {len(atoms)} atoms; unwrapped fractional "
-        "coordinates times the mean cell, relative to the centre of mass of all atoms"
+        f"every time origin of {num_frames} frames, {len(atoms)} atoms; unwrapped fractional "
+        f"coordinates times the mean cell, {reference.method}"
     )
-    lags = interval_ps * np.arange(frames.num_frames)
-    return MeanSquaredDisplacement(species, lags, tensor, len(atoms), drift, method)
+    return MeanSquaredDisplacement(
+        species,
+        interval_ps * np.arange(num_frames),
+        average_displacements(parts, num_frames, len(atoms)),
+        len(atoms),
+        (reference.centers[-1] - reference.centers[0]) @ frames.mean_cell,
+        method,
+    )
 
 
-def _even_interval(frames: Frames) -> float:
+def require_interval(frames: Frames) -> float:
+    """Time between frames, ps.
+
+    Raises:
+        DataError: There are fewer than three, or they are not evenly spaced.
+    """
     times = frames.require_times()
     if len(times) < 3:
         raise DataError(f"found {len(times)} frames; expected at least 3 for a mean squared displacement")
@@ -81,52 +97,57 @@ def _even_interval(frames: Frames) -> float:
     return float(intervals.mean())
 
 
-def _barycentric_positions(frames: Frames) -> tuple[np.ndarray, np.ndarray]:
-    """Positions in the mean cell relative to the centre of mass (T, N, 3) and its drift (3,), A."""
-    centre = frames.centers
-    if centre is None:
-        masses = atomic_masses[frames.numbers]
-        centre = np.einsum("n,tnk->tk", masses / masses.sum(), frames.fractional)
-    moved = (frames.fractional - (centre - centre[0])[:, None]) @ frames.mean_cell
-    return moved, (centre[-1] - centre[0]) @ frames.mean_cell
+def correlate_paths(paths: np.ndarray) -> np.ndarray:
+    """Sums over atoms that an MSD is made of, by fast Fourier transform.
 
-
-def correlate_displacements(positions: np.ndarray) -> np.ndarray:
-    """Average dr_a dr_b over atoms and every time origin, by fast Fourier transform.
-
-    (x(t+m) - x(t)) (y(t+m) - y(t)) is expanded: products at equal times are cumulative sums, the cross
-    terms are correlations, which cost O(T log T) instead of O(T^2).
+    (x(t+m) - x(t)) (y(t+m) - y(t)) is expanded: products at equal times are summed over origins later,
+    the cross terms are correlations, which cost O(T log T) instead of O(T^2).
 
     Args:
-        positions: unwrapped positions, shape (T, N, 3), A.
+        paths: shape (n, 3, T), A; they are centred in place.
 
     Returns:
-        The tensor for lags of 0 to T-1 frames, shape (T, 3, 3), A^2.
+        For each pair of directions the products at equal times, (T,), then the cross spectrum's real part.
 
     Source:
         Calandrini et al., Collection SFN 12, 201 (2011), 10.1051/sfn/201112010, section 3.
     """
-    num_frames, num_atoms, _ = positions.shape
     # from the mean position the products stay small, and so does the rounding of their differences
-    centred = positions - positions.mean(axis=0)
-    equal_times = np.einsum("tna,tnb->tab", centred, centred)
-    total = np.concatenate([np.zeros((1, 3, 3)), np.cumsum(equal_times, axis=0)])
-    lags = np.arange(num_frames)
-    origins = num_frames - lags
-    same = total[origins] + (total[-1] - total[lags])
-    crossed = _cross_correlation(centred)[:num_frames]
-    tensor = (same - crossed - crossed.transpose(0, 2, 1)) / (origins * num_atoms)[:, None, None]
+    paths -= paths.mean(axis=2, keepdims=True)
+    spectra = rfft(paths, n=_padded(paths.shape[2]), axis=2).view(np.float64)
+    rows = []
+    for a, b in _PAIRS:
+        crossed = np.einsum("nk,nk->k", spectra[:, a], spectra[:, b])
+        rows.append(
+            np.concatenate(
+                [np.einsum("nt,nt->t", paths[:, a], paths[:, b]), crossed.reshape(-1, 2).sum(axis=1)]
+            )
+        )
+    return np.array(rows)
+
+
+def average_displacements(parts: np.ndarray, num_frames: int, num_atoms: int) -> np.ndarray:
+    """Average dr_a dr_b over atoms and every time origin.
+
+    Args:
+        parts: what `correlate_paths` gives, summed over the atoms.
+        num_frames: frames T.
+        num_atoms: atoms averaged over.
+
+    Returns:
+        The tensor for lags of 0 to T-1 frames, shape (T, 3, 3), A^2.
+    """
+    origins = num_frames - np.arange(num_frames)
+    tensor = np.zeros((num_frames, 3, 3))
+    for (a, b), row in zip(_PAIRS, parts, strict=True):
+        total = np.concatenate([[0.0], np.cumsum(row[:num_frames])])
+        same = total[origins] + (total[-1] - total[num_frames - origins])
+        crossed = irfft(row[num_frames:], n=_padded(num_frames))[:num_frames]
+        tensor[:, a, b] = tensor[:, b, a] = (same - 2 * crossed) / (origins * num_atoms)
     tensor[0] = 0.0
     return tensor
 
 
-def _cross_correlation(positions: np.ndarray) -> np.ndarray:
-    """Sum over atoms and origins t of x_a(t) x_b(t+m), shape (>= T, 3, 3)."""
-    num_frames, num_atoms, _ = positions.shape
-    length = 2 ** int(np.ceil(np.log2(2 * num_frames)))
-    chunk = max(1, _TRANSFORM_SIZE // (3 * length))
-    spectrum = np.zeros((length // 2 + 1, 3, 3), dtype=np.complex128)
-    for start in range(0, num_atoms, chunk):
-        waves = np.fft.rfft(positions[:, start : start + chunk], n=length, axis=0)
-        spectrum += np.einsum("fna,fnb->fab", waves.conj(), waves)
-    return np.fft.irfft(spectrum, n=length, axis=0)
+def _padded(num_frames: int) -> int:
+    """Length of the transforms: paths do not meet their periodic images."""
+    return int(next_fast_len(2 * num_frames, real=True))

@@ -1,5 +1,7 @@
 """What chance does to a measured mean squared displacement: the exact covariance for Brownian walkers."""
 
+from functools import lru_cache
+
 import numpy as np
 
 
@@ -26,6 +28,12 @@ def brownian_covariance(lags: np.ndarray, num_frames: int, num_walkers: int, dim
         Isserlis' theorem; for one direction as in Michalet, Phys. Rev. E 82, 041914 (2010),
         10.1103/PhysRevE.82.041914, appendix A.
     """
+    return 8.0 * dimension / num_walkers * _overlaps(tuple(int(lag) for lag in lags), num_frames)
+
+
+@lru_cache(maxsize=64)
+def _overlaps(lags: tuple[int, ...], num_frames: int) -> np.ndarray:
+    """Mean squared overlap of the intervals of two lags, summed as in C_mn, shape (L, L)."""
     covariance = np.empty((len(lags), len(lags)))
     for row, m in enumerate(lags):
         for column, n in enumerate(lags[: row + 1]):
@@ -34,7 +42,7 @@ def brownian_covariance(lags: np.ndarray, num_frames: int, num_walkers: int, dim
             # origins t of the first interval for which t + offset is an origin of the second
             pairs = np.minimum(num_frames - m, num_frames - n - offsets) - np.maximum(0, -offsets)
             value = np.sum(np.maximum(pairs, 0) * overlap.astype(float) ** 2)
-            value *= 8.0 * dimension / (num_walkers * (num_frames - m) * (num_frames - n))
+            value /= (num_frames - m) * (num_frames - n)
             covariance[row, column] = covariance[column, row] = value
     return covariance
 
@@ -68,3 +76,16 @@ def fit_line_unweighted(
     """
     projector = np.linalg.pinv(np.stack([np.ones_like(x), x], axis=1))
     return projector @ y, projector @ covariance @ projector.T
+
+
+def slope_weights(x: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, float]:
+    """Weights w that make sum_k w_k y_k the slope of `fit_line`, and its variance.
+
+    Args:
+        x: abscissae, shape (L,).
+        covariance: covariance of the ordinates, shape (L, L).
+    """
+    design = np.stack([np.ones_like(x, dtype=float), x], axis=1)
+    whitened = np.linalg.solve(covariance, design)
+    spread = np.linalg.inv(design.T @ whitened)
+    return (spread @ whitened.T)[1], float(spread[1, 1])

@@ -86,11 +86,20 @@ class Motion:
         return 3.43 / math.sqrt(self.num_hops) + 0.04 if self.num_hops > 0 else math.inf
 
     @cached_property
+    def fit_lags(self) -> np.ndarray:
+        """Lags in frames that the line is fitted through."""
+        # neighboring lags hold nearly the same information: a spread of them is as good as all
+        return np.unique(np.geomspace(self.window[0], self.window[-1], _MOST_LAGS_IN_FIT).round().astype(int))
+
+    @cached_property
+    def covariance(self) -> np.ndarray:
+        """Covariance of the MSD at these lags for Brownian walkers with D dt = 1 A^2."""
+        return brownian_covariance(self.fit_lags, len(self.moved), self.msd.num_atoms, self.dimension)
+
+    @cached_property
     def fit(self) -> LineFit:
         """Straight line through the window by generalised least squares."""
-        # neighboring lags hold nearly the same information: a spread of them is as good as all
-        lags = np.unique(np.geomspace(self.window[0], self.window[-1], _MOST_LAGS_IN_FIT).round().astype(int))
-        covariance = brownian_covariance(lags, len(self.moved), self.msd.num_atoms, self.dimension)
+        lags, covariance = self.fit_lags, self.covariance
         line, spread = fit_line(self.lags_ps[lags], self.moved[lags], covariance)
         # the covariance is that of walkers with D dt = 1 A^2; scaled by the whole MSD, vibrations included
         scale = float(np.mean(self.moved[lags] / lags)) / (2 * self.dimension)

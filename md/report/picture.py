@@ -31,6 +31,7 @@ ELEMENT_COLORS = {
     "S": "#f0c53a",
     "Cl": "#4bae63",
 }
+Spheres = tuple[np.ndarray, np.ndarray, np.ndarray]
 _ATOM_SIZE = 0.5
 _BOND_RADIUS, _EDGE_RADIUS = 0.13, 0.045
 _EDGE_COLOR = "#8e9aab"
@@ -45,7 +46,9 @@ def element_color(number: int) -> tuple[float, float, float]:
     return to_rgb(named) if named else to_rgb(jmol_colors[number])
 
 
-def draw_structure(axes: Axes, atoms: Atoms, turn_deg: float = 24.0, tilt_deg: float = 14.0) -> None:
+def draw_structure(
+    axes: Axes, atoms: Atoms, turn_deg: float = 24.0, tilt_deg: float = 14.0, surface: Spheres | None = None
+) -> None:
     """Draw a periodic structure, seen almost along its second lattice vector.
 
     Args:
@@ -53,13 +56,13 @@ def draw_structure(axes: Axes, atoms: Atoms, turn_deg: float = 24.0, tilt_deg: f
         atoms: the structure, wrapped into its cell for the picture.
         turn_deg: rotation about the vertical.
         tilt_deg: how far the view comes from above.
+        surface: centres (S, 3), radii (S,), A, and colours (S, 3) of small spheres drawn as well.
     """
     atoms = atoms.copy()
     atoms.wrap()
     view = _view_matrix(turn_deg, tilt_deg)
-    centres, radii, colors = (
-        np.concatenate(parts) for parts in zip(_atoms(atoms), _bonds(atoms), _edges(atoms), strict=True)
-    )
+    drawn = [_atoms(atoms), _bonds(atoms), _edges(atoms), *([surface] if surface else [])]
+    centres, radii, colors = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     image, extent = render_spheres(centres @ view.T, radii, colors, pixels_per_A=40.0)
     axes.imshow(image, extent=extent, interpolation="antialiased")
     axes.set_aspect("equal")
@@ -107,9 +110,6 @@ def _view_matrix(turn_deg: float, tilt_deg: float) -> np.ndarray:
         [[1.0, 0.0, 0.0], [0.0, np.cos(tilt), -np.sin(tilt)], [0.0, np.sin(tilt), np.cos(tilt)]]
     )
     return about_horizontal @ about_vertical @ upright
-
-
-Spheres = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 def _atoms(atoms: Atoms) -> Spheres:

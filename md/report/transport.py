@@ -3,14 +3,16 @@
 from pathlib import Path
 from typing import Any
 
+from md.analysis.conductivity import Conductivity
+from md.analysis.diffusion import Diffusivity
 from md.analysis.transport import StretchTransport, Transport
 from md.report.entries import entry, join_name
 from md.report.plots import mark_hop, plot_arrhenius, plot_msd, shade_window, temperature_colors
+from md.report.text import scientific, with_error, with_interval
 from mlip.report.figures import new_axes, save_figure
 from mlip.report.html import FigureBlock, Highlight, Section, TableBlock
 from mlip.report.style import SINGLE
 
-_ROOM_TEMPERATURE_K = 300.0
 _EXPLANATION = (
     "D is the slope of the mean squared displacement divided by 2d, over lags from the one where the MSD "
     "reaches half the squared site-to-site distance a to 70 % of the run. The error is the larger of the "
@@ -53,6 +55,10 @@ def collect_warnings(transport: Transport) -> list[str]:
         f"{symbol} {', '.join(labels)}".strip() + f": {warning}."
         for (symbol, warning), labels in runs.items()
     ]
+    for symbol, pooled in transport.pooled.items():
+        for temperature, result in pooled.items():
+            new = [each for each in result.warnings if (symbol, each) not in runs]
+            found += [f"{symbol}, all runs at {temperature:.0f} K: {warning}." for warning in new]
     for symbol, fit in transport.arrhenius.items():
         found += [f"{symbol}, activation energy: {warning}." for warning in fit.warnings]
         if fit.reason:
@@ -77,7 +83,13 @@ def transport_highlights(transport: Transport) -> list[Highlight]:
         fit = transport.arrhenius.get(symbol)
         if fit is not None and fit.activation_energy_eV is not None:
             value = f"{fit.activation_energy_eV:.2f} ± {fit.error_eV:.2f}"
-            cards.append(Highlight(f"Activation energy of {symbol}", value, "eV", "weighted Arrhenius fit"))
+            low, high = fit.interval_eV or (0.0, 0.0)
+            note = f"weighted Arrhenius fit; 95 % interval {low:.2f} to {high:.2f}"
+            cards.append(Highlight(f"Activation energy of {symbol}", value, "eV", note))
+        room = transport.extrapolated.get(symbol)
+        if room is not None and room.conductivity is not None:
+            value = with_interval(room.conductivity, room.conductivity_interval)
+            cards.append(Highlight(f"σ of {symbol} at 300 K", value, "S/cm", "extrapolated; 95 % interval"))
     return cards
 
 
@@ -101,6 +113,12 @@ def transport_entries(transport: Transport) -> dict[str, dict[str, Any]]:
             entries[join_name("diffusivity", *parts)] = entry(result, **context)
             if symbol in stretch.conductivity:
                 entries[join_name("conductivity", *parts)] = entry(stretch.conductivity[symbol], **context)
+    for symbol, pooled in transport.pooled.items():
+        for temperature, result in pooled.items():
+            parts = (symbol if several_species else "", f"{temperature:.0f}K")
+            entries[join_name("diffusivity_replicas", *parts)] = entry(
+                result, species=symbol, temperature_K=temperature
+            )
     for symbol in transport.arrhenius:
         entries |= _arrhenius_entries(transport, symbol, symbol if several_species else "")
     return entries
@@ -108,28 +126,39 @@ def transport_entries(transport: Transport) -> dict[str, dict[str, Any]]:
 
 def _arrhenius_entries(transport: Transport, symbol: str, part: str) -> dict[str, dict[str, Any]]:
     fit = transport.arrhenius[symbol]
-    entries = {
+    entries: dict[str, dict[str, Any]] = {
         join_name("activation_energy", part): {
             "value": fit.activation_energy_eV,
             "unit": "eV",
             "error": fit.error_eV,
+            "interval": None if fit.interval_eV is None else list(fit.interval_eV),
             "method": fit.method,
             "species": symbol,
             "chi_squared": fit.chi_squared,
+            "num_glasses": fit.num_glasses,
+            "spread_of_glasses": fit.spread_of_glasses,
             "warnings": list(fit.warnings),
         }
     }
-    if fit.activation_energy_eV is not None:
-        value, log_error = fit.predict(_ROOM_TEMPERATURE_K)
-        entries[join_name("diffusivity_300K", part)] = {
-            "value": float(value),
-            "unit": "cm^2/s",
-            "error": float(value * log_error),
-            "log_error": float(log_error),
-            "method": f"extrapolated along the Arrhenius line; {fit.method}",
-            "species": symbol,
-            "temperature_K": _ROOM_TEMPERATURE_K,
-        }
+    if symbol not in transport.extrapolated:
+        return entries
+    room = transport.extrapolated[symbol]
+    context = {"species": symbol, "temperature_K": room.temperature_K, "log_error": room.log_error}
+    entries[join_name("diffusivity_300K", part)] = {
+        "value": room.value,
+        "unit": room.unit,
+        "error": room.error,
+        "interval": list(room.interval),
+        "method": room.method,
+    } | context
+    if room.conductivity is not None and room.conductivity_interval is not None:
+        entries[join_name("conductivity_300K", part)] = {
+            "value": room.conductivity,
+            "unit": "S/cm",
+            "error": room.conductivity_error,
+            "interval": list(room.conductivity_interval),
+            "method": room.method,
+        } | context
     return entries
 
 
@@ -144,6 +173,7 @@ def _msd_figure(transport: Transport, symbol: str, folder: Path, directions: str
     colors = temperature_colors([stretch.frames.temperature_K for stretch in stretches])
     label = "MSD" if directions == "xyz" else f"MSD along {directions}"
     table: dict[str, Any] = {}
+    shown: set[str] = set()
     with new_axes("time lag (ps)", f"{label} of {symbol} (Å²)", "Mean squared displacement", SINGLE) as (
         figure,
         axes,
@@ -154,7 +184,10 @@ def _msd_figure(transport: Transport, symbol: str, folder: Path, directions: str
             msd, result = stretch.msd[symbol], stretch.diffusivity[symbol]
             name = stretch_label(stretch) or symbol
             moved = msd.along(directions)
-            plot_msd(axes, msd, result, moved, color, name)
+            # replicas share a colour and one line of the legend
+            is_first = name not in shown
+            shown.add(name)
+            plot_msd(axes, msd, result, moved, color, name if is_first else "_")
             table[f"lag_ps {number} {name}"] = msd.lags_ps
             table[f"msd_A2 {number} {name}"] = moved
         mark_hop(axes, stretches[0].diffusivity[symbol].hop_distance_A)
@@ -189,42 +222,36 @@ def _arrhenius_figure(transport: Transport, symbol: str, folder: Path) -> Figure
 
 
 def _table(transport: Transport) -> TableBlock:
-    rows = []
-    for stretch in transport.stretches:
-        for symbol, result in stretch.diffusivity.items():
-            conductivity = stretch.conductivity.get(symbol)
-            start, end = result.window_ps
-            rows.append(
-                [
-                    symbol,
-                    stretch_label(stretch),
-                    _text(result),
-                    _text(conductivity) if conductivity else None,
-                    f"{start:.3g} – {end:.3g}",
-                    None if result.log_slope is None else f"{result.log_slope:.2f}",
-                    f"{result.num_hops:.0f}",
-                    f"{result.hop_distance_A:.2f}",
-                ]
-            )
+    rows = [
+        _row(symbol, stretch_label(stretch), result, stretch.conductivity.get(symbol))
+        for stretch in transport.stretches
+        for symbol, result in stretch.diffusivity.items()
+    ]
+    rows += [
+        _row(symbol, f"{temperature:.0f} K, {result.num_replicas} runs", result, None)
+        for symbol, pooled in transport.pooled.items()
+        for temperature, result in pooled.items()
+    ]
     header = ["species", "run", "D (cm²/s)", "σ (S/cm)", "lags (ps)", "log slope", "N_eff", "a (Å)"]
     return TableBlock(header, rows, "Diffusivity and Nernst-Einstein conductivity with one standard error.")
+
+
+def _row(symbol: str, run: str, result: Diffusivity, conductivity: Conductivity | None) -> list[str | None]:
+    start, end = result.window_ps
+    return [
+        symbol,
+        run,
+        _text(result),
+        _text(conductivity) if conductivity else None,
+        f"{start:.3g} – {end:.3g}",
+        None if result.log_slope is None else f"{result.log_slope:.2f}",
+        f"{result.num_hops:.0f}",
+        f"{result.hop_distance_A:.2f}",
+    ]
 
 
 def _text(result: Any) -> str:
     """A value with its error, or a bound, in scientific notation."""
     if result.value is None:
-        return f"< {_scientific(result.upper_bound)}"
-    exponent = int(f"{result.value:e}".split("e")[1])
-    if exponent in (-1, 0, 1):
-        return f"{result.value:.2f} ± {result.error:.2f}"
-    scale = 10.0**exponent
-    return f"({result.value / scale:.2f} ± {result.error / scale:.2f}) × 10{_superscript(exponent)}"
-
-
-def _scientific(value: float) -> str:
-    digits, exponent = f"{value:.1e}".split("e")
-    return f"{digits} × 10{_superscript(int(exponent))}"
-
-
-def _superscript(exponent: int) -> str:
-    return str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+        return f"< {scientific(result.upper_bound)}"
+    return with_error(result.value, result.error)

@@ -3,9 +3,9 @@
 import numpy as np
 import pytest
 
-from md.analysis import Frames, compute_msd
+from md.analysis import Frames, compute_msd, load_frames
 from md.analysis.frames import unwrap_fractional
-from md.analysis.msd import correlate_displacements
+from md.analysis.msd import average_displacements, correlate_paths
 from md.trajectory import images_to_fractional
 from mlip.errors import DataError
 
@@ -34,8 +34,9 @@ def naive_tensor(positions):
 
 def test_transform_equals_a_double_loop():
     positions = np.cumsum(np.random.default_rng(0).normal(size=(23, 4, 3)), axis=0) + 500.0
+    parts = correlate_paths(positions.transpose(1, 2, 0).copy())
     np.testing.assert_allclose(
-        correlate_displacements(positions), naive_tensor(positions), rtol=1e-9, atol=1e-9
+        average_displacements(parts, 23, 4), naive_tensor(positions), rtol=1e-9, atol=1e-9
     )
 
 
@@ -90,3 +91,21 @@ def test_uneven_or_missing_times_are_refused():
         compute_msd(Frames(positions, cells, np.array([3, 3])), "Li")
     with pytest.raises(DataError, match="found no Na"):
         compute_msd(Frames(positions, cells, np.array([3, 3]), 0.1 * np.arange(5)), "Na")
+
+
+def test_atoms_in_changing_order_are_told_apart_by_their_ids(tmp_path):
+    """A dump of LAMMPS lists atoms in another order in each frame, wrapped into a breathing cell."""
+    rng = np.random.default_rng(6)
+    fractional = np.cumsum(rng.normal(scale=0.05, size=(40, 5, 3)), axis=0)
+    sides = 8.0 * (1 + 0.04 * np.sin(np.arange(40)))
+    with (tmp_path / "run.lammpstrj").open("w") as stream:
+        for frame in range(40):
+            stream.write(f"ITEM: TIMESTEP\n{frame}\nITEM: NUMBER OF ATOMS\n5\nITEM: BOX BOUNDS pp pp pp\n")
+            stream.write(3 * f"0.0 {sides[frame]:.12f}\n" + "ITEM: ATOMS id type xs ys zs\n")
+            for atom in rng.permutation(5):
+                place = " ".join(f"{value % 1.0:.12f}" for value in fractional[frame, atom])
+                stream.write(f"{atom + 1} {1 if atom < 4 else 2} {place}\n")
+    (frames,) = load_frames(tmp_path / "run.lammpstrj", timestep_fs=100.0, types=["Li", "S"])
+    cells = sides[:, None, None] * np.eye(3)
+    expected = compute_msd(Frames(fractional, cells, np.array([3] * 4 + [16]), 0.1 * np.arange(40)), "Li")
+    np.testing.assert_allclose(compute_msd(frames, "Li").tensor, expected.tensor, atol=1e-6)

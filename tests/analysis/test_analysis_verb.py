@@ -97,6 +97,44 @@ def test_foreign_files_give_the_same_diffusivity_as_ours(tmp_path, ladder_run):
     assert foreign["error"] == pytest.approx(ours["error"], rel=1e-4)
 
 
+def test_transport_beyond_diffusion_of_one_run(tmp_path, often_run):
+    words = ["analysis=[diffusion,collective,layers,hops,density_map]", "species=Li", "hop_distance_A=2.5"]
+    words += ["planes=[0.5]", "regions={low:[0.1,0.45],high:[0.5,1.0]}", "gradients={Li:0.01}", "grid_A=1.0"]
+    done = analyze(tmp_path, f"trajectory={often_run}", *words, "run_dir=out")
+    assert done.returncode == 0, done.stderr
+    results = results_of(tmp_path / "out")
+    assert all({"value", "unit", "error", "method"} <= entry.keys() for entry in results.values())
+    tracer, charge = results["diffusivity"], results["charge_diffusivity"]
+    assert results["haven_ratio"]["value"] == pytest.approx(tracer["value"] / charge["value"])
+    assert results["haven_ratio"]["frame"] == "framework"
+    assert results["flux.Li"]["value"] == pytest.approx(-0.01 * results["onsager.Li-Li"]["value"])
+    assert results["conductivity_collective"]["interval"][0] < results["conductivity_collective"]["value"]
+    assert {"diffusivity_along.low.Li", "diffusivity_across.0.5.Li", "net_flux.0.5.Li"} <= results.keys()
+    assert {"hop_rate.Li", "non_gaussian.Li"} <= results.keys()
+    assert results["occupied_volume.Li"]["files"] == ["density_Li.cube", "density_Li.xsf"]
+    figures = tmp_path / "out" / "figures"
+    assert {path.stem for path in figures.glob("*.png")} == {path.stem for path in figures.glob("*.csv")}
+    assert {"onsager", "onsager_flux", "net_flux", "hops", "van_hove_Li", "density_Li"} <= {
+        path.stem for path in figures.iterdir()
+    }
+
+
+def test_replicas_and_glasses_share_a_fit(tmp_path, ladder_run):
+    runs = f"trajectory=[{ladder_run},{ladder_run}]"  # one run, given as two
+    done = analyze(tmp_path, runs, "analysis=[diffusion]", "species=Li", "hop_distance_A=2.5", "run_dir=out")
+    assert done.returncode == 0, done.stderr
+    results = results_of(tmp_path / "out")
+    assert results["diffusivity_replicas.600K"]["num_replicas"] == 2
+    barrier = results["activation_energy"]
+    assert barrier["num_glasses"] == 2
+    assert barrier["interval"][0] < 0.2 < barrier["interval"][1]
+    room = results["conductivity_300K"]
+    assert room["unit"] == "S/cm"
+    assert room["interval"][0] < room["value"] < room["interval"][1]
+    refused = analyze(tmp_path, runs, "glasses=[one]", "run_dir=refused")
+    assert "expected a name for each" in refused.stderr.splitlines()[-1]
+
+
 @pytest.mark.parametrize(
     ("overrides", "message"),
     [
@@ -110,6 +148,8 @@ def test_foreign_files_give_the_same_diffusivity_as_ours(tmp_path, ladder_run):
         (["trajectory=frames.extxyz", "timestep_fs=soon"], "expected a number above zero"),
         (["trajectory=[frames.extxyz,other.extxyz]"], "expected the same species"),
         (["trajectory=broken.h5"], "broken.h5"),
+        (["trajectory=frames.extxyz", "timestep_fs=100", "analysis=[layers]"], "planes=[0.5]"),
+        (["trajectory=frames.extxyz", "timestep_fs=100", "analysis=[collective]"], "temperature_K="),
     ],
 )
 def test_bad_input_gets_one_line(tmp_path, ladder_run, overrides, message):
