@@ -133,22 +133,3 @@ class Frames:
 def element_of(species: str) -> str:
     """Li of a sub-population such as Li@1, or of Li."""
     return species.partition("@")[0]
-
-
-def unwrap_fractional(fractional: np.ndarray) -> tuple[np.ndarray, float]:
-    """Undo periodic wrapping by taking the shortest way between consecutive frames.
-
-    Right as long as no atom moves half a cell between two frames; positions that were never wrapped come
-    out as they went in under the same condition.
-
-    Args:
-        fractional: fractional coordinates, wrapped or not, shape (T, N, 3).
-
-    Returns:
-        Unwrapped fractional coordinates, shape (T, N, 3), and the largest step between two frames in
-        units of the cell: near 0.5 the result cannot be trusted.
-    """
-    steps = np.diff(fractional, axis=0)
-    steps -= np.round(steps)
-    unwrapped = np.concatenate([fractional[:1], fractional[:1] + np.cumsum(steps, axis=0)])
-    return unwrapped, float(np.abs(steps).max(initial=0.0))
