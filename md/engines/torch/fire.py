@@ -136,10 +136,9 @@ class Fire:
         self.downhill = (self.downhill + down).where(~up, 0)
 
     def _move(self, systems: Systems, moves: Tensor, strains: Tensor) -> None:
-        unit = torch.eye(3, dtype=strains.dtype, device=strains.device)
-        positions = (systems.positions + moves).unsqueeze(1)
-        systems.positions = torch.bmm(positions, systems.spread(unit + strains)).squeeze(1)
-        systems.cell = torch.bmm(systems.cell, unit + strains)
+        stretch = torch.eye(3, dtype=strains.dtype, device=strains.device) + strains
+        systems.positions = systems.turned(systems.positions + moves, stretch)
+        systems.cell = torch.bmm(systems.cell, stretch)
 
     def _strain_forces(self, systems: Systems) -> Tensor:
         """(S, 3, 3) -d(E + P V)/dstrain along the strains that the cell may take, eV."""
