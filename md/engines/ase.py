@@ -103,12 +103,11 @@ class AseEngine:
 
     def observe(self) -> Observation:
         """Energies and stress of the present step."""
+        has_stress = _has_stress(self._calculator, self._start)
         return Observation(
             potential_eV=float(self._atoms.get_potential_energy(force_consistent=True)),
             conserved_eV=conserved_energy(self._dynamics),
-            stress=self._atoms.get_stress(voigt=False)
-            if _has_stress(self._calculator, self._start)
-            else None,
+            stress=self._atoms.get_stress(voigt=False) if has_stress else None,
             grades=self._grades(),
         )
 

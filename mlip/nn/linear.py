@@ -90,9 +90,7 @@ class SelfConnection(nn.Module):
             block = features.narrow(1, at_feature, dim * mul_in).reshape(-1, dim, mul_in)
             output = block.new_zeros(block.shape[0], dim, mul_out)
             for t in range(per_species.shape[0]):
-                if (
-                    per_species.shape[0] <= 8
-                ):  # a GPU would have to be waited for to say how many rows there are
+                if per_species.shape[0] <= 8:  # masks: a GPU would be waited for to count rows
                     is_t = (species == t).view(-1, 1, 1)
                     output = torch.where(is_t, block @ per_species[t], output)
                 else:

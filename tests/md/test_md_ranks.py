@@ -205,12 +205,13 @@ def test_a_lost_rank_is_one_line_and_the_run_goes_on(tmp_path, start, mark):
 
 @pytest.mark.parametrize("engine", [0, 2])
 def test_a_terminal_shows_the_run_and_control_c_keeps_it(tmp_path, start, mark, engine):
-    """Stage, steps, temperature and energy move on; Ctrl-C ends it in one line, and nothing is done twice."""
+    """Steps, temperature and pressure move on; Ctrl-C ends it in one line, and nothing is done twice."""
     folder, (master, terminal) = tmp_path / "run", pty.openpty()
-    termios.tcsetwinsize(terminal, (40, 120))
+    termios.tcsetwinsize(terminal, (40, 160))
     process = start(folder, engine, *LONG, terminal=terminal)
     os.close(terminal)
-    shown = read_until(master, r"quench: .*?\d+/1400 .*?\d+ K, -?\d+\.\d{3} eV, \S+ ns/day", 200)
+    state = r"\d+ K \(target \d+\), -?\d+\.\d\d GPa, \d\.\d{3} g/cm3, \S+ ns/day"
+    shown = read_until(master, rf"quench: .*?\d+/1400 .*?{state}", 200)
     assert len(set(re.findall(r"melt: .*?(\d+)/1400", shown))) > 2
     os.write(master, b"\x03")
     process.wait(timeout=60)

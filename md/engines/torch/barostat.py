@@ -13,7 +13,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from md.engines.torch.strains import allowed_strains
+from md.engines.torch.strains import allowed_strains, column, projected
 from md.engines.torch.systems import Systems
 
 # Terms of the series of the exponential: a step changes a cell by less than 1e-2, and 1e-2^6 / 6! is nothing.
@@ -69,12 +69,12 @@ class Barostat:
         thermal = kinetic.diagonal(dim1=1, dim2=2).sum(1) / self._counts
         held = self._pressure * systems.volumes
         push = kinetic + systems.virials + _times_unit(thermal - held)
-        allowed = torch.bmm(self.allowed, push.view(-1, 9, 1)).view(-1, 3, 3)
-        self.strain_rate = self.strain_rate + _column(0.5 * self._timestep / self._mass) * allowed
+        allowed = projected(push, self.allowed)
+        self.strain_rate = self.strain_rate + column(0.5 * self._timestep / self._mass) * allowed
 
     def scale(self, factors: Tensor) -> None:
         """Multiply the strain rates by factors (S,)."""
-        self.strain_rate = self.strain_rate * _column(factors)
+        self.strain_rate = self.strain_rate * column(factors)
 
     def plan(self, kick_fs: Tensor, drift_fs: Tensor) -> None:
         """Find what kicks and drifts do at the present strain rate.
@@ -85,7 +85,7 @@ class Barostat:
         """
         trace = self.strain_rate.diagonal(dim1=1, dim2=2).sum(1)
         against = -self.strain_rate - _times_unit(trace / self._counts)
-        times = _column(torch.cat([kick_fs, drift_fs]))
+        times = column(torch.cat([kick_fs, drift_fs]))
         grown, integral = _exponential(torch.cat([against, self.strain_rate]) * times)
         kick, drift = zip(grown.chunk(2), (integral * times).chunk(2), strict=True)
         self._kick, self._drift = kick, drift
@@ -122,9 +122,5 @@ def _exponential(matrix: Tensor) -> tuple[Tensor, Tensor]:
     return unit + torch.matmul(matrix, integral), integral
 
 
-def _column(of_systems: Tensor) -> Tensor:
-    return of_systems.view(-1, 1, 1)
-
-
 def _times_unit(of_systems: Tensor) -> Tensor:
-    return _column(of_systems) * torch.eye(3, dtype=of_systems.dtype, device=of_systems.device)
+    return column(of_systems) * torch.eye(3, dtype=of_systems.dtype, device=of_systems.device)

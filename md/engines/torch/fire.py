@@ -18,7 +18,7 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from md.engines.torch.strains import allowed_strains
+from md.engines.torch.strains import allowed_strains, column, projected
 from md.engines.torch.systems import Systems
 from md.protocols.relaxation import Relaxation
 from md.protocols.stages import PlannedStage
@@ -100,15 +100,15 @@ class Fire:
     def step(self, systems: Systems) -> None:
         """Move positions and cells by one step of the present forces; these are then out of date."""
         moving = self.is_there & ~self.has_converged(systems)
-        strain_forces = self._strain_forces(systems) / _column(self._leverage)
+        strain_forces = self._strain_forces(systems) / column(self._leverage)
         self._turn_velocities(systems, strain_forces, moving)
         step = self.timesteps.where(moving, 0.0)
         self.atom_velocities = self.atom_velocities + _of_atoms(systems, step) * systems.forces
-        self.strain_velocities = self.strain_velocities + _column(step) * strain_forces
+        self.strain_velocities = self.strain_velocities + column(step) * strain_forces
         moves = _of_atoms(systems, step) * self.atom_velocities
-        strains = _column(step / self._leverage) * self.strain_velocities
+        strains = column(step / self._leverage) * self.strain_velocities
         shorter = _shortening(systems, moves, strains)
-        self._move(systems, _of_atoms(systems, shorter) * moves, _column(shorter) * strains)
+        self._move(systems, _of_atoms(systems, shorter) * moves, column(shorter) * strains)
         self.steps = self.steps + moving
 
     def _turn_velocities(self, systems: Systems, strain_forces: Tensor, moving: Tensor) -> None:
@@ -128,7 +128,7 @@ class Fire:
         self.atom_velocities = (
             _of_atoms(systems, keep) * self.atom_velocities + _of_atoms(systems, add) * systems.forces
         )
-        self.strain_velocities = _column(keep) * self.strain_velocities + _column(add) * strain_forces
+        self.strain_velocities = column(keep) * self.strain_velocities + column(add) * strain_forces
         faster = down & (self.downhill > DOWNHILL_STEPS_BEFORE_FASTER)
         longer = (FASTER * self.timesteps).clamp_max(LONGEST_STEP)
         self.timesteps = self.timesteps.where(~faster, longer).where(~up, SLOWER * self.timesteps)
@@ -136,16 +136,15 @@ class Fire:
         self.downhill = (self.downhill + down).where(~up, 0)
 
     def _move(self, systems: Systems, moves: Tensor, strains: Tensor) -> None:
-        unit = torch.eye(3, dtype=strains.dtype, device=strains.device)
-        positions = (systems.positions + moves).unsqueeze(1)
-        systems.positions = torch.bmm(positions, systems.spread(unit + strains)).squeeze(1)
-        systems.cell = torch.bmm(systems.cell, unit + strains)
+        stretch = torch.eye(3, dtype=strains.dtype, device=strains.device) + strains
+        systems.positions = systems.turned(systems.positions + moves, stretch)
+        systems.cell = torch.bmm(systems.cell, stretch)
 
     def _strain_forces(self, systems: Systems) -> Tensor:
         """(S, 3, 3) -d(E + P V)/dstrain along the strains that the cell may take, eV."""
         unit = torch.eye(3, dtype=systems.cell.dtype, device=systems.cell.device)
-        forces = systems.virials - _column(self._pressure * systems.volumes) * unit
-        return torch.bmm(self.allowed, forces.reshape(-1, 9, 1)).view(-1, 3, 3)
+        forces = systems.virials - column(self._pressure * systems.volumes) * unit
+        return projected(forces, self.allowed)
 
 
 def _product(systems: Systems, a: Tensor, b: Tensor, strain_a: Tensor, strain_b: Tensor) -> Tensor:
@@ -163,7 +162,3 @@ def _shortening(systems: Systems, moves: Tensor, strains: Tensor) -> Tensor:
 
 def _of_atoms(systems: Systems, of_systems: Tensor) -> Tensor:
     return systems.spread(of_systems).unsqueeze(1)
-
-
-def _column(of_systems: Tensor) -> Tensor:
-    return of_systems.view(-1, 1, 1)

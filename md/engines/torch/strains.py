@@ -41,3 +41,13 @@ def allowed_strains(mode: str | None, cell: NDArray[np.float64]) -> Tensor:
             together = np.sum([np.outer(axes[k], axes[k]) for k in group], axis=0).ravel()
             projector += np.outer(together, together) / len(group)
     return torch.from_numpy(projector)
+
+
+def projected(matrices: Tensor, allowed: Tensor) -> Tensor:
+    """Matrices (S, 3, 3) along the strains that `allowed_strains` (S, 9, 9) leaves free."""
+    return torch.bmm(allowed, matrices.reshape(-1, 9, 1)).view(-1, 3, 3)
+
+
+def column(of_systems: Tensor) -> Tensor:
+    """Numbers (S,) as (S, 1, 1), to multiply the matrices of systems by."""
+    return of_systems.view(-1, 1, 1)
