@@ -5,7 +5,6 @@ make no difference. A checkpoint carries LAMMPS's own binary restart. Going on f
 order of sums; the random numbers of Langevin start a new sequence.
 """
 
-import os
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -296,16 +295,15 @@ class LammpsBackend:
         from mlip.native.lammps_library import open_lammps  # LAMMPS only where it is asked for
         from mlip.native.lammps_ranks import RankedLammps
 
-        os.environ["VITREOUS_DEVICE"] = str(calculator.device)  # read by the pair style, as is the kernel
-        os.environ["VITREOUS_KERNEL"] = calculator.kernel
         is_graded = calculator.grade_thresholds is not None
         file = _deployed_file(calculator, run_dir, is_graded)
         start = open_lammps if self.ranks == 1 else partial(RankedLammps, self.ranks)
+        style = f"pair_style vitreous device {calculator.device} kernel {calculator.kernel}"
 
         def open_engine(system: int) -> WithRelaxation:
             numbers = np.unique(states[system].numbers)
             elements = " ".join(chemical_symbols[number] for number in numbers)
-            commands = ["pair_style vitreous", f"pair_coeff * * {file} {elements}"]
+            commands = [style, f"pair_coeff * * {file} {elements}"]
             engine = LammpsEngine(start, commands, seed + system, is_graded)
             return WithRelaxation(engine, LammpsForces(engine))
 

@@ -1,6 +1,7 @@
 """The extrapolation grade along a run: the same in each engine, watched, and frames kept for labelling."""
 
 import math
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -60,9 +61,11 @@ def test_the_torch_engine_gives_the_grades_of_ase_for_each_system(calculator):
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_lammps_gives_the_grades_of_the_torch_engine(calculator, tmp_path, ranks):
     expected = grades_after(TorchEngine(calculator), start(20))
+    before = dict(os.environ)
     engine = LammpsBackend(ranks=ranks).open(calculator, [start(20)], 0, tmp_path)
     np.testing.assert_allclose(grades_after(engine, start(20)), expected, rtol=1e-6)
     engine.close()
+    assert dict(os.environ) == before  # what this run asks for is not asked of later ones
 
 
 def test_limits_come_from_the_settings_or_from_the_potential():
