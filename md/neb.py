@@ -12,7 +12,7 @@ from ase import Atoms
 from ase.calculators.singlepoint import SinglePointCalculator
 from omegaconf import DictConfig
 
-from md.run import read_structures
+from md.start import read_structures
 from md.state import State
 from mlip.app import application
 from mlip.errors import DataError

@@ -7,9 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import ase.io
 import numpy as np
-from ase import Atoms
 from omegaconf import DictConfig, OmegaConf
 
 from md.engines.base import Backend
@@ -19,14 +17,14 @@ from md.engines.loop import simulate_systems
 from md.engines.record import RunFiles
 from md.engines.system_run import SystemRun
 from md.groups import require_groups, select_groups
-from md.origin import tag_metal
 from md.protocols.read import read_protocol
 from md.protocols.stages import PlannedStage, plan_stages, timestep_warnings, transport_warnings
+from md.start import first_structures
 from md.state import State
 from md.storage import Storage
 from mlip.app import application
-from mlip.errors import ConfigError, DataError
-from mlip.inputs import as_names, resolve_input
+from mlip.errors import ConfigError
+from mlip.inputs import as_names
 from mlip.runs import Run
 from mlip.settings import build_group
 
@@ -55,7 +53,9 @@ def run_md(config: DictConfig, run: Run) -> None:
     _require_known(stages, backend)
     groups: Any = OmegaConf.to_container(config.groups, resolve=True) if config.groups else {}
     require_groups(stages, groups)
-    structures = [replace(each, groups=select_groups(groups, each)) for each in _structures(config, backend)]
+    structures = [
+        replace(each, groups=select_groups(groups, each)) for each in first_structures(config, backend)
+    ]
     masses = np.concatenate([structure.masses for structure in structures])
     for warning in [*timestep_warnings([each.stage for each in stages], masses), *transport_warnings(stages)]:
         logger.warning(warning)
@@ -74,53 +74,6 @@ def run_md(config: DictConfig, run: Run) -> None:
     with closing(backend.open(calculator, states, config.seed, run.path)) as engine:
         simulate_systems(engine, systems)
     logger.info("trajectory.h5, thermo.csv and final.extxyz are in %s", ", ".join(map(str, folders[:3])))
-
-
-def read_structures(path: Path, index: int | None, several: bool) -> list[Atoms]:
-    """Read one structure, or all of a file.
-
-    Args:
-        path: Any file that ASE reads.
-        index: Which frame; None takes the only one, or all.
-        several: Whether all of several may be taken.
-
-    Raises:
-        DataError: The file cannot be read, is empty, or has no frame of this index.
-        ConfigError: The file has several frames, which are too many, and no index was given.
-    """
-    try:
-        frames = ase.io.read(path, index=":")
-    except Exception as error:  # ASE's readers raise whatever their format makes them raise
-        raise DataError(
-            f"cannot read {path} as a structure ({error}); expected a file that ASE reads"
-        ) from None
-    if not isinstance(frames, list) or not frames:
-        raise DataError(f"{path} holds no structure; expected at least one")
-    if index is None and len(frames) > 1 and not several:
-        raise ConfigError(
-            f"{path} holds {len(frames)} frames; say which one with index=0 ... {len(frames) - 1}, or take "
-            "engine=torch for all of them at once"
-        )
-    try:
-        chosen = frames if index is None else [frames[index]]
-    except TypeError:
-        raise ConfigError(f"found index={index}; expected a whole number or null") from None
-    except IndexError:
-        raise DataError(f"{path} holds {len(frames)} frames; found index={index}") from None
-    if not all(np.isfinite(atoms.get_positions()).all() for atoms in chosen):
-        raise DataError(f"{path} has positions that are not finite; expected numbers in A")
-    return chosen
-
-
-def _structures(config: DictConfig, backend: Backend) -> list[State]:
-    """All systems of the run: the structures, each as often as there are replicas."""
-    if config.replicas < 1:
-        raise ConfigError(f"found replicas={config.replicas}; expected 1 or more")
-    frames = read_structures(resolve_input(config.structure), config.index, backend.batches)
-    if config.origin is not None:
-        for atoms in frames:
-            atoms.arrays["origin"] = tag_metal(atoms, config.origin)
-    return [State.from_atoms(atoms) for atoms in frames for _ in range(config.replicas)]
 
 
 def _require_known(stages: Sequence[PlannedStage], backend: Backend) -> None:

@@ -49,7 +49,8 @@ def neighbor_list(
     centers, neighbors, shifts = search.compute(points, box, periodic, "ijS")
     centers, neighbors = centers.view(np.int64), neighbors.view(np.int64)  # size_t in C++
     order = _edge_order(centers, neighbors, shifts, len(points))
-    return np.stack([centers[order], neighbors[order]]), shifts[order].astype(np.int64)
+    # `take` moves rows several times as fast as an index does.
+    return np.stack([centers[order], neighbors[order]]), shifts.take(order, axis=0).astype(np.int64)
 
 
 def _edge_order(

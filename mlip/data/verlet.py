@@ -154,7 +154,10 @@ class VerletList:
         if self.margin == 0.0 and len(self.cutoffs) == 1:
             return index, shift
         near = (self._squared_lengths(positions, cell) < self.cutoffs.square()).nonzero().view(-1)
-        return torch.stack([each.index_select(0, near) for each in index]), shift.index_select(0, near)
+        edge_index = index.new_empty(2, len(near))
+        for row, found in zip(index, edge_index, strict=True):
+            torch.index_select(row, 0, near, out=found)
+        return edge_index, shift.index_select(0, near)
 
     def near_within(self, positions: Tensor, cell: Tensor, capacity: int) -> tuple[Tensor, Tensor]:
         """Which candidates are edges now, in a tensor of a fixed size: nothing waits for their number.
@@ -175,7 +178,10 @@ class VerletList:
         return nothing.scatter(0, place, candidates)[:-1], is_near.sum()
 
     def _squared_lengths(self, positions: Tensor, cell: Tensor) -> Tensor:
-        """(E,) of the candidates, A^2. Axis after axis: three times as fast as by rows of three numbers."""
+        """(E,) of the candidates, A^2.
+
+        Axis after axis, in place: several times as fast as by rows of three numbers in tensors of their own.
+        """
         centre, neighbor = self.graph.edge_index
         if len(cell) == 1:
             translations = cell[0].T @ self.shift_axes
@@ -184,8 +190,10 @@ class VerletList:
             translations = torch.einsum("me,emk->ke", self.shift_axes, cell.index_select(0, of_edge))
         squared = torch.zeros_like(translations[0])
         for axis, translation in zip(positions.T.contiguous(), translations, strict=True):
-            along = axis.index_select(0, neighbor) - axis.index_select(0, centre) + translation
-            squared = torch.addcmul(squared, along, along)
+            along = axis.index_select(0, neighbor)
+            along -= axis.index_select(0, centre)
+            along += translation
+            squared.addcmul_(along, along)
         return squared
 
 

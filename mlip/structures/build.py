@@ -32,15 +32,32 @@ def run_build(config: DictConfig, run: Run) -> None:
         ConfigError: Settings that make no sense.
         DataError: A structure cannot be read, or nothing can be built of it.
     """
-    name = HydraConfig.get().runtime.choices["builder"]
-    options: Any = OmegaConf.to_container(config.builder, resolve=True)
     parents = read_parents(as_names(config.structure), ":" if config.index is None else config.index)
-    kinds = write_structures(build(name, options, parents, config.seed), run.path / FILE_NAME)
-    if not kinds:
-        raise ConfigError(f"builder={name} made no structure; expected at least one: see its options")
+    kinds = write_structures(build_chosen(config.builder, parents, config.seed), run.path / FILE_NAME)
     for line in table_of_kinds(kinds):
         logger.info(line)
     logger.info("%d structures are in %s", sum(kinds.values()), run.path / FILE_NAME)
+
+
+def build_chosen(options: DictConfig, parents: Sequence[Atoms], seed: int) -> Iterator[Atoms]:
+    """Build with the builder that the command chose.
+
+    Args:
+        options: Its group of the config.
+        parents: What it builds of.
+        seed: Of everything that is random.
+
+    Raises:
+        ConfigError: Options make no sense, or nothing came of them.
+        DataError: Nothing can be built of these parents.
+    """
+    name = HydraConfig.get().runtime.choices["builder"]
+    settings: Any = OmegaConf.to_container(options, resolve=True)
+    made = 0
+    for made, atoms in enumerate(build(name, settings, parents, seed), start=1):  # noqa: B007
+        yield atoms
+    if not made:
+        raise ConfigError(f"builder={name} made no structure; expected at least one: see its options")
 
 
 def read_parents(names: Sequence[str], index: int | str = ":") -> list[Atoms]:

@@ -9,7 +9,8 @@ import pytest
 from ase.build import bulk
 from hydra import compose, initialize_config_module
 
-from md.run import read_structures, run_md
+from md.run import run_md
+from md.start import read_structures
 from md.state import State
 from md.trajectory import Trajectory
 from mlip.errors import ConfigError, DataError
@@ -223,3 +224,25 @@ def test_ase_and_lammps_run_the_same_config_with_a_potential(tmp_path, potential
         tables[engine] = np.genfromtxt(folder / "thermo.csv", delimiter=",", names=True)
     for column in tables["ase"].dtype.names:
         assert np.allclose(tables["ase"][column], tables["lammps"][column], rtol=1e-5, atol=1e-7), column
+
+
+def test_a_builder_packs_a_start_of_its_own_for_each_replica(tmp_path, potential_file):
+    """The packing at the head of a melt and quench, from the command line; it ends once."""
+    words = [f"potential={potential_file}", "protocol=nvt", "protocol.nvt.duration_ps=0.01", "replicas=2"]
+    words += ["builder=glass", "builder.num_atoms=24", "builder.density_g_cm3=1.0", "engine=torch"]
+    words += [f"run_dir={tmp_path / 'run'}"]
+    ended = command(*words)
+    assert ended.returncode == 0, ended.stderr
+    starts = []
+    for k in range(2):
+        with Trajectory(tmp_path / "run" / "systems" / f"{k:03d}" / "trajectory.h5") as trajectory:
+            starts.append(trajectory.atoms(0))
+    assert [atoms.get_chemical_formula() for atoms in starts] == ["Li9P3S12"] * 2
+    assert np.abs(starts[0].positions - starts[1].positions).max() > 1.0
+    assert "finished run" in command(*words).stderr
+
+
+def test_without_a_structure_or_a_builder_the_way_to_give_one_is_said(tmp_path, potential_file):
+    ended = command(f"potential={potential_file}", "protocol=nvt", f"run_dir={tmp_path / 'run'}")
+    assert ended.returncode == 1
+    assert "structure=FILE, or builder=glass" in ended.stderr.splitlines()[-1]
