@@ -9,12 +9,12 @@ from mlip.errors import MlipError
 # verb -> (module with a `main()`, what it does)
 VERBS = {
     "demo": ("mlip.workflows.demo", "the whole path on shipped DFT data, in minutes"),
-    "data": ("mlip.workflows.data", "stores of labelled frames: list, show, merge, split, export, check"),
+    "build": ("mlip.workflows.recipe", "structures to label: strains, defects, slabs, glasses, interfaces"),
     "label": ("mlip.labelers.label", "energies, forces and stress of structures: xtb, CP2K, VASP, ..."),
+    "data": ("mlip.workflows.data", "stores of labelled frames: list, show, merge, split, export, check"),
     "train": ("train.train", "train a potential on labelled frames"),
     "eval": ("train.evaluate", "errors of a potential on labelled frames"),
     "import": ("mlip.interop.nequip", "bring a model of nequip's, NequIP or Allegro, with the same numbers"),
-    "build": ("mlip.workflows.recipe", "structures from structures: strains, defects, slabs, sub-cells"),
     "deploy": ("mlip.deploy.deploy", "write and verify the file that ASE and LAMMPS load"),
     "md": ("md.run", "molecular dynamics: melt-quench, temperature ladders, nvt, npt, relaxation"),
     "neb": ("md.neb", "the barrier between two minima: nudged elastic band, climbing image"),

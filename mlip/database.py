@@ -10,7 +10,7 @@ import hashlib
 import re
 import sqlite3
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,24 @@ def open_database(place: str, create: bool = False) -> Database:
     if not is_url(place) and not create and not path.is_file():
         raise DataError(f"found no store {path}; expected one, looking from {Path.cwd()}: check the path")
     with explained(place):
+        if create:
+            with writing_alone(place):
+                _make_tables(place)
         database = connect(place, use_lock_file=False)
-        with writing_alone(place) if create else nullcontext():
-            database.count()  # makes the tables
+        database.count()  # whether it is one
     return database
+
+
+def _make_tables(place: str) -> None:
+    """Make the tables if they are not there. A file gets its name with them in it: others may be reading."""
+    file = Path(place).expanduser()
+    if is_url(place):
+        connect(place).count()  # in one transaction
+    elif not file.is_file():
+        unfinished = file.with_name(f"{file.stem}-unfinished.db")
+        unfinished.unlink(missing_ok=True)  # of a process that was killed
+        connect(unfinished, use_lock_file=False).count()
+        unfinished.rename(file)
 
 
 def hash_rows(place: str) -> str:

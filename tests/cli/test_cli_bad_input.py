@@ -212,7 +212,7 @@ def test_the_console_script_says_the_same(inputs, tmp_path, command, words):
 def test_an_unknown_verb(inputs):
     ended = run_mlip("trian", cwd=inputs)
     assert ended.code == 1
-    assert ended.stderr.startswith("mlip: found the verb 'trian'; expected one of demo, train, eval, import")
+    assert ended.stderr.startswith("mlip: found the verb 'trian'; expected one of demo, build, label, data")
     assert len(ended.stderr.splitlines()) == 1
 
 

@@ -157,10 +157,10 @@ def test_help(tmp_path, verb):
     assert ended.stderr == ""
     assert f"mlip {verb or ''}".strip() in ended.stdout
     assert not list(tmp_path.iterdir())
-    if verb not in ("lammps", "doctor", "status", None):
+    if verb not in ("data", "lammps", "doctor", "status", None):
         assert "run_dir: runs/" in ended.stdout
         assert "--multirun" in ended.stdout
-        assert "???" in ended.stdout or verb == "demo"
+        assert "???" in ended.stdout or verb in ("demo", "build")
 
 
 def test_help_is_quick_because_nothing_is_imported(tmp_path):

@@ -167,7 +167,7 @@ def test_lipon_asks_for_what_the_paper_has():
     [
         ("parents: [large]", "parents: [huge]", "found huge in subsets.moved.parents"),
         ("of: volumes", "of: moved", "expected an earlier subset"),
-        ("protocol: nvt", "protocol: nvt, builder: rattled", "expected one of them"),
+        ("    protocol: nvt", "    builder: rattled\n    protocol: nvt", "expected one of them"),
         ("source: nobody", "sorce: nobody", "found sorce"),
         ("count: 7", "count: many", "subsets.rattled.count=many"),
         ("missing: everything else", "missing: [", "cannot be read"),
