@@ -1,4 +1,4 @@
-"""The verb `mlip eval`, and the evaluation that `mlip train` ends with."""
+"""Predictions of labelled frames beside their labels: the start of `mlip eval`, the end of `mlip train`."""
 
 import json
 import logging
@@ -13,7 +13,6 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from mlip.app import application
 from mlip.data.dataset import GraphDataset
 from mlip.data.graph import LabelledGraph
 from mlip.data.preflight import run_preflight
@@ -126,6 +125,3 @@ def run_eval(config: DictConfig, run: Run) -> None:
     log_errors(errors)
     if fitted is not None and whole_frames(results):
         write_uncertainty(judge(whole_frames(results), fitted, potential.species), fitted, run.path)
-
-
-main = application("eval", run_eval, inputs=("potential", "data"))
