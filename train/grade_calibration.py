@@ -23,6 +23,8 @@ ATOMS_PER_GROUP = 20
 _WORST = 0.05
 _MOST_MISSED = 0.5
 _FEWEST_WORST = 5
+# Zeros, such as deviations of a committee that agrees, are drawn at the edge of their axis.
+_LOWEST = 1e-5
 
 
 @dataclass(frozen=True)
@@ -109,22 +111,23 @@ def calibrate_judgement(judgement: Judgement, select: float) -> GradeCalibration
 
 
 def save_grade_calibration(found: Mapping[str, GradeCalibration], folder: Path) -> Path:
-    """Error against grade, and against what was expected, a line a generation: `grade_calibration.png`, `.csv`."""
+    """Error against grade and against expectation, a line a generation: `grade_calibration.png`, `.csv`."""
     table: dict[str, list[float]] = {}
     with new_panels(1, 2, (9.6, 3.8)) as (figure, (by_grade, by_deviation)):
         for name, calibration in found.items():
             columns = {
-                "grade": [float(np.mean(group.grades)) for group in calibration.groups],
-                "error_eV/A": [group.rms_error for group in calibration.groups],
-                "expected_eV/A": [group.rms_expected for group in calibration.groups],
+                "grade": [max(float(np.mean(group.grades)), _LOWEST) for group in calibration.groups],
+                "error_eV/A": [max(group.rms_error, _LOWEST) for group in calibration.groups],
+                "expected_eV/A": [max(group.rms_expected, _LOWEST) for group in calibration.groups],
             }
             table |= {f"{name}: {column}": values for column, values in columns.items()}
             by_grade.plot(columns["grade"], columns["error_eV/A"], marker="o", label=name)
             by_deviation.plot(columns["expected_eV/A"], columns["error_eV/A"], marker="o", label=name)
         for threshold in {calibration.select for calibration in found.values()}:
             by_grade.axvline(threshold, color="0.4", linestyle="--", linewidth=1.0)
-        lowest, highest = by_deviation.get_xlim()
-        by_deviation.plot((lowest, highest), (lowest, highest), color="0.6", linewidth=1.0, zorder=1)
+        ends = [group.rms_error for calibration in found.values() for group in calibration.groups]
+        diagonal = (max(min(ends), _LOWEST), max(*ends, _LOWEST))
+        by_deviation.plot(diagonal, diagonal, color="0.6", linewidth=1.0, zorder=1)
         by_grade.set_xlabel("extrapolation grade (dashed: select)")
         by_deviation.set_xlabel("expected RMS force error (eV/A)")
         for axes in (by_grade, by_deviation):
@@ -160,13 +163,13 @@ def _warning(
     rms = float(np.sqrt(np.mean(errors**2)))
     if missed > _MOST_MISSED and worst.min() > 2.0 * rms:
         return (
-            f"high errors come with low grades: {100 * missed:.0f} % of the {num_worst} worst force errors, above "
-            f"{worst.min():.3g} eV/A, were graded below select={select:.3g}; lower select, or choose by the "
-            "expected deviation or a committee"
+            f"high errors come with low grades: {100 * missed:.0f} % of the {num_worst} worst force errors, "
+            f"above {worst.min():.3g} eV/A, were graded below select={select:.3g}; lower select, or choose "
+            "by the expected deviation or a committee"
         )
     if rank is not None and rank < 0.0:
         return (
-            f"errors fall as the grade rises (rank correlation {rank:.2f}): choose by the expected deviation or "
-            "a committee"
+            f"errors fall as the grade rises (rank correlation {rank:.2f}): choose by the expected "
+            "deviation or a committee"
         )
     return ""

@@ -33,8 +33,8 @@ class StabilityLimits:
         frames: So many frames are looked at for voids and segregation.
     """
 
-    void_spacings: float = 1.0
-    segregation: float = 0.25
+    void_spacings: float = 0.4
+    segregation: float = 0.15
     drift_meV_atom_ps: float = 0.1
     density: float = 0.15
     density_g_cm3: float | None = None

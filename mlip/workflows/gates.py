@@ -141,6 +141,7 @@ main = application(
     inputs=(
         "potential",
         "data",
+        "committee",
         "gate.dynamics.structure",
         "gate.equation_of_state.crystals",
         "gate.rdf.trajectory",

@@ -3,7 +3,7 @@
 import numpy as np
 from ase.calculators.calculator import Calculator, all_changes
 
-EPSILON, SIGMA, R_ON, R_MAX = 0.0104, 3.4, 6.0, 7.0
+EPSILON, SIGMA, R_ON, R_MAX = 0.0104, 3.4, 4.2, 5.0
 
 
 class Pairs(Calculator):
@@ -49,7 +49,7 @@ class Pairs(Calculator):
 
 
 def lennard_jones(distances):
-    """Energies and slopes of argon, switched off between 6 and 7 A."""
+    """Energies and slopes of argon, switched off between 4.2 and 5 A."""
     s6 = np.where(distances < R_MAX, SIGMA / distances, 0.0) ** 6
     energies, slopes = 4 * EPSILON * (s6**2 - s6), 4 * EPSILON * (6 * s6 - 12 * s6**2) / distances
     x = np.clip((distances - R_ON) / (R_MAX - R_ON), 0.0, 1.0)

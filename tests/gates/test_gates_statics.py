@@ -106,7 +106,7 @@ def test_a_wrong_sign_has_no_minimum():
     result = check_equation_of_state(Turned(), group_crystals(volumes()), CrystalLimits())
     assert [check.passed for check in result.checks] == [False, False, False]
     assert result.advice == [
-        "E(V) of Cu4 has no minimum: add builder=volumes builder.relative_volumes=[0.90,1.15] of Cu4, "
+        "E(V) of Cu4 has no minimum: add builder=volumes builder.relative_volumes=[0.92,1.17] of Cu4, "
         "labelled with energy and stress"
     ]
     assert result.to_dict()["checks"][0]["value"] is None

