@@ -13,7 +13,7 @@ VERBS = {
     "label": ("mlip.labelers.label", "energies, forces and stress of structures: xtb, CP2K, VASP, ..."),
     "data": ("mlip.workflows.data", "stores of labelled frames: list, show, merge, split, export, check"),
     "train": ("train.train", "train a potential on labelled frames"),
-    "eval": ("train.evaluate", "errors of a potential on labelled frames"),
+    "eval": ("mlip.workflows.gates", "errors of a potential on labelled frames, gates before it is used"),
     "import": ("mlip.interop.nequip", "bring a model of nequip's, NequIP or Allegro, with the same numbers"),
     "deploy": ("mlip.deploy.deploy", "write and verify the file that ASE and LAMMPS load"),
     "md": ("md.run", "molecular dynamics: melt-quench, temperature ladders, nvt, npt, relaxation"),

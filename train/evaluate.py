@@ -1,4 +1,4 @@
-"""The verb `mlip eval`, and the evaluation that `mlip train` ends with."""
+"""Predictions of labelled frames beside their labels: the start of `mlip eval`, the end of `mlip train`."""
 
 import json
 import logging
@@ -13,7 +13,6 @@ from ase.calculators.singlepoint import SinglePointCalculator
 from omegaconf import DictConfig
 from tqdm import tqdm
 
-from mlip.app import application
 from mlip.data.dataset import GraphDataset
 from mlip.data.graph import LabelledGraph
 from mlip.data.preflight import run_preflight
@@ -24,6 +23,7 @@ from mlip.errors import ConfigError
 from mlip.inputs import as_names
 from mlip.nn.derivatives import ForceField, Prediction
 from mlip.runs import Run
+from train.committee import committee_deviations
 from train.data import evaluation_loader
 from train.judge import Judgement, judge
 from train.metrics import FrameErrors, compute_errors, whole_frames
@@ -124,8 +124,21 @@ def run_eval(config: DictConfig, run: Run) -> None:
     write_predictions(frames, results, run.path / "predictions.extxyz", judgement)
     save_parity(results, run.path)
     log_errors(errors)
-    if fitted is not None and whole_frames(results):
-        write_uncertainty(judge(whole_frames(results), fitted, potential.species), fitted, run.path)
+    whole = whole_frames(results)
+    if fitted is not None and whole:
+        committee = _consult(config, whole, frames, device)
+        write_uncertainty(judge(whole, fitted, potential.species), fitted, run.path, committee)
 
 
-main = application("eval", run_eval, inputs=("potential", "data"))
+def _consult(
+    config: DictConfig, own: Sequence[FrameErrors], frames: Sequence[Atoms], device: torch.device
+) -> np.ndarray | None:
+    """Deviations (N,) among the potential and its committee on frames without a mask; None without one."""
+    members = [own]
+    for file in as_names(config.committee):
+        potential = Potential.load(file)
+        cutoffs = potential.normalization.edge_cutoffs
+        dataset = GraphDataset(frames, potential.config.r_max, potential.species, cutoffs)
+        force_field = potential.force_field(device, config.kernel)
+        members.append(whole_frames(evaluate_frames(force_field, dataset, config.batch_size, device)))
+    return committee_deviations(members) if len(members) > 1 else None

@@ -76,13 +76,13 @@ def correlate(judgement: Judgement) -> dict[str, float | None]:
     """Spearman's rank correlation of the length of the force error with what foretells it, by atom."""
     errors = judgement.force_error_lengths
     return {
-        "grade": _rank_correlation(judgement.grades, errors),
-        "force_uncertainty": _rank_correlation(judgement.force_deviations, errors),
+        "grade": rank_correlation(judgement.grades, errors),
+        "force_uncertainty": rank_correlation(judgement.force_deviations, errors),
     }
 
 
-def _rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:
-    """None where one of them is constant or not a number."""
+def rank_correlation(x: np.ndarray, y: np.ndarray) -> float | None:
+    """Spearman's, of two (n,); None where one of them is constant or not a number."""
     if len(x) < 3 or np.isnan(x).any() or len(np.unique(x)) == 1 or len(np.unique(y)) == 1:
         return None
     return float(spearmanr(x, y).statistic)

@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from mlip.models.uncertainty import Uncertainty
 from mlip.report.html import FigureBlock, Section, TableBlock
+from train.grade_calibration import calibrate_grade, calibrate_judgement, save_grade_calibration
 from train.judge import Judgement
 from train.reliability import Reliability, compare, correlate
 from train.uncertainty import FittedUncertainty
@@ -28,21 +32,33 @@ BY_HALVES = (
 )
 
 
-def write_uncertainty(judgement: Judgement, uncertainty: Uncertainty, folder: Path) -> dict[str, Any]:
+def write_uncertainty(
+    judgement: Judgement,
+    uncertainty: Uncertainty,
+    folder: Path,
+    committee: NDArray[np.float64] | None = None,
+) -> dict[str, Any]:
     """Say how grade and expected errors did on labelled frames: `uncertainty.json`, figures, log.
 
     Args:
         judgement: Of the frames.
         uncertainty: That judged them.
         folder: The run directory.
+        committee: Deviations of a committee, (N,), eV/A; None without one.
 
     Returns:
-        Rank correlations with the force error, and reliabilities.
+        Rank correlations with the force error, reliabilities and calibrations of the grade.
     """
     found = compare(judgement)
+    select = float(uncertainty.select)
+    calibrations = {"last layer": calibrate_judgement(judgement, select)}
+    if committee is not None:
+        errors = judgement.force_error_lengths
+        calibrations["committee"] = calibrate_grade(judgement.grades, committee, errors, select)
     said = {
         "rank_correlation_with_force_error": correlate(judgement),
         "reliability": {name: reliability.to_dict() for name, reliability in found.items()},
+        "calibration": {name: calibration.to_dict() for name, calibration in calibrations.items()},
         "highest_grade": float(judgement.grades.max()),
         "atoms_above_select": int((judgement.grades > uncertainty.select).sum()),
         "atoms_above_stop": int((judgement.grades > uncertainty.stop).sum()),
@@ -50,8 +66,11 @@ def write_uncertainty(judgement: Judgement, uncertainty: Uncertainty, folder: Pa
     }
     (folder / "uncertainty.json").write_text(json.dumps(said, indent=2))
     save_grade_errors(judgement, uncertainty.select, uncertainty.stop, folder)
+    save_grade_calibration(calibrations, folder)
     if found:
         save_reliability(found, folder)
+    if calibrations["last layer"].warning:
+        logger.warning("%s", calibrations["last layer"].warning)
     logger.info(
         "grades up to %.2f; %d of %d atoms above %.2f, %d above %.2f; rank correlation with force errors: %s",
         said["highest_grade"],

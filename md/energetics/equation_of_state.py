@@ -34,6 +34,7 @@ class EquationOfState:
         bulk_modulus_slope: B0', its derivative by pressure.
         energy_eV: E0; NaN of a fit to pressures.
         volume_error_A3: one standard error of V0 from the scatter around the fit.
+        bulk_modulus_error_GPa: one of B0.
         searched_A3: the smallest and the largest volume of the fit.
     """
 
@@ -42,7 +43,14 @@ class EquationOfState:
     bulk_modulus_slope: float
     energy_eV: float
     volume_error_A3: float
+    bulk_modulus_error_GPa: float
     searched_A3: tuple[float, float]
+
+    def energies_at(self, volumes_A3: ArrayLike) -> Numbers:
+        """Energies at volumes of any shape, eV."""
+        modulus = self.bulk_modulus_GPa / EV_PER_A3_IN_GPA
+        volumes = np.asarray(volumes_A3, dtype=float)
+        return self.energy_eV + _energy(volumes, self.volume_A3, modulus, self.bulk_modulus_slope)
 
     def pressure_GPa(self, volume_A3: float) -> float:
         """Pressure at a volume."""
@@ -89,9 +97,10 @@ def fit_energies(volumes_A3: ArrayLike, energies_eV: ArrayLike) -> EquationOfSta
         volume, modulus, slope, energy = parameters
         return energy + _energy(volumes, volume, modulus, slope) - energies
 
-    (volume, modulus, slope, energy), error = _fit(misfit, first, volumes)
-    modulus *= EV_PER_A3_IN_GPA
-    return EquationOfState(volume, modulus, slope, energy, error, (volumes[0], volumes[-1]))
+    (volume, modulus, slope, energy), (error, modulus_error) = _fit(misfit, first, volumes)
+    gpa = EV_PER_A3_IN_GPA
+    searched = (float(volumes[0]), float(volumes[-1]))
+    return EquationOfState(volume, modulus * gpa, slope, energy, error, modulus_error * gpa, searched)
 
 
 def fit_pressures(volumes_A3: ArrayLike, pressures_GPa: ArrayLike) -> EquationOfState:
@@ -115,8 +124,9 @@ def fit_pressures(volumes_A3: ArrayLike, pressures_GPa: ArrayLike) -> EquationOf
     def misfit(parameters: Numbers) -> Numbers:
         return _pressure(volumes, *parameters) - pressures
 
-    (volume, modulus, slope, *_), error = _fit(misfit, [middle, -slope * middle, 4.0], volumes)
-    return EquationOfState(volume, modulus, slope, float("nan"), error, (volumes[0], volumes[-1]))
+    (volume, modulus, slope), errors = _fit(misfit, [middle, -slope * middle, 4.0], volumes)
+    searched = (float(volumes[0]), float(volumes[-1]))
+    return EquationOfState(volume, modulus, slope, float("nan"), *errors, searched)
 
 
 def _energy(volumes: Numbers, volume: float, modulus: float, slope: float) -> Numbers:
@@ -145,11 +155,12 @@ def _checked(kind: str, volumes_A3: ArrayLike, values: ArrayLike) -> tuple[Numbe
 
 def _fit(
     misfit: Callable[[Numbers], Numbers], first: Sequence[float], volumes: Numbers
-) -> tuple[list[float], float]:
-    """Parameters, volume first, by least squares, and the standard error of the volume."""
+) -> tuple[list[float], tuple[float, float]]:
+    """Parameters, volume and modulus first, by least squares, and the standard errors of these two."""
     found = least_squares(misfit, first, x_scale=np.maximum(np.abs(first), 1e-3), xtol=1e-14, ftol=1e-14)
     freedom = len(volumes) - len(first)
     covariance = np.linalg.pinv(found.jac.T @ found.jac) * 2.0 * found.cost / max(freedom, 1)
     if found.x[0] <= 0.0 or found.x[1] <= 0.0:
         raise DataError("found no equation of state with a volume and a bulk modulus above zero")
-    return [float(each) for each in found.x], float(np.sqrt(covariance[0, 0]))
+    errors = np.sqrt(np.diag(covariance))
+    return [float(each) for each in found.x], (float(errors[0]), float(errors[1]))

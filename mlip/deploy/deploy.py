@@ -17,6 +17,7 @@ from torch import nn
 from mlip.app import application
 from mlip.deploy.aotinductor import save_aotinductor
 from mlip.deploy.calculator import select_device
+from mlip.deploy.gates import Standing, standing_of
 from mlip.deploy.kernels import carry_kernels
 from mlip.deploy.package import SUFFIX as PACKAGE_SUFFIX
 from mlip.deploy.potential import Potential
@@ -115,6 +116,7 @@ def deploy_potential(
         "file": file.name,
         "sha256": sha256(file),
         "potential": {"file": str(source), "sha256": sha256(source)},
+        "gates": asdict(standing_of(source)),
         "metadata": metadata,
         **{name: asdict(found) for name, found in differences.items()},
         "seconds": round(time.monotonic() - start, 1),
@@ -215,6 +217,17 @@ def _require_writable(file: Path) -> None:
         ) from None
 
 
+def _warn_of_gates(standing: Standing) -> None:
+    """Say which gates the potential has not passed, and what would help."""
+    for name, advice in standing.failed.items():
+        logger.warning("this potential failed the gate %s: %s", name, "; ".join(advice))
+    if standing.untried:
+        logger.warning(
+            "this potential has not passed the gates %s: mlip eval gates=all tries them (docs/gates.md)",
+            ", ".join(standing.untried),
+        )
+
+
 def run_deploy(config: DictConfig, run: Run) -> None:
     """Deploy as configured in `conf/deploy.yaml`."""
     targets = as_names(config.target)
@@ -243,6 +256,7 @@ def run_deploy(config: DictConfig, run: Run) -> None:
         if key in manifest:
             numbers = ", ".join(f"{name} {value:.1e}" for name, value in manifest[key].items())
             logger.info("%s: %s", what, numbers)
+    _warn_of_gates(Standing(**manifest["gates"]))
     if "lammps" in targets:
         species = manifest["metadata"]["type_names"]
         logger.info("in LAMMPS: pair_style nequip; pair_coeff * * %s %s", file, species)

@@ -35,6 +35,7 @@ SMALLER = {
         *(f"protocol.{stage}.duration_ps=0.02" for stage in ("ramp", "equilibrate", "produce")),
     ],
     "protocol=ladder": [f"protocol.rung.{key}_ps=0.01" for key in ("settle", "duration", "every")],
+    "gates=all": ["gate.dynamics.duration_ps=0.01", "gate.dynamics.every_ps=0.001"],
     "neb": ["max_steps=2", "images=3"],
     "protocol=relax": ["protocol.relax.max_steps=2", "protocol.relax.every_steps=1"],
     "protocol=anneal": [

@@ -1,0 +1,77 @@
+"""Small graphs side by side, as results carry them: curves, where they go wrong, and limits."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import chain
+from math import ceil
+from pathlib import Path
+
+import numpy as np
+from matplotlib.axes import Axes
+
+from mlip.report.figures import new_panels, save_figure
+
+_WIDTH, _HEIGHT = 3.4, 2.7
+_MOST_COLUMNS = 3
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One graph.
+
+    Attributes:
+        title: Heading over the axes.
+        xlabel: Of the x axis, with its unit.
+        ylabel: Of the y axis, with its unit.
+        lines: Name in the legend to x and y, each (n,).
+        dots: Names of those lines that are drawn as points.
+        marks: Points (x, y) where something is wrong.
+        levels: Name in the legend to y of a horizontal line, such as a limit.
+        y_range: What is shown of the y axis; None for all.
+    """
+
+    title: str
+    xlabel: str
+    ylabel: str
+    lines: Mapping[str, tuple[np.ndarray, np.ndarray]]
+    dots: Sequence[str] = ()
+    marks: Sequence[tuple[float, float]] = ()
+    levels: Mapping[str, float] = field(default_factory=dict)
+    y_range: tuple[float, float] | None = None
+
+
+def save_panels(panels: Sequence[Panel], path: Path) -> Path:
+    """Draw panels in a grid, as a PNG with the CSV of its numbers."""
+    columns = min(len(panels), 2 if len(panels) == 4 else _MOST_COLUMNS)
+    rows = ceil(len(panels) / columns)
+    with new_panels(rows, columns, (_WIDTH * columns, _HEIGHT * rows)) as (figure, grid):
+        for panel, axes in zip(panels, grid, strict=False):
+            _draw(panel, axes)
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        return save_figure(figure, path, dict(chain.from_iterable(map(_table, panels))))
+
+
+def _draw(panel: Panel, axes: Axes) -> None:
+    for name, (x, y) in panel.lines.items():
+        axes.plot(x, y, "o" if name in panel.dots else "-", label=name)
+    for name, level in panel.levels.items():
+        axes.axhline(level, color="0.4", linestyle="--", linewidth=1.0, label=name)
+    if panel.marks:
+        marked = np.array(panel.marks)
+        axes.plot(*marked.T, marker="x", color="C3", linestyle="none", markersize=8, markeredgewidth=2.0)
+    axes.set_title(panel.title)
+    axes.set_xlabel(panel.xlabel)
+    axes.set_ylabel(panel.ylabel)
+    if panel.y_range is not None:
+        axes.set_ylim(panel.y_range)
+    if len(panel.lines) + len(panel.levels) > 1:
+        axes.legend()
+
+
+def _table(panel: Panel) -> list[tuple[str, Sequence[float]]]:
+    columns: list[tuple[str, Sequence[float]]] = []
+    for name, (x, y) in panel.lines.items():
+        columns.append((f"{panel.title}, {name}: {panel.xlabel}", list(x)))
+        columns.append((f"{panel.title}, {name}: {panel.ylabel}", list(y)))
+    return columns
