@@ -19,6 +19,7 @@ from md.report.chapter import Analysis, Entries, legend_label
 from md.report.methods import methods_section
 from md.report.picture import picture_figure
 from md.report.protocol import protocol_section, read_protocol_record
+from md.report.scene import scene_section
 from md.report.structure import structure_entries, structure_section
 from md.report.study import study_section
 from md.report.summary import DETAILS, summary_section
@@ -54,15 +55,15 @@ def run_analyze(config: DictConfig, run: Run) -> None:
     found = analyze(paths, config, run.path / "figures")
     results = run.path / "results.json"
     results.write_text(json.dumps(found.entries, indent=2, allow_nan=False))
-    report = write_report(
-        run.path / "report.html",
-        config.title or _title(paths),
-        _describe(paths),
-        found.sections,
-        found.highlights,
-        summarize_provenance(run.path),
-    )
-    logger.info("results %s, report %s", results, report)
+    pages = {"report.html": found.sections}
+    if found.scene is not None:
+        pages["interactive.html"] = [found.scene, *found.sections]
+    title, provenance = config.title or _title(paths), summarize_provenance(run.path)
+    for name, sections in pages.items():
+        page = run.path / name
+        write_report(page, title, _describe(paths), sections, found.highlights, provenance)
+        logger.info("page %s", page)
+    logger.info("results %s", results)
 
 
 def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis:
@@ -74,7 +75,8 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
         folder: Where figures, their CSV and methods.bib go.
     """
     chosen = _chosen_analyses(config)
-    stretches = _load_all(paths, config) if set(chosen) - set(WITHOUT_STRETCHES) else []
+    needed = config.interactive or set(chosen) - set(WITHOUT_STRETCHES)
+    stretches = _load_all(paths, config) if needed else []
     # shared by the analyses that ask for it, and measured once
     transport = cache(lambda: _measure_transport(stretches, config))
     layer_A = float(config.layer_A)
@@ -99,7 +101,8 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
         if not name.startswith(DETAILS):
             logger.info("%s", _line(name, entry))
     methods = methods_section(paths, stretches, chosen, folder)
-    return Analysis(entries, [summary_section(entries), *sections, methods], highlights)
+    scene = scene_section(stretches[-1]) if config.interactive else None
+    return Analysis(entries, [summary_section(entries), *sections, methods], highlights, scene)
 
 
 def _chosen_analyses(config: DictConfig) -> list[str]:
@@ -113,6 +116,8 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
         raise ConfigError(f"particles={OFTEN} holds some species only; expected analysis=[diffusion] with it")
     if not config.directions or set(config.directions) - set("xyz"):
         raise ConfigError(f"found directions={config.directions}; expected some of x, y, z, such as xy")
+    if not isinstance(config.interactive, bool):
+        raise ConfigError(f"found interactive={config.interactive}; expected true or false")
     if config.axis not in ("a", "b", "c"):
         raise ConfigError(f"found axis={config.axis}; expected the lattice vector a, b or c")
     for key in ("timestep_fs", "hop_distance_A", "charge", "r_max", "layer_A", "grid_A", "hop_window_ps"):

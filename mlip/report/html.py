@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing beside it: no script, no network, no image file."""
+"""A report as one HTML file that needs nothing beside it: no network, no image; a script for scenes only."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mlip.report.embed import link_file, render_figure
+from mlip.report.viewer import Scene, render_viewer, viewer_script
 
 _STYLESHEET = Path(__file__).with_name("report.css")
 
@@ -63,6 +64,7 @@ class Section:
         warnings: what the reader must know before believing the numbers, set apart in colour.
         references: what is cited, numbered from one.
         files: files that the reader can save from the page.
+        scene: a structure to turn and ask, below the text.
     """
 
     heading: str
@@ -72,6 +74,7 @@ class Section:
     warnings: Sequence[str] = ()
     references: Sequence[str] = ()
     files: Sequence[Path] = ()
+    scene: Scene | None = None
 
 
 def write_report(
@@ -124,6 +127,7 @@ def write_report(
 {chapters}
 </main>
 {_render_footer(provenance or {})}
+{viewer_script() if any(section.scene for section in sections) else ""}
 </body>
 </html>
 """
@@ -159,6 +163,7 @@ def _render_section(section: Section, anchor: str) -> str:
         f"<h2>{escape(section.heading)}</h2>",
         _render_paragraphs(section.text),
         f'<ul class="warnings">{warnings}</ul>' if warnings else "",
+        render_viewer(section.scene) if section.scene else "",
         f'<div class="figures">\n{figures}\n</div>' if figures else "",
         *(_render_table(table) for table in section.tables),
         f'<ol class="references">{references}</ol>' if references else "",
