@@ -13,11 +13,16 @@ from omegaconf import DictConfig, OmegaConf
 
 from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
 from md.analysis.structure import analyze_structure
+from md.analysis.study import compare_glasses
 from md.analysis.transport import Transport, analyze_transport
 from md.report.chapter import Analysis, Entries, legend_label
+from md.report.methods import methods_section
 from md.report.picture import picture_figure
 from md.report.protocol import protocol_section, read_protocol_record
+from md.report.scene import scene_section
 from md.report.structure import structure_entries, structure_section
+from md.report.study import study_section
+from md.report.summary import DETAILS, summary_section
 from md.report.transport import collect_warnings, transport_entries, transport_highlights, transport_section
 from md.structure_analyses import STRUCTURE_ANALYSES, WITHOUT_STRETCHES, Subject
 from md.trajectory_layout import ALL, OFTEN
@@ -25,6 +30,7 @@ from md.transport_analyses import TRANSPORT_PARTS, Part
 from mlip.app import application
 from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names, resolve_input
+from mlip.provenance import summarize_provenance
 from mlip.report.html import Highlight, Section, write_report
 from mlip.runs import Run
 
@@ -32,8 +38,6 @@ logger = logging.getLogger(__name__)
 
 ANALYSES = ("protocol", "structure", "diffusion", *TRANSPORT_PARTS, *STRUCTURE_ANALYSES)
 _H5MD = ".h5"
-# one for every pair of species: the table of the report shows them better than a log
-_MANY = ("first_peak", "coordination", "units", "polyhedra", "sites", "qn", "chains", "rings", "profile_")
 
 
 def run_analyze(config: DictConfig, run: Run) -> None:
@@ -51,15 +55,15 @@ def run_analyze(config: DictConfig, run: Run) -> None:
     found = analyze(paths, config, run.path / "figures")
     results = run.path / "results.json"
     results.write_text(json.dumps(found.entries, indent=2, allow_nan=False))
-    report = write_report(
-        run.path / "report.html",
-        config.title,
-        _describe(paths),
-        found.sections,
-        found.highlights,
-        {"trajectories": ", ".join(str(path) for path in paths), "run directory": str(run.path)},
-    )
-    logger.info("results %s, report %s", results, report)
+    pages = {"report.html": found.sections}
+    if found.scene is not None:
+        pages["interactive.html"] = [found.scene, *found.sections]
+    title, provenance = config.title or _title(paths), summarize_provenance(run.path)
+    for name, sections in pages.items():
+        page = run.path / name
+        write_report(page, title, _describe(paths), sections, found.highlights, provenance)
+        logger.info("page %s", page)
+    logger.info("results %s", results)
 
 
 def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis:
@@ -68,10 +72,11 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
     Args:
         paths: The trajectories.
         config: The keys of `conf/analyze.yaml`.
-        folder: Where PNG and CSV go.
+        folder: Where figures, their CSV and methods.bib go.
     """
     chosen = _chosen_analyses(config)
-    stretches = _load_all(paths, config) if set(chosen) - set(WITHOUT_STRETCHES) else []
+    needed = config.interactive or set(chosen) - set(WITHOUT_STRETCHES)
+    stretches = _load_all(paths, config) if needed else []
     # shared by the analyses that ask for it, and measured once
     transport = cache(lambda: _measure_transport(stretches, config))
     layer_A = float(config.layer_A)
@@ -93,9 +98,11 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
         sections += part.sections
         highlights += part.highlights
     for name, entry in entries.items():
-        if not name.startswith(_MANY):
+        if not name.startswith(DETAILS):
             logger.info("%s", _line(name, entry))
-    return Analysis(entries, sections, highlights)
+    methods = methods_section(paths, stretches, chosen, folder)
+    scene = scene_section(stretches[-1]) if config.interactive else None
+    return Analysis(entries, [summary_section(entries), *sections, methods], highlights, scene)
 
 
 def _chosen_analyses(config: DictConfig) -> list[str]:
@@ -109,6 +116,8 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
         raise ConfigError(f"particles={OFTEN} holds some species only; expected analysis=[diffusion] with it")
     if not config.directions or set(config.directions) - set("xyz"):
         raise ConfigError(f"found directions={config.directions}; expected some of x, y, z, such as xy")
+    if not isinstance(config.interactive, bool):
+        raise ConfigError(f"found interactive={config.interactive}; expected true or false")
     if config.axis not in ("a", "b", "c"):
         raise ConfigError(f"found axis={config.axis}; expected the lattice vector a, b or c")
     for key in ("timestep_fs", "hop_distance_A", "charge", "r_max", "layer_A", "grid_A", "hop_window_ps"):
@@ -146,7 +155,7 @@ def _load_all(paths: Sequence[Path], config: DictConfig) -> list[Frames]:
 
 def _name_samples(config: DictConfig, count: int) -> list[str]:
     """Which glass each trajectory is of: its own, unless `glasses` says otherwise."""
-    names = as_names(config.glasses) or [str(number) for number in range(count)]
+    names = as_names(config.glasses) or [str(number) for number in range(1, count + 1)]
     if len(names) != count:
         raise ConfigError(f"found glasses={names} for {count} trajectories; expected a name for each")
     return names
@@ -188,8 +197,10 @@ def _analyze_part(
 def _analyze_diffusion(transport: Transport, config: DictConfig, folder: Path) -> Analysis:
     for warning in collect_warnings(transport):
         logger.warning(warning)
-    section = transport_section(transport, folder, config.directions)
-    return Analysis(transport_entries(transport), [section], transport_highlights(transport))
+    sections = [transport_section(transport, folder, config.directions)]
+    if glasses := compare_glasses(transport, config.directions):
+        sections.insert(0, study_section(glasses, transport, folder))
+    return Analysis(transport_entries(transport), sections, transport_highlights(transport))
 
 
 def _first_and_last(stretches: Sequence[Frames]) -> dict[str, Atoms]:
@@ -212,7 +223,11 @@ def _describe(paths: Sequence[Path]) -> str:
     names = ", ".join(
         path.name if path.parent.name == "" else f"{path.parent.name}/{path.name}" for path in paths
     )
-    return f"What {names} says about structure and diffusion. Errors are one standard error."
+    return f"Analysed: {names}. Errors are one standard error."
+
+
+def _title(paths: Sequence[Path]) -> str:
+    return "Analysis of a trajectory" if len(paths) == 1 else f"A study of {len(paths)} trajectories"
 
 
 def _line(name: str, entry: Mapping[str, Any]) -> str:

@@ -2,6 +2,7 @@
 
 import json
 import platform
+import shlex
 import subprocess
 import sys
 import time
@@ -60,6 +61,29 @@ def read_provenance(folder: Path) -> dict[str, Any] | None:
         raise ConfigError(
             f"found an unreadable {file} ({error}); delete it or choose another run_dir="
         ) from None
+
+
+def summarize_provenance(folder: Path) -> dict[str, str]:
+    """What made a run, in lines for the foot of its report: command, versions, inputs with their hashes.
+
+    Raises:
+        ConfigError: The record is damaged.
+    """
+    record = read_provenance(folder)
+    if record is None:
+        return {}
+    last = record["sessions"][-1]
+    versions = ", ".join(f"{name} {version}" for name, version in last["versions"].items() if version)
+    inputs = {f"input {name}": f"SHA-256 {digest}" for name, digest in record["inputs"].items()}
+    return inputs | {
+        "run directory": str(folder),
+        "command": shlex.join(["mlip", *last["command"][1:]]),
+        "seed": str(record["seed"]),
+        "started": last["started"],
+        "python": f"{last['python']} on {last['platform']}",
+        "versions": versions,
+        "git": last["git"] or "not from a checkout",
+    }
 
 
 def write_provenance(folder: Path, record: Mapping[str, Any]) -> None:

@@ -22,11 +22,13 @@ class Analysis:
         entries: results.json: observable -> value, unit, error, method, ...
         sections: chapters of the report, figures already on disk.
         highlights: the numbers for the top of a report.
+        scene: the chapter with a structure in three dimensions, if it was asked for.
     """
 
     entries: Entries
     sections: list[Section]
     highlights: list[Highlight] = field(default_factory=list)
+    scene: Section | None = None
 
 
 def name_part(stretches: Sequence[Frames], number: int) -> str:

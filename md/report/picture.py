@@ -35,9 +35,10 @@ Spheres = tuple[np.ndarray, np.ndarray, np.ndarray]
 _ATOM_SIZE = 0.5
 _BOND_RADIUS, _EDGE_RADIUS = 0.13, 0.045
 _EDGE_COLOR = "#8e9aab"
-_BOND_LENGTH = 1.2
+# in sums of covalent radii
+BOND_LENGTH = 1.2
 # metals: their contacts are drawn as atoms side by side, not as bonds
-_UNBONDED = {1, 2, 3, 4, 11, 12, 13, 19, 20, *range(21, 31), 37, 38, 55, 56}
+UNBONDED = {1, 2, 3, 4, 11, 12, 13, 19, 20, *range(21, 31), 37, 38, 55, 56}
 
 
 def element_color(number: int) -> tuple[float, float, float]:
@@ -119,13 +120,13 @@ def _atoms(atoms: Atoms) -> Spheres:
 
 def _bonds(atoms: Atoms) -> Spheres:
     """Each atom's half of its bonds, as rows of small spheres; bonds through a face end in the air."""
-    reach = _BOND_LENGTH * 2 * covalent_radii[atoms.numbers].max()
+    reach = BOND_LENGTH * 2 * covalent_radii[atoms.numbers].max()
     fractional, cell = atoms.get_scaled_positions(wrap=False), atoms.cell.array
     centre, neighbor, vector = find_pairs(fractional, cell, reach)
     numbers = atoms.numbers
-    allowed = ~np.isin(numbers, list(_UNBONDED))
+    allowed = ~np.isin(numbers, list(UNBONDED))
     contact = covalent_radii[numbers[centre]] + covalent_radii[numbers[neighbor]]
-    bonded = allowed[centre] & allowed[neighbor] & (np.linalg.norm(vector, axis=1) < _BOND_LENGTH * contact)
+    bonded = allowed[centre] & allowed[neighbor] & (np.linalg.norm(vector, axis=1) < BOND_LENGTH * contact)
     start, half = atoms.positions[centre[bonded]], vector[bonded] / 2
     along = np.linspace(0.0, 1.0, 24)[None, :, None]
     points = (start[:, None] + half[:, None] * along).reshape(-1, 3)

@@ -1,22 +1,36 @@
 """Numbers as a reader sees them: a value with its error, an interval, a bound."""
 
+import numpy as np
+
 
 def with_error(value: float, error: float) -> str:
-    """A value and its error, in scientific notation where it is far from one."""
-    exponent = int(f"{value:e}".split("e")[1])
-    if exponent in (-1, 0, 1):
-        return f"{value:.2f} ± {error:.2f}"
-    scale = 10.0**exponent
-    return f"({value / scale:.2f} ± {error / scale:.2f}) × 10{_superscript(exponent)}"
+    """A value and its error to two digits of the error, with a power of ten where it is far from one."""
+    exponent = int(f"{max(abs(value), abs(error)):e}".split("e")[1])
+    near = -3 < exponent < 5
+    scale = 1.0 if near else 10.0**exponent
+    digits = _decimals(error / scale)
+    text = f"{value / scale:.{digits}f} ± {error / scale:.{digits}f}"
+    return text if near else f"({text}) × 10{_superscript(exponent)}"
 
 
-def with_interval(value: float, interval: tuple[float, float] | None) -> str:
-    """A value and the ends of its interval."""
+def with_interval(value: float | None, interval: tuple[float, float] | None) -> str:
+    """A value, where there is one, and the ends of its interval."""
     if interval is None:
-        return scientific(value)
-    if 0.01 < abs(value) < 100:
-        return f"{value:.2f} ({interval[0]:.2f} – {interval[1]:.2f})"
-    return f"{scientific(value)} ({scientific(interval[0])} – {scientific(interval[1])})"
+        return "" if value is None else scientific(value)
+    largest = max(abs(end) for end in interval)
+    near = 0.01 < largest < 1000
+    digits = _decimals(abs(interval[1] - interval[0]) / 2)
+    low, high = (f"{end:.{digits}f}" if near else scientific(end) for end in interval)
+    if value is None:
+        return f"{low} – {high}"
+    return f"{value:.{digits}f} ({low} – {high})" if near else f"{scientific(value)} ({low} – {high})"
+
+
+def _decimals(error: float) -> int:
+    """Places behind the point that two leading digits of an error take."""
+    if error <= 0:
+        return 3
+    return min(max(0, 1 - int(np.floor(np.log10(error)))), 6)
 
 
 def scientific(value: float) -> str:

@@ -1,4 +1,4 @@
-"""Figures made and saved: axes with units in, a PNG and the CSV of its numbers out."""
+"""Figures made and saved: axes with units in, a PNG, an SVG and the CSV of its numbers out."""
 
 import csv
 from collections.abc import Iterable, Iterator, Mapping
@@ -12,6 +12,7 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
 from mlip.report.style import SINGLE, style
+from mlip.report.vector import write_svg
 
 
 @contextmanager
@@ -62,7 +63,7 @@ def new_panels(
 
 
 def save_figure(figure: Figure, path: str | Path, table: Mapping[str, Iterable[Any]]) -> Path:
-    """Write a figure as PNG and the numbers behind it as CSV with the same name.
+    """Write a figure as PNG and SVG and the numbers behind it as CSV with the same name.
 
     Args:
         figure: the figure, drawn.
@@ -76,6 +77,7 @@ def save_figure(figure: Figure, path: str | Path, table: Mapping[str, Iterable[A
     image.parent.mkdir(parents=True, exist_ok=True)
     with style():
         figure.savefig(image)
+        write_svg(figure, image.with_suffix(".svg"))
     with image.with_suffix(".csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(table.keys())

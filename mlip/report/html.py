@@ -1,11 +1,13 @@
-"""A report as one HTML file that needs nothing beside it: no script, no network, no image file."""
+"""A report as one HTML file that needs nothing beside it: no network, no image; a script for scenes only."""
 
-import base64
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
+
+from mlip.report.embed import link_file, render_figure
+from mlip.report.viewer import Scene, render_viewer, viewer_script
 
 _STYLESHEET = Path(__file__).with_name("report.css")
 
@@ -15,7 +17,7 @@ class FigureBlock:
     """A picture in a report.
 
     Attributes:
-        path: the PNG; a CSV of the same name beside it is put into the report for download.
+        path: the PNG; SVG and CSV of the same name beside it are put into the report.
         caption: what the reader sees, with its units and conditions.
         wide: over the full width of the page.
     """
@@ -60,6 +62,9 @@ class Section:
         figures: pictures, laid side by side where the page is wide enough.
         tables: tables, below the pictures.
         warnings: what the reader must know before believing the numbers, set apart in colour.
+        references: what is cited, numbered from one.
+        files: files that the reader can save from the page.
+        scene: a structure to turn and ask, below the text.
     """
 
     heading: str
@@ -67,6 +72,9 @@ class Section:
     figures: Sequence[FigureBlock] = ()
     tables: Sequence[TableBlock] = ()
     warnings: Sequence[str] = ()
+    references: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    scene: Scene | None = None
 
 
 def write_report(
@@ -119,6 +127,7 @@ def write_report(
 {chapters}
 </main>
 {_render_footer(provenance or {})}
+{viewer_script() if any(section.scene for section in sections) else ""}
 </body>
 </html>
 """
@@ -146,34 +155,22 @@ def _render_highlights(highlights: Sequence[Highlight]) -> str:
 
 def _render_section(section: Section, anchor: str) -> str:
     warnings = "".join(f"<li>{escape(warning)}</li>" for warning in section.warnings)
-    figures = "\n".join(_render_figure(figure) for figure in section.figures)
+    figures = "\n".join(render_figure(each.path, each.caption, each.wide) for each in section.figures)
+    references = "".join(f"<li>{escape(reference)}</li>" for reference in section.references)
+    files = ", ".join(link_file(path, path.name) for path in section.files)
     parts = [
         f'<section id="{anchor}">',
         f"<h2>{escape(section.heading)}</h2>",
         _render_paragraphs(section.text),
         f'<ul class="warnings">{warnings}</ul>' if warnings else "",
+        render_viewer(section.scene) if section.scene else "",
         f'<div class="figures">\n{figures}\n</div>' if figures else "",
         *(_render_table(table) for table in section.tables),
+        f'<ol class="references">{references}</ol>' if references else "",
+        f'<p class="files">{files}</p>' if files else "",
         "</section>",
     ]
     return "\n".join(part for part in parts if part)
-
-
-def _render_figure(figure: FigureBlock) -> str:
-    numbers = figure.path.with_suffix(".csv")
-    download = ""
-    if numbers.exists():
-        uri = _data_uri(numbers, "text/csv")
-        download = f' <a download="{escape(numbers.name)}" href="{uri}">numbers (CSV)</a>'
-    return (
-        f"<figure{' class=wide' if figure.wide else ''}>"
-        f'<img alt="{escape(figure.caption)}" src="{_data_uri(figure.path, "image/png")}">'
-        f"<figcaption>{escape(figure.caption)}{download}</figcaption></figure>"
-    )
-
-
-def _data_uri(path: Path, media_type: str) -> str:
-    return f"data:{media_type};base64,{base64.b64encode(path.read_bytes()).decode('ascii')}"
 
 
 def _render_table(table: TableBlock) -> str:

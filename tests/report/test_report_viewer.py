@@ -1,0 +1,91 @@
+"""The interactive page in a real browser: it draws, it answers the pointer, it fits a phone."""
+
+import json
+import re
+import shutil
+import subprocess
+
+import numpy as np
+import pytest
+
+from md.analysis import Frames
+from md.report.scene import scene_section
+from mlip.report.html import Section, TableBlock, write_report
+
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
+
+
+def walk(num_frames=3):
+    """Two PS units and a lithium in a skewed cell; the lithium moves by 1 A a frame through a face."""
+    cell = np.array([[8.0, 0.0, 0.0], [2.0, 8.0, 0.0], [0.0, 1.0, 8.0]])
+    start = np.array([[2.0, 2.0, 2.0], [2.0, 2.0, 4.0], [5.0, 5.0, 5.0], [5.0, 5.0, 3.0], [7.5, 1.0, 1.0]])
+    positions = np.repeat(start[None], num_frames, axis=0)
+    positions[:, 4, 0] += np.arange(num_frames)
+    cells = np.tile(cell, (num_frames, 1, 1))
+    return Frames(
+        positions @ np.linalg.inv(cell), cells, np.array([15, 16, 15, 16, 3]), np.arange(num_frames) / 2
+    )
+
+
+def browse(page, *options):
+    """What the page is after its scripts have run."""
+    command = [
+        CHROMIUM,
+        "--headless",
+        "--no-sandbox",
+        "--disable-gpu",
+        "--virtual-time-budget=3000",
+        *options,
+    ]
+    done = subprocess.run(
+        [*command, "--dump-dom", page.as_uri()], capture_output=True, text=True, timeout=120, check=False
+    )
+    return done.stdout
+
+
+def test_scene_holds_the_frames_wrapped_with_what_is_known_of_each_atom(tmp_path):
+    frames = walk()
+    page = write_report(tmp_path / "page.html", "A structure", "", [scene_section(frames)]).read_text()
+    data = json.loads(re.search(r'application/json">(.*?)</script>', page)[1])
+    assert data["symbols"] == ["P", "S", "P", "S", "Li"]
+    assert data["bonded"] == ["P", "S"]
+    assert data["values"]["moved"]["frames"][2] == [0, 0, 0, 0, 2]
+    # the first P sees its S, and the lithium through the face of the cell
+    assert data["values"]["neighbors"]["frames"][0][:4] == [2, 1, 1, 1]
+    wrapped = np.array(data["positions"][2]).reshape(-1, 3) / data["scale"]
+    assert wrapped[4] == pytest.approx([1.5, 1.0, 1.0], abs=0.01)
+    assert not re.search(r"(src|href)=\"(?!#)|https?://|import ", page)
+
+
+@in_a_browser
+def test_page_draws_and_says_what_the_pointer_is_on(tmp_path):
+    page = write_report(tmp_path / "page.html", "A structure", "", [scene_section(walk())])
+    script = """<script>onload = () => {
+      const canvas = document.querySelector("canvas"), box = canvas.getBoundingClientRect();
+      const heard = new Set();
+      for (let y = 4; y < box.height; y += 8) for (let x = 4; x < box.width; x += 8) {
+        canvas.dispatchEvent(new PointerEvent("pointermove", {clientX: box.left + x, clientY: box.top + y}));
+        const atom = /([A-Z][a-z]?), atom ([0-9])/.exec(document.querySelector("output").textContent);
+        if (atom) heard.add(atom[1] + atom[2]);
+      }
+      document.title = [...heard].sort().join(" ");
+    }</script>"""
+    page.write_text(page.read_text().replace("</body>", f"{script}</body>"))
+    dom = browse(page)
+    assert re.search(r"<title>(.*?)</title>", dom)[1] == "Li4 P0 P2 S1 S3"
+
+
+@in_a_browser
+def test_pages_fit_a_phone(tmp_path):
+    table = TableBlock(["a long name of a column"] * 8, [["a value that does not break"] * 8])
+    page = write_report(
+        tmp_path / "page.html", "A title", "", [scene_section(walk()), Section("B", tables=[table])]
+    )
+    phone = tmp_path / "phone.html"
+    phone.write_text(
+        f'<iframe src="{page.as_uri()}" style="width:390px;height:800px"></iframe><script>onload = () => '
+        "document.title = frames[0].document.documentElement.scrollWidth</script>"
+    )
+    dom = browse(phone, "--allow-file-access-from-files")
+    assert int(re.search(r"<title>(\d+)</title>", dom)[1]) <= 390
