@@ -61,13 +61,13 @@ def save_parity(results: Sequence[FrameErrors], folder: Path) -> list[Path]:
                 1000 * (pair - means.get(_composition(r), np.nan))
                 for r, pair in zip(labelled, pairs, strict=True)
             ]
-            name, unit = "energy - mean of its composition", f"m{unit}"
+            name, unit = "energy - mean", f"m{unit}"
         label, prediction = (np.concatenate([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1))
         subsets = np.repeat([r.subset for r in labelled], [pair[0].size for pair in pairs])
         known = np.isfinite(label)
         label, prediction, subsets = label[known], prediction[known], subsets[known]
         titles = f"label: {name} ({unit})", f"potential: {name} ({unit})"
-        with new_axes(*titles, size=(4.2, 4.0)) as (figure, axes):
+        with new_axes(*titles, size=(4.4, 4.2)) as (figure, axes):
             draw_parity(axes, label, prediction, subsets)
             numbers = {f"label_{unit}": label.tolist(), f"prediction_{unit}": prediction.tolist()}
             table = {"subset": subsets.tolist()} | numbers

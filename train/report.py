@@ -33,12 +33,13 @@ def error_tables(errors: Mapping[str, Any]) -> list[TableBlock]:
     if len(errors["by_subset"]) > 1:
         units = {"energy": "meV/atom", "forces": "meV/A", "stress": "meV/A^3"}
         shown = [(name, kind) for name in units if name in errors for kind in ("mae", "rmse")]
-        header = ["subset", "frames", *(f"{name} {kind.upper()} ({units[name]})" for name, kind in shown)]
+        header = ["subset", "frames", *(f"{name} {kind.upper()}" for name, kind in shown)]
+        said = ", ".join(f"{name} in {unit}" for name, unit in units.items() if name in errors)
         rows = [
             [name, subset["num_frames"], *(_milli(subset, each, kind) for each, kind in shown)]
             for name, subset in errors["by_subset"].items()
         ]
-        tables.append(TableBlock(header, rows, "Errors by subset: the config_type of the frames."))
+        tables.append(TableBlock(header, rows, f"Errors by subset, the config_type of the frames: {said}."))
     return tables
 
 
@@ -181,6 +182,7 @@ def write_training_report(
     sections = [
         Section(
             "Accuracy on held-out frames",
+            "Energies in the figure are less the mean label of their composition.",
             figures=[FigureBlock(p, f"Parity of {p.stem.removeprefix('parity_')}.") for p in parity],
             tables=error_tables(errors),
         ),

@@ -70,7 +70,7 @@ def run_structures(config: DictConfig, run: Run) -> None:
     else:
         make_training_set(config, run)
     if labelled:
-        label(run.path, HydraConfig.get().overrides.task)
+        label(run.path, config.store, HydraConfig.get().overrides.task)
 
 
 def make_training_set(config: DictConfig, run: Run) -> None:
@@ -100,19 +100,21 @@ def make_training_set(config: DictConfig, run: Run) -> None:
         logger.info(line)
 
 
-def label(folder: Path, overrides: Sequence[str]) -> None:
+def label(folder: Path, store: str | None, overrides: Sequence[str]) -> None:
     """Label `structures.extxyz` by `mlip label`, and say how many frames of each kind have labels.
 
     Args:
         folder: Run directory; that of the labels is `label` in it.
+        store: Where labels go; None: `labels.db` beside them.
         overrides: Of `mlip build`; those of its group `labeler` are handed on.
 
     Raises:
         MlipError: Labelling failed.
     """
     words = [word for word in overrides if word.lstrip("+~").startswith(("labeler=", "labeler."))]
-    run_verb(["label", f"structures={folder / FILE_NAME}", *words], folder / "label")
-    for line in list_store(Store(str(folder / "label" / "labels.db"))):
+    place = str(store or folder / "label" / "labels.db")
+    run_verb(["label", f"structures={folder / FILE_NAME}", f"store={place}", *words], folder / "label")
+    for line in list_store(Store(place)):
         logger.info(line)
 
 

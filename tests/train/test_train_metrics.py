@@ -50,7 +50,7 @@ def test_a_report_has_a_row_for_each_subset():
     whole, by_subset = error_tables(compute_errors([*bulk, slab]))
     assert [row[0] for row in whole.rows] == ["energy", "forces", "stress", "forces, Li"]
     assert [row[:2] for row in by_subset.rows] == [["bulk", 2], ["slab", 1]]
-    assert by_subset.header[2] == "energy MAE (meV/atom)"
+    assert by_subset.header[2] == "energy MAE"
     assert by_subset.rows[0][2:] == pytest.approx([3.0, 3.0, 100 / 3, 100 / math.sqrt(3), 10.0, 10.0])
     assert by_subset.rows[1][2:4] == pytest.approx([1.0, 1.0])
     assert by_subset.rows[1][6:] == [None, None]

@@ -105,9 +105,9 @@ def test_labels_by_a_labeler(folder):
     assert len(store.read()) == len(frames) == 7
     assert {entry.provenance.settings["arguments"]["sigma"] for entry in store.entries()} == {2.7}
     assert {atoms.info["recipe"] for atoms in store.read()} == {"small/volumes", "small/rattled"}
-    refused = fork_mlip(*small, *lj, "labeler.calculator_class=ase.nothing", cwd=folder)
+    refused = fork_mlip(*small, "labeler=xtb", "labeler.method=GFN9", cwd=folder)
     assert refused.code == 1
-    assert "ase.nothing" in refused.last_line
+    assert "labeler.method=GFN9" in refused.last_line
 
 
 def test_structures_of_one_builder_are_labelled_too(folder):
@@ -194,7 +194,7 @@ def test_lipon_asks_for_what_the_paper_has():
     [
         ("parents: [large]", "parents: [huge]", "found huge in subsets.moved.parents"),
         ("of: volumes", "of: moved", "expected an earlier subset"),
-        ("protocol: nvt", "protocol: nvt, builder: rattled", "expected one of them"),
+        ("protocol: nvt", "protocol: nvt\n    builder: rattled", "expected one of them"),
         ("source: nobody", "sorce: nobody", "found sorce"),
         ("count: 7", "count: many", "subsets.rattled.count=many"),
         ("missing: everything else", "missing: [", "cannot be read"),
