@@ -114,6 +114,8 @@ def suggest(name: str, known: Sequence[str]) -> str:
 
 def _fits(value: Any, hint: Any) -> bool:
     """Whether a value from YAML has the type of a field; a whole number is a number, true is none."""
+    if hint is Any:
+        return True
     if get_origin(hint) in (Union, types.UnionType):
         return any(_fits(value, option) for option in get_args(hint))
     if get_origin(hint) in (list, Sequence):

@@ -13,11 +13,12 @@ from torch.utils.data.distributed import DistributedSampler
 
 from mlip.data.dataset import GraphDataset, species_of
 from mlip.data.graph import LabelledGraph, collate
+from mlip.data.labels import FORCE_MASK
 from mlip.data.preflight import run_preflight
 from mlip.data.read import read_frames
 from mlip.data.splits import split_frames
 from mlip.data.statistics import Statistics, compute_statistics
-from mlip.errors import ConfigError
+from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names
 from mlip.models.config import ModelConfig
 from train.replay import ReplayedFrames
@@ -81,7 +82,7 @@ def load_training_data(
         known: Species of the potential besides those of the training frames.
 
     Raises:
-        DataError: The frames would train garbage.
+        DataError: The frames would train garbage, or those held out have no energies.
         ConfigError: More training frames are asked for than there are.
     """
     train = read_frames(as_names(config.train))
@@ -93,6 +94,8 @@ def load_training_data(
     if not valid:
         split = split_frames(train, fraction=config.valid_fraction, seed=seed)
         train, valid = [train[i] for i in split.train_indices], [train[i] for i in split.valid_indices]
+    for purpose, held_out in (("validate", valid), ("test", test)):
+        _require_energies(held_out, purpose)
     train = _choose(train, config.num_train, seed)
     logger.info("%d frames train, %d validate, %d test", len(train), len(valid), len(test))
     species = tuple(sorted({*species_of(train), *known}, key=atomic_numbers.__getitem__))
@@ -114,6 +117,19 @@ def training_loader(dataset: GraphDataset, batch_size: int, seed: int) -> DataLo
 def evaluation_loader(dataset: GraphDataset, batch_size: int) -> DataLoader[LabelledGraph]:
     """Batches in the order of the frames."""
     return DataLoader(dataset, batch_size=batch_size, shuffle=False, collate_fn=collate)
+
+
+def _require_energies(held_out: Sequence[Atoms], purpose: str) -> None:
+    """Refuse held-out frames that are all pieces of larger ones: no error of the energy could be told.
+
+    Raises:
+        DataError: There are held-out frames, and each has a force mask.
+    """
+    if held_out and all(FORCE_MASK in atoms.arrays for atoms in held_out):
+        raise DataError(
+            f"found a {FORCE_MASK} on each of the {len(held_out)} frames that {purpose}; expected frames "
+            "without one among them, whose energies can be compared: add some"
+        )
 
 
 def _choose(frames: list[Atoms], number: int | None, seed: int) -> list[Atoms]:

@@ -44,7 +44,7 @@ def compute_errors(frames: Sequence[FrameErrors]) -> dict[str, Any]:
     species = sorted({symbol for frame in frames for symbol in np.array(frame.symbols)[_known(frame)]})
     return {
         **_summarise(frames),
-        "by_subset": {name: _summarise([f for f in frames if f.subset == name]) for name in subsets},
+        "by_subset": {name: _summarise_subset(frames, name) for name in subsets},
         "by_species": {
             str(name): {"forces": _summary(_forces_of(frames, name), "forces")} for name in species
         },
@@ -60,6 +60,11 @@ def _summarise(frames: Sequence[FrameErrors]) -> dict[str, dict[str, Any]]:
     if stresses:
         summary["stress"] = _summary(stresses, "stress")
     return summary
+
+
+def _summarise_subset(frames: Sequence[FrameErrors], name: str) -> dict[str, Any]:
+    members = [frame for frame in frames if frame.subset == name]
+    return {**_summarise(members), "num_frames": len(members)}
 
 
 def _forces_of(frames: Sequence[FrameErrors], symbol: str) -> Iterable[np.ndarray]:

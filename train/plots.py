@@ -1,16 +1,20 @@
 """Figures of training: learning curves and parity plots. They draw; nothing is computed here but ranges."""
 
 import csv
+from collections import defaultdict
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+from ase.formula import Formula
 from matplotlib.axes import Axes
 
 from mlip.report.figures import new_axes, new_panels, save_figure
-from train.metrics import UNITS, FrameErrors
+from train.metrics import UNITS, FrameErrors, whole_frames
 
 LABELS = {"energy": "energy", "forces": "force component", "stress": "stress component"}
+# More subsets than colours are not told apart.
+_MOST_COLOURS = 10
 
 
 def read_metrics(path: Path) -> dict[str, list[float]]:
@@ -40,39 +44,74 @@ def save_learning_curves(metrics: dict[str, list[float]], folder: Path) -> Path:
 
 
 def save_parity(results: Sequence[FrameErrors], folder: Path) -> list[Path]:
-    """One parity plot per labelled quantity: `parity_<quantity>.png` and `.csv`."""
+    """One parity plot per labelled quantity, a colour a subset: `parity_<quantity>.png` and `.csv`.
+
+    Energies are less the mean label of their composition, in meV/atom: compositions lie tens of eV apart.
+    """
+    means = _mean_energies(results)
     paths = []
     for quantity, unit in UNITS.items():
-        pairs = [getattr(r, quantity) for r in results if getattr(r, quantity) is not None]
-        if not pairs:
+        labelled = [r for r in results if getattr(r, quantity) is not None]
+        if not labelled:
             continue
-        label, prediction = (np.concatenate([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1))
-        known = np.isfinite(label)
-        label, prediction = label[known], prediction[known]
+        pairs = [getattr(r, quantity) for r in labelled]
         name = LABELS[quantity]
         if quantity == "energy":
-            mean = label.mean()
-            label, prediction = 1000 * (label - mean), 1000 * (prediction - mean)
+            pairs = [
+                1000 * (pair - means.get(_composition(r), np.nan))
+                for r, pair in zip(labelled, pairs, strict=True)
+            ]
             name, unit = "energy - mean", f"m{unit}"
-        with new_axes(f"DFT {name} ({unit})", f"potential's {name} ({unit})", size=(4.2, 4.0)) as (
-            figure,
-            axes,
-        ):
-            draw_parity(axes, label, prediction)
-            table = {f"label_{unit}": label.tolist(), f"prediction_{unit}": prediction.tolist()}
+        label, prediction = (np.concatenate([np.ravel(pair[side]) for pair in pairs]) for side in (0, 1))
+        subsets = np.repeat([r.subset for r in labelled], [pair[0].size for pair in pairs])
+        known = np.isfinite(label)
+        label, prediction, subsets = label[known], prediction[known], subsets[known]
+        titles = f"label: {name} ({unit})", f"potential: {name} ({unit})"
+        with new_axes(*titles, size=(4.4, 4.2)) as (figure, axes):
+            draw_parity(axes, label, prediction, subsets)
+            numbers = {f"label_{unit}": label.tolist(), f"prediction_{unit}": prediction.tolist()}
+            table = {"subset": subsets.tolist()} | numbers
             paths.append(save_figure(figure, folder / f"parity_{quantity}.png", table))
     return paths
 
 
-def draw_parity(axes: Axes, label: np.ndarray, prediction: np.ndarray) -> None:
-    """Scatter of predictions against labels with the diagonal; both (n,) in one unit."""
+def draw_parity(axes: Axes, label: np.ndarray, prediction: np.ndarray, subsets: np.ndarray) -> None:
+    """Scatter of predictions against labels with the diagonal; all (n,), both numbers in one unit."""
     low, high = min(label.min(), prediction.min()), max(label.max(), prediction.max())
     margin = 0.04 * max(high - low, 1e-12)
     limits = (low - margin, high + margin)
     axes.plot(limits, limits, color="0.6", linewidth=1.0, zorder=1)
-    axes.scatter(
-        label, prediction, s=8 if len(label) < 2000 else 2, alpha=0.5, linewidths=0, zorder=2, rasterized=True
-    )
+    names = np.unique(subsets)
+    told_apart = 1 < len(names) <= _MOST_COLOURS
+    for name in names if told_apart else [None]:
+        shown = subsets == name if told_apart else slice(None)
+        size = 8 if len(label) < 2000 else 2
+        axes.scatter(
+            label[shown],
+            prediction[shown],
+            s=size,
+            alpha=0.5,
+            linewidths=0,
+            zorder=2,
+            label=name,
+            rasterized=True,
+        )
+    if told_apart:
+        legend = axes.legend(fontsize="x-small", loc="upper left", handletextpad=0.1, borderaxespad=0.2)
+        for handle in legend.legend_handles:
+            handle.set(sizes=[16.0], alpha=1.0)
     axes.set_xlim(limits)
     axes.set_ylim(limits)
     axes.set_aspect("equal")
+
+
+def _mean_energies(results: Sequence[FrameErrors]) -> dict[str, float]:
+    """Mean label of each composition, eV/atom, where there is one."""
+    labels: dict[str, list[float]] = defaultdict(list)
+    for frame in whole_frames(results):
+        labels[_composition(frame)].append(frame.energy[0])
+    return {name: float(np.mean(each)) for name, each in labels.items()}
+
+
+def _composition(frame: FrameErrors) -> str:
+    return Formula.from_list(list(frame.symbols)).format("reduce")

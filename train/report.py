@@ -26,6 +26,28 @@ def error_rows(errors: Mapping[str, Any]) -> list[Row]:
     return rows
 
 
+def error_tables(errors: Mapping[str, Any]) -> list[TableBlock]:
+    """Tables of `errors.json` for a report: all frames and species, then subsets where there are several."""
+    whole = {**errors, "by_subset": {}}
+    tables = [TableBlock(("quantity", "unit", "MAE", "RMSE", "max"), error_rows(whole))]
+    if len(errors["by_subset"]) > 1:
+        units = {"energy": "meV/atom", "forces": "meV/A", "stress": "meV/A^3"}
+        shown = [(name, kind) for name in units if name in errors for kind in ("mae", "rmse")]
+        header = ["subset", "frames", *(f"{name} {kind.upper()}" for name, kind in shown)]
+        said = ", ".join(f"{name} in {unit}" for name, unit in units.items() if name in errors)
+        rows = [
+            [name, subset["num_frames"], *(_milli(subset, each, kind) for each, kind in shown)]
+            for name, subset in errors["by_subset"].items()
+        ]
+        tables.append(TableBlock(header, rows, f"Errors by subset, the config_type of the frames: {said}."))
+    return tables
+
+
+def _milli(errors: Mapping[str, Any], quantity: str, kind: str) -> float | None:
+    """An error in milli-units; None where nothing is labelled."""
+    return 1000 * errors[quantity][kind] if quantity in errors else None
+
+
 def _rows(suffix: str, errors: Mapping[str, Any]) -> list[Row]:
     rows = []
     for quantity in ("energy", "forces", "stress"):
@@ -160,8 +182,9 @@ def write_training_report(
     sections = [
         Section(
             "Accuracy on held-out frames",
+            "Energies in the figure are less the mean label of their composition.",
             figures=[FigureBlock(p, f"Parity of {p.stem.removeprefix('parity_')}.") for p in parity],
-            tables=[TableBlock(("quantity", "unit", "MAE", "RMSE", "max"), error_rows(errors))],
+            tables=error_tables(errors),
         ),
         Section(
             "Learning curves",

@@ -156,7 +156,8 @@ def _compute(
             bar.update()
             if time.monotonic() - line_at > _SECONDS_BETWEEN_LINES:
                 line_at = time.monotonic()
-                logger.info("%d of %d frames: %s", bar.n, len(todo), tally)
+                done = tally.labelled + tally.failed + len(tally.lost)
+                logger.info("%d of %d frames: %s", done, len(todo), tally)
     return tally
 
 

@@ -13,7 +13,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
-from mlip.data.read import read_frames
+from mlip.data.read import read_structures
 from mlip.errors import ConfigError, DataError
 from mlip.inputs import as_names
 from mlip.runs import Run
@@ -72,7 +72,7 @@ def read_parents(names: Sequence[str], index: int | str = ":") -> list[Atoms]:
     """
     parents = []
     for name in names:
-        frames = read_frames(name)
+        frames = read_structures(name)
         for number in _numbers_of(index, len(frames), name):
             record_file(frames[number], name, number)
             parents.append(frames[number])

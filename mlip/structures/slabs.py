@@ -25,6 +25,7 @@ def build_slabs(
     thickness_A: float = 10.0,
     vacuum_A: float = 20.0,
     frozen_A: float = 0.0,
+    supercell: Sequence[int] = (1, 1),
     nonstoichiometric: bool = False,
     oriented_bulk: bool = True,
     bonds: Sequence[Sequence[str | float]] = (),
@@ -41,6 +42,7 @@ def build_slabs(
         thickness_A: Smallest distance from the lowest to the highest atom, A.
         vacuum_A: From the highest atom to the lowest of the next image, A.
         frozen_A: Atoms in so thick a part of the bottom are fixed, A.
+        supercell: Cells along both vectors of the plane, for labels without k-points, say.
         nonstoichiometric: Whether symmetric slabs of no whole number of formula units are made, too.
         oriented_bulk: Whether the crystal in the cell of the slabs comes first, for surface energies.
         bonds: [species, species, longest length in A] of bonds that no surface cuts.
@@ -66,13 +68,16 @@ def build_slabs(
             f"found builder.max_index={max_index}, thickness_A={thickness_A}, vacuum_A={vacuum_A}, "
             f"frozen_A={frozen_A}; expected an index from 1 and a thickness above zero"
         )
+    if len(supercell) != 2 or min(supercell) < 1:
+        raise ConfigError(f"found builder.supercell={list(supercell)}; expected two whole numbers from 1")
+    cells = (*supercell, 1)
     crystal = conventional_cell(parent, tolerance_A)
     ions = guess_charges(parent) if charges is None else dict(charges)
     planes = distinct_planes(crystal, max_index, tolerance_A) if plane is None else [_read_plane(plane)]
     for miller in planes:
         oriented = orient(crystal, miller, tolerance_A)
         if oriented_bulk:
-            yield _described(oriented, {"config_type": "slab_bulk", "miller": np.array(miller)})
+            yield _described(oriented.repeat(cells), {"config_type": "slab_bulk", "miller": np.array(miller)})
         slices = find_slices(oriented, layer_A, tolerance_A, bonds)
         if not slices:
             logger.warning("plane %s of %s has no gap to cut: no slab", miller, parent.symbols)
@@ -82,6 +87,7 @@ def build_slabs(
             facts = {"config_type": "slab", "miller": np.array(miller), "termination": number}
             facts |= {"symmetric": part.symmetric, "stoichiometric": part.stoichiometric}
             tasker = tasker_type(slab, ions, layer_A)
+            slab = slab.repeat(cells)
             _freeze(slab, frozen_A)
             yield _described(slab, facts if tasker is None else facts | {"tasker": tasker})
 

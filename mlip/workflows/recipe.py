@@ -10,14 +10,18 @@ from pathlib import Path
 import ase.io
 import numpy as np
 from ase import Atoms
-from omegaconf import DictConfig
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig, OmegaConf
 from tqdm import tqdm
 
 from md.trajectory import Trajectory
 from mlip.app import application
 from mlip.data.fingerprint import fingerprint
+from mlip.data.listing import list_store
+from mlip.data.store import Store
 from mlip.errors import ConfigError
 from mlip.runs import Run
+from mlip.settings import build_group
 from mlip.structures.build import FILE_NAME, read_parents, run_build, write_structures
 from mlip.structures.builders import build
 from mlip.structures.lineage import record_builder
@@ -51,16 +55,36 @@ class Count:
 
 
 def run_structures(config: DictConfig, run: Run) -> None:
-    """Run one builder, or a recipe where `dataset` names one.
+    """Run one builder, or a recipe where `dataset` names one; label what it made where a labeler is given.
 
     Raises:
         ConfigError: Settings that make no sense.
         DataError: A structure cannot be read, or nothing can be built of it.
         MlipError: Dynamics or labelling failed.
     """
+    labelled = OmegaConf.select(config, "labeler") is not None
+    if labelled:
+        build_group(config, "labeler")  # a mistake in its settings is found before anything is built
     if config.dataset is None:
         run_build(config, run)
-        return
+    else:
+        make_training_set(config, run)
+    if labelled:
+        label(run.path, config.store, HydraConfig.get().overrides.task)
+
+
+def make_training_set(config: DictConfig, run: Run) -> None:
+    """Make the subsets of a recipe, leave out duplicates, and say how many frames there are of each.
+
+    Args:
+        config: `conf/build.yaml`, resolved.
+        run: The run directory.
+
+    Raises:
+        ConfigError: Settings that make no sense.
+        DataError: A parent cannot be read or built of.
+        MlipError: Dynamics failed.
+    """
     if config.structure is not None:
         raise ConfigError("found structure= and dataset=; expected one of them: a recipe names its parents")
     file = find_recipe(str(config.dataset))
@@ -74,9 +98,24 @@ def run_structures(config: DictConfig, run: Run) -> None:
     _write_table(counts, run.path / "counts.csv")
     for line in table_of(counts, recipe.missing):
         logger.info(line)
-    if config.labeler is not None:
-        labels = ["label", f"labeler={config.labeler}", f"structures={run.path / FILE_NAME}"]
-        run_verb(labels, run.path / "label")
+
+
+def label(folder: Path, store: str | None, overrides: Sequence[str]) -> None:
+    """Label `structures.extxyz` by `mlip label`, and say how many frames of each kind have labels.
+
+    Args:
+        folder: Run directory; that of the labels is `label` in it.
+        store: Where labels go; None: `labels.db` beside them.
+        overrides: Of `mlip build`; those of its group `labeler` are handed on.
+
+    Raises:
+        MlipError: Labelling failed.
+    """
+    words = [word for word in overrides if word.lstrip("+~").startswith(("labeler=", "labeler."))]
+    place = str(store or folder / "label" / "labels.db")
+    run_verb(["label", f"structures={folder / FILE_NAME}", f"store={place}", *words], folder / "label")
+    for line in list_store(Store(place)):
+        logger.info(line)
 
 
 def make_subset(
@@ -242,7 +281,7 @@ def _write_table(counts: Sequence[Count], file: Path) -> None:
         writer.writerows(astuple(count) for count in counts)
 
 
-main = application("build", run_structures, inputs=("structure", "potential"))
+main = application("build", run_structures, inputs=("structure", "potential"), mutable=("labeler",))
 
 if __name__ == "__main__":
     main()

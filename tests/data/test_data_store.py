@@ -161,20 +161,29 @@ def add_one_by_one(place, seeds):
         store.add([Entry(labelled(seed, config_type=f"kind{seed}"), PBE)])
 
 
+def add_in_step(place, number, barrier):
+    """Make the tables, then add a frame that all add and one of its own, each time when all are ready."""
+    barrier.wait(60)
+    store = Store(place, create=True)
+    for turn in range(8):
+        frames = [labelled(seed, config_type=f"kind{seed}") for seed in (turn, 8 * number + turn)]
+        entries = [Entry(frame, PBE) for frame in frames]
+        barrier.wait(60)
+        store.add(entries)
+
+
 def test_writers_at_once_lose_nothing(place):
     """Also those that write the same, and those that all make the tables."""
-    writers = [
-        _forks.Process(target=add_one_by_one, args=(place, range(6 * number, 6 * number + 12)))
-        for number in range(4)
-    ]
+    barrier = _forks.Barrier(4)
+    writers = [_forks.Process(target=add_in_step, args=(place, number, barrier)) for number in (1, 2, 3, 4)]
     for writer in writers:
         writer.start()
     for writer in writers:
         writer.join(timeout=240)
     assert [writer.exitcode for writer in writers] == [0] * 4
     entries = {entry.fingerprint: entry for entry in Store(place).entries()}
-    assert len(list(Store(place).entries())) == 30
-    for seed in range(30):
+    assert len(list(Store(place).entries())) == 40
+    for seed in range(40):
         entry = entries[fingerprint(labelled(seed))]
         assert entry.atoms.calc.results["energy"] == labelled(seed).calc.results["energy"]
         (selected,) = Store(place).entries(f"config_type=kind{seed}")  # rows and their keys go together

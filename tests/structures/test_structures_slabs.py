@@ -172,6 +172,20 @@ def test_surface_energies_converge_with_thickness():
     assert energies[1] == pytest.approx(energies[0], rel=1e-3)
 
 
+def test_a_wider_slab_is_the_same_surface(fluorite):
+    (bulk_frame, slab), (wide_bulk, wide) = (
+        build_slabs(fluorite, plane=[1, 1, 0], frozen_A=2.0, supercell=supercell)
+        for supercell in ((1, 1), (2, 3))
+    )
+    for frame, other in ((bulk_frame, wide_bulk), (slab, wide)):
+        assert len(other) == 6 * len(frame)
+        assert other.info["area_A2"] == pytest.approx(6 * frame.info["area_A2"])
+        assert other.info["formula_units"] == 6 * frame.info["formula_units"]
+        assert other.cell.array == pytest.approx(frame.cell.array * [[2], [3], [1]])
+    assert len(wide.constraints[0].index) == 6 * len(slab.constraints[0].index)
+    assert wide.info["tasker"] == slab.info["tasker"]
+
+
 def test_bonds_are_not_cut(lithium_phosphate):
     free = slabs_of(lithium_phosphate)
     whole = slabs_of(lithium_phosphate, bonds=[["P", "O", 1.9]])

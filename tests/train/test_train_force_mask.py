@@ -1,5 +1,6 @@
 """Frames with a force mask: their core alone trains, no energy, no stress; others are as they were."""
 
+import ase.io
 import numpy as np
 import pytest
 import torch
@@ -12,7 +13,10 @@ from mlip.data.graph import collate
 from mlip.data.labels import FORCE_MASK
 from mlip.data.preflight import run_preflight
 from mlip.data.statistics import compute_statistics
+from mlip.errors import DataError
+from mlip.models.nequip import NequIPConfig
 from mlip.nn.derivatives import Prediction
+from train.data import DataConfig, load_training_data
 from train.losses import HuberLoss, SquaredLoss
 from train.metrics import FrameErrors, compute_errors
 
@@ -88,6 +92,18 @@ def test_statistics_and_preflight_pass_over_what_is_masked():
     assert "Every frame has a force mask" in run_preflight(frames[1][-1:]).errors[0]
 
 
+@pytest.mark.parametrize(("held_out", "purpose"), [("valid", "validate"), ("test", "test")])
+def test_held_out_frames_need_energies(tmp_path, held_out, purpose):
+    """Where all are pieces of larger frames, calibration and the table of errors would have nothing."""
+    files = {"train": "whole.xyz", "valid": "whole.xyz", held_out: "pieces.xyz"}
+    ase.io.write(tmp_path / "whole.xyz", [labelled(k) for k in range(4)], format="extxyz")
+    pieces = [labelled(k, masked=True) for k in (8, 9)]
+    ase.io.write(tmp_path / "pieces.xyz", pieces, format="extxyz")
+    config = DataConfig(**{key: str(tmp_path / name) for key, name in files.items()})
+    with pytest.raises(DataError, match=f"force_mask on each of the 2 frames that {purpose}"):
+        load_training_data(config, NequIPConfig(r_max=4.0), 0, tmp_path)
+
+
 def test_the_mask_is_part_of_what_identifies_the_data():
     frame = labelled(0, masked=True)
     other = frame.copy()
@@ -109,5 +125,5 @@ def test_errors_count_what_is_labelled():
     errors = compute_errors(frames)
     assert errors["energy"]["mae"] == 0.5
     assert errors["forces"]["max"] == 1.0
-    assert errors["by_subset"]["piece"].keys() == {"forces"}
+    assert errors["by_subset"]["piece"].keys() == {"forces", "num_frames"}
     assert errors["by_species"].keys() == {"Li", "O"}

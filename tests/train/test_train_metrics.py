@@ -2,6 +2,7 @@
 
 import csv
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -11,6 +12,8 @@ import torch
 from mlip.errors import MlipError
 from train.callbacks import MetricsTable
 from train.metrics import FrameErrors, compute_errors
+from train.plots import save_parity
+from train.report import error_tables
 
 
 def frame_errors(subset, symbols, energy_error, force_errors, stress_error=None):
@@ -39,6 +42,33 @@ def test_errors_by_hand():
     assert "stress" not in errors["by_subset"]["slab"]
     assert errors["by_species"]["S"]["forces"]["mae"] == pytest.approx(0.2 / 3)
     assert errors["by_species"]["Li"]["forces"]["rmse"] == pytest.approx(math.sqrt((0.01 + 0.09) / 6))
+
+
+def test_a_report_has_a_row_for_each_subset():
+    bulk = [frame_errors("bulk", ["Li"], 0.003, [[0.1, 0.0, 0.0]], stress_error=0.01) for _ in range(2)]
+    slab = frame_errors("slab", ["Li"], -0.001, [[0.0, 0.0, 0.3]])
+    whole, by_subset = error_tables(compute_errors([*bulk, slab]))
+    assert [row[0] for row in whole.rows] == ["energy", "forces", "stress", "forces, Li"]
+    assert [row[:2] for row in by_subset.rows] == [["bulk", 2], ["slab", 1]]
+    assert by_subset.header[2] == "energy MAE"
+    assert by_subset.rows[0][2:] == pytest.approx([3.0, 3.0, 100 / 3, 100 / math.sqrt(3), 10.0, 10.0])
+    assert by_subset.rows[1][2:4] == pytest.approx([1.0, 1.0])
+    assert by_subset.rows[1][6:] == [None, None]
+    assert len(error_tables(compute_errors(bulk))) == 1
+
+
+def test_parity_of_energies_is_within_a_composition(tmp_path):
+    """Compositions tens of eV apart would hide every error."""
+    lithium = frame_errors("bulk", ["Li"], 0.003, [[0.1, 0.0, 0.0]])
+    sulfide = frame_errors("slab", ["Li", "S", "Li"], -0.002, [[0.0] * 3] * 3)
+    sulfide.energy[:] -= 50.0
+    higher = replace(sulfide, energy=sulfide.energy + 1.0)
+    save_parity([lithium, sulfide, higher], tmp_path)
+    with (tmp_path / "parity_energy.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    assert [row["subset"] for row in rows] == ["bulk", "slab", "slab"]
+    assert [float(row["label_meV/atom"]) for row in rows] == pytest.approx([0.0, -500.0, 500.0])
+    assert [float(row["prediction_meV/atom"]) for row in rows] == pytest.approx([3.0, -502.0, 498.0])
 
 
 def epoch(number, **metrics):

@@ -14,6 +14,7 @@ from omegaconf import OmegaConf
 from md.protocols.read import read_protocol
 from md.protocols.stages import plan_stages
 from mlip.data.fingerprint import fingerprint
+from mlip.data.store import Store
 from mlip.errors import ConfigError
 from mlip.inputs import datasets_folder, resolve_input
 from mlip.settings import check_options
@@ -22,7 +23,7 @@ from mlip.structures.lineage import read_lineage
 from mlip.workflows.recipe_plan import find_recipe, read_recipe
 
 SHIPPED = sorted(path.parent.name for path in datasets_folder().glob("*/recipe.yaml"))
-SIZES = [(name, size) for name in SHIPPED for size in ("full", "mini")]
+SIZES = [(name, size) for name in SHIPPED for size in ("full", "mini")] + [("lipon", "small")]
 
 SMALL = """
 source: nobody
@@ -89,6 +90,32 @@ def test_counts_say_what_was_asked_made_and_kept(folder):
         "volumes",
         "rattled",
     ]
+
+
+def test_labels_by_a_labeler(folder):
+    """Its settings go with it; labels asked for later are added to what was built."""
+    small = ["build", "dataset=small.yaml", "size=mini", "run_dir=out"]
+    assert fork_mlip(*small, cwd=folder).code == 0
+    lj = ["labeler=ase", "labeler.calculator_class=ase.calculators.lj.LennardJones"]
+    ended = fork_mlip(*small, *lj, "+labeler.arguments.sigma=2.7", cwd=folder)
+    assert ended.code == 0, ended.stderr
+    assert "volumes" in ended.stderr
+    frames = ase.io.read(folder / "out" / "structures.extxyz", ":")
+    store = Store(str(folder / "out" / "label" / "labels.db"))
+    assert len(store.read()) == len(frames) == 7
+    assert {entry.provenance.settings["arguments"]["sigma"] for entry in store.entries()} == {2.7}
+    assert {atoms.info["recipe"] for atoms in store.read()} == {"small/volumes", "small/rattled"}
+    refused = fork_mlip(*small, "labeler=xtb", "labeler.method=GFN9", cwd=folder)
+    assert refused.code == 1
+    assert "labeler.method=GFN9" in refused.last_line
+
+
+def test_structures_of_one_builder_are_labelled_too(folder):
+    lj = ["labeler=ase", "labeler.calculator_class=ase.calculators.lj.LennardJones"]
+    built = ["build", "builder=volumes", "structure=dataset:crystals/Li.extxyz", "builder.count=3"]
+    ended = fork_mlip(*built, *lj, "run_dir=out", cwd=folder)
+    assert ended.code == 0, ended.stderr
+    assert len(Store(str(folder / "out" / "label" / "labels.db")).read()) == 3
 
 
 def test_a_seed_gives_the_same_set_and_another_seed_another(folder):
@@ -167,7 +194,7 @@ def test_lipon_asks_for_what_the_paper_has():
     [
         ("parents: [large]", "parents: [huge]", "found huge in subsets.moved.parents"),
         ("of: volumes", "of: moved", "expected an earlier subset"),
-        ("    protocol: nvt", "    builder: rattled\n    protocol: nvt", "expected one of them"),
+        ("protocol: nvt", "protocol: nvt\n    builder: rattled", "expected one of them"),
         ("source: nobody", "sorce: nobody", "found sorce"),
         ("count: 7", "count: many", "subsets.rattled.count=many"),
         ("missing: everything else", "missing: [", "cannot be read"),
