@@ -1,4 +1,4 @@
-"""`mlip analyze`: trajectories become results.json, figures and a report."""
+"""`mlip analyze`: trajectories, or structures and a potential, become results.json, figures and a report."""
 
 import json
 import logging
@@ -14,6 +14,7 @@ from omegaconf import DictConfig, OmegaConf
 from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
 from md.analysis.structure import analyze_structure
 from md.analysis.transport import Transport, analyze_transport
+from md.energetics_analyses import ENERGETICS, Material, open_material, run_energetics
 from md.report.chapter import Analysis, Entries, legend_label
 from md.report.picture import picture_figure
 from md.report.protocol import protocol_section, read_protocol_record
@@ -30,14 +31,26 @@ from mlip.runs import Run
 
 logger = logging.getLogger(__name__)
 
-ANALYSES = ("protocol", "structure", "diffusion", *TRANSPORT_PARTS, *STRUCTURE_ANALYSES)
+ANALYSES = ("protocol", "structure", "diffusion", *TRANSPORT_PARTS, *STRUCTURE_ANALYSES, *ENERGETICS)
+_SUBJECTS = ("trajectory", "structure", "crystal")
 _H5MD = ".h5"
 # one for every pair of species: the table of the report shows them better than a log
-_MANY = ("first_peak", "coordination", "units", "polyhedra", "sites", "qn", "chains", "rings", "profile_")
+_MANY = (
+    "first_peak",
+    "coordination",
+    "units",
+    "polyhedra",
+    "sites",
+    "qn",
+    "chains",
+    "rings",
+    "profile_",
+    "elastic.",
+)
 
 
 def run_analyze(config: DictConfig, run: Run) -> None:
-    """Analyse trajectories and write results.json, figures and report.html.
+    """Analyse trajectories or structures, and write results.json, figures and report.html.
 
     Args:
         config: `conf/analyze.yaml`, resolved.
@@ -49,15 +62,16 @@ def run_analyze(config: DictConfig, run: Run) -> None:
     """
     paths = [resolve_input(name) for name in as_names(config.trajectory)]
     found = analyze(paths, config, run.path / "figures")
+    subjects = {key: ", ".join(as_names(config[key])) for key in (*_SUBJECTS, "potential", "calculator")}
     results = run.path / "results.json"
     results.write_text(json.dumps(found.entries, indent=2, allow_nan=False))
     report = write_report(
         run.path / "report.html",
         config.title,
-        _describe(paths),
+        _describe([*paths, *(Path(name) for name in as_names(config.structure))]),
         found.sections,
         found.highlights,
-        {"trajectories": ", ".join(str(path) for path in paths), "run directory": str(run.path)},
+        {key: names for key, names in subjects.items() if names} | {"run directory": str(run.path)},
     )
     logger.info("results %s, report %s", results, report)
 
@@ -71,7 +85,8 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
         folder: Where PNG and CSV go.
     """
     chosen = _chosen_analyses(config)
-    stretches = _load_all(paths, config) if set(chosen) - set(WITHOUT_STRETCHES) else []
+    stretches = _load_all(paths, config) if set(chosen) - {*WITHOUT_STRETCHES, *ENERGETICS} else []
+    material = cache(lambda: open_material(config, folder))
     # shared by the analyses that ask for it, and measured once
     transport = cache(lambda: _measure_transport(stretches, config))
     layer_A = float(config.layer_A)
@@ -84,6 +99,7 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
         name: partial(_analyze_part, part, transport, config, folder)
         for name, part in TRANSPORT_PARTS.items()
     }
+    parts |= {name: partial(_analyze_energies, name, material) for name in ENERGETICS}
     entries: Entries = {}
     sections: list[Section] = []
     highlights: list[Highlight] = []
@@ -103,6 +119,9 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
     unknown = [name for name in chosen if name not in ANALYSES]
     if unknown or not chosen:
         raise ConfigError(f"found analysis={chosen}; expected some of {', '.join(ANALYSES)}")
+    if config.trajectory is None and set(chosen) - set(ENERGETICS):
+        wanted = ", ".join(name for name in chosen if name not in ENERGETICS)
+        raise ConfigError(f"found no trajectory for analysis=[{wanted}]; expected trajectory=FILE")
     if config.particles not in (ALL, OFTEN):
         raise ConfigError(f"found particles={config.particles}; expected {ALL} or {OFTEN}")
     if config.particles == OFTEN and set(chosen) & {"structure", *STRUCTURE_ANALYSES}:
@@ -208,11 +227,19 @@ def _analyze_protocol(paths: Sequence[Path], folder: Path) -> Analysis:
     return Analysis({}, sections, [])
 
 
+def _analyze_energies(name: str, material: Callable[[], Material]) -> Analysis:
+    found = run_energetics(name, material())
+    for section in found.sections:
+        for warning in section.warnings:
+            logger.warning(warning)
+    return found
+
+
 def _describe(paths: Sequence[Path]) -> str:
     names = ", ".join(
         path.name if path.parent.name == "" else f"{path.parent.name}/{path.name}" for path in paths
     )
-    return f"What {names} says about structure and diffusion. Errors are one standard error."
+    return f"What was found of {names}. Errors are one standard error, unless a chapter says otherwise."
 
 
 def _line(name: str, entry: Mapping[str, Any]) -> str:
@@ -223,7 +250,12 @@ def _line(name: str, entry: Mapping[str, Any]) -> str:
     return f"{name} = {entry['value']:.4g}{error} {entry['unit']}"
 
 
-main = application("analyze", run_analyze, inputs=("trajectory", "reference"))
+main = application(
+    "analyze",
+    run_analyze,
+    inputs=(*_SUBJECTS, "reference", "potential"),
+    mutable=("device", "kernel"),
+)
 
 if __name__ == "__main__":
     main()
