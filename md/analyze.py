@@ -1,4 +1,4 @@
-"""`mlip analyze`: trajectories become results.json, figures and a report."""
+"""`mlip analyze`: trajectories, or structures and a potential, become results.json, figures and a report."""
 
 import json
 import logging
@@ -15,6 +15,7 @@ from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
 from md.analysis.structure import analyze_structure
 from md.analysis.study import compare_glasses
 from md.analysis.transport import Transport, analyze_transport
+from md.energetics_analyses import ENERGETICS, Material, open_material, run_energetics
 from md.report.chapter import Analysis, Entries, legend_label
 from md.report.methods import methods_section
 from md.report.picture import picture_figure
@@ -36,12 +37,12 @@ from mlip.runs import Run
 
 logger = logging.getLogger(__name__)
 
-ANALYSES = ("protocol", "structure", "diffusion", *TRANSPORT_PARTS, *STRUCTURE_ANALYSES)
+ANALYSES = ("protocol", "structure", "diffusion", *TRANSPORT_PARTS, *STRUCTURE_ANALYSES, *ENERGETICS)
 _H5MD = ".h5"
 
 
 def run_analyze(config: DictConfig, run: Run) -> None:
-    """Analyse trajectories and write results.json, figures and report.html.
+    """Analyse trajectories or structures, and write results.json, figures and report.html.
 
     Args:
         config: `conf/analyze.yaml`, resolved.
@@ -59,9 +60,10 @@ def run_analyze(config: DictConfig, run: Run) -> None:
     if found.scene is not None:
         pages["interactive.html"] = [found.scene, *found.sections]
     title, provenance = config.title or _title(paths), summarize_provenance(run.path)
+    described = _describe([*paths, *(Path(name) for name in as_names(config.structure))])
     for name, sections in pages.items():
         page = run.path / name
-        write_report(page, title, _describe(paths), sections, found.highlights, provenance)
+        write_report(page, title, described, sections, found.highlights, provenance)
         logger.info("page %s", page)
     logger.info("results %s", results)
 
@@ -75,8 +77,9 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
         folder: Where figures, their CSV and methods.bib go.
     """
     chosen = _chosen_analyses(config)
-    needed = config.interactive or set(chosen) - set(WITHOUT_STRETCHES)
+    needed = config.interactive or set(chosen) - {*WITHOUT_STRETCHES, *ENERGETICS}
     stretches = _load_all(paths, config) if needed else []
+    material = cache(lambda: open_material(config, folder))
     # shared by the analyses that ask for it, and measured once
     transport = cache(lambda: _measure_transport(stretches, config))
     layer_A = float(config.layer_A)
@@ -89,6 +92,7 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
         name: partial(_analyze_part, part, transport, config, folder)
         for name, part in TRANSPORT_PARTS.items()
     }
+    parts |= {name: partial(_analyze_energies, name, material) for name in ENERGETICS}
     entries: Entries = {}
     sections: list[Section] = []
     highlights: list[Highlight] = []
@@ -110,6 +114,9 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
     unknown = [name for name in chosen if name not in ANALYSES]
     if unknown or not chosen:
         raise ConfigError(f"found analysis={chosen}; expected some of {', '.join(ANALYSES)}")
+    if config.trajectory is None and set(chosen) - set(ENERGETICS):
+        wanted = ", ".join(name for name in chosen if name not in ENERGETICS)
+        raise ConfigError(f"found no trajectory for analysis=[{wanted}]; expected trajectory=FILE")
     if config.particles not in (ALL, OFTEN):
         raise ConfigError(f"found particles={config.particles}; expected {ALL} or {OFTEN}")
     if config.particles == OFTEN and set(chosen) & {"structure", *STRUCTURE_ANALYSES}:
@@ -219,14 +226,24 @@ def _analyze_protocol(paths: Sequence[Path], folder: Path) -> Analysis:
     return Analysis({}, sections, [])
 
 
+def _analyze_energies(name: str, material: Callable[[], Material]) -> Analysis:
+    found = run_energetics(name, material())
+    for section in found.sections:
+        for warning in section.warnings:
+            logger.warning(warning)
+    return found
+
+
 def _describe(paths: Sequence[Path]) -> str:
     names = ", ".join(
         path.name if path.parent.name == "" else f"{path.parent.name}/{path.name}" for path in paths
     )
-    return f"Analysed: {names}. Errors are one standard error."
+    return f"Analysed: {names}. Errors are one standard error, unless a chapter says otherwise."
 
 
 def _title(paths: Sequence[Path]) -> str:
+    if not paths:
+        return "Energies of a material"
     return "Analysis of a trajectory" if len(paths) == 1 else f"A study of {len(paths)} trajectories"
 
 
@@ -238,7 +255,12 @@ def _line(name: str, entry: Mapping[str, Any]) -> str:
     return f"{name} = {entry['value']:.4g}{error} {entry['unit']}"
 
 
-main = application("analyze", run_analyze, inputs=("trajectory", "reference"))
+main = application(
+    "analyze",
+    run_analyze,
+    inputs=("trajectory", "structure", "crystal", "reference", "potential"),
+    mutable=("device", "kernel"),
+)
 
 if __name__ == "__main__":
     main()

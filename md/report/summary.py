@@ -20,7 +20,18 @@ _FIRST = (
     "haven_ratio",
 )
 # one for every pair of species, kind of unit or layer: their chapters show them better
-DETAILS = ("first_peak", "coordination", "units", "polyhedra", "sites", "qn", "chains", "rings", "profile_")
+DETAILS = (
+    "first_peak",
+    "coordination",
+    "units",
+    "polyhedra",
+    "sites",
+    "qn",
+    "chains",
+    "rings",
+    "profile_",
+    "elastic.",
+)
 _MOST_ROWS = 4
 _TEXT = (
     "Errors are one standard error; intervals hold the value with 95 % probability. Where a number cannot "

@@ -1,6 +1,7 @@
 """Any ASE calculator by its dotted name: what has no labeler of its own, and trained potentials."""
 
 import importlib
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
@@ -44,12 +45,9 @@ class AseLabeler(Labeler):
             arguments[self.charge_argument] = charge
         if self.folder_argument is not None:
             arguments[self.folder_argument] = str(folder)
-        try:
-            return self._class()(**arguments)
-        except TypeError as error:
-            raise ConfigError(
-                f"cannot make {self.calculator_class} of labeler.arguments={self.arguments}: {error}"
-            ) from None
+        return make_calculator(
+            self.calculator_class, arguments, "labeler.calculator_class", "labeler.arguments"
+        )
 
     def program(self, folder: Path) -> str:
         """The package that the class is from, with its version where it is an installed one."""
@@ -58,12 +56,30 @@ class AseLabeler(Labeler):
         version = f" {metadata.version(distributions[0])}" if distributions else ""
         return f"{self.calculator_class}{version}"
 
-    def _class(self) -> Any:
-        module, _, name = self.calculator_class.rpartition(".")
-        try:
-            return getattr(importlib.import_module(module), name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise ConfigError(
-                f"found labeler.calculator_class={self.calculator_class}; expected the dotted name of a "
-                f"class that can be imported, such as ase.calculators.emt.EMT ({error})"
-            ) from None
+
+def make_calculator(
+    name: str, arguments: Mapping[str, Any], name_key: str, arguments_key: str
+) -> BaseCalculator:
+    """Make an object of a calculator's class.
+
+    Args:
+        name: Dotted name of the class.
+        arguments: Of the class.
+        name_key: Key of the config that has the name, for messages.
+        arguments_key: The one that has the arguments.
+
+    Raises:
+        ConfigError: The class cannot be imported, or does not take these arguments.
+    """
+    module, _, attribute = name.rpartition(".")
+    try:
+        kind = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise ConfigError(
+            f"found {name_key}={name}; expected the dotted name of a class that can be imported, such as "
+            f"ase.calculators.emt.EMT ({error})"
+        ) from None
+    try:
+        return kind(**arguments)
+    except TypeError as error:
+        raise ConfigError(f"cannot make {name} of {arguments_key}={dict(arguments)}: {error}") from None

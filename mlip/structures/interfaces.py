@@ -5,11 +5,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import product
 
+import numpy as np
 from ase import Atoms
 
 from mlip.errors import ConfigError, DataError
 from mlip.structures.glass_slab import open_glass
 from mlip.structures.lattice_matching import LatticeMatch, match_lattices
+from mlip.structures.orientation import conventional_cell, orient
 from mlip.structures.slabs import build_slabs
 from mlip.structures.stacking import Stacking, stack_interface
 
@@ -17,6 +19,7 @@ logger = logging.getLogger(__name__)
 
 # Slabs are made in a cell of their own, which an interface does not keep, A.
 _ROOM_A = 10.0
+_SYMMETRY_A = 0.01
 UPSIDE_DOWN = "r"
 
 
@@ -38,6 +41,7 @@ def build_interface(
     gap_A: float = 2.0,
     vacuum_A: float | None = None,
     repeat: Sequence[int] = (1, 1),
+    references: bool = False,
 ) -> Iterator[Atoms]:
     """Stack two solids on a common cell, once for every pair of their terminations.
 
@@ -59,10 +63,12 @@ def build_interface(
         gap_A: Between the outermost atoms of both sides, A; larger where some would come too close.
         vacuum_A: None stacks a sandwich of two interfaces; else one interface under so much vacuum, A.
         repeat: Supercell in the plane.
+        references: Whether the bulk and the free slab of each side come first, for interface energies.
 
     Yields:
         Structures of config_type `interface`; `info` as `stack_interface` says, and `terminations`, such as
-        0|1r: number of the compound's and of the metal's, r where the slab is upside down.
+        0|1r: number of the compound's and of the metal's, r where the slab is upside down. References are of
+        config_type `interface_bulk` and `interface_slab`; `side` and `termination` say whose.
 
     Raises:
         ConfigError: A number makes no sense.
@@ -79,8 +85,12 @@ def build_interface(
             ("metal", metal, metal_thickness_A),
         )
     )
+    pairs = list(_pairs(lower, upper, sandwich=vacuum_A is None))
+    if references:
+        yield from _references("compound", compound, compound_plane, [below for below, _ in pairs])
+        yield from _references("metal", metal, metal_plane, [above for _, above in pairs])
     formulas = tuple(solid.symbols.formula.reduce()[0].format("metal") for solid in (compound, metal))
-    for below, above in _pairs(lower, upper, sandwich=vacuum_A is None):
+    for below, above in pairs:
         cells = below.cell.array[:2, :2], above.cell.array[:2, :2]
         matches = match_lattices(*cells, max_area_A2, max_misfit)
         chosen = _choose(matches, match, strained)
@@ -153,6 +163,34 @@ def _cut(
     for slab in found:
         slab.info["side"] = str(slab.info["termination"])
     return found
+
+
+def _references(
+    side: str, solid: Atoms, plane: Sequence[int] | None, slabs: Sequence[Atoms]
+) -> Iterator[Atoms]:
+    """Bulk and free slab of every termination of a side, both on the lattice of the slab in the plane."""
+    bulk = solid
+    if plane is not None:
+        h, k, l = plane  # noqa: E741
+        bulk = orient(conventional_cell(solid, _SYMMETRY_A), (h, k, l), _SYMMETRY_A)
+    for termination, slab in {slab.info["side"]: slab for slab in slabs}.items():
+        own = _turn_bulk_over(bulk) if termination.endswith(UPSIDE_DOWN) else bulk.copy()
+        free = slab.copy()
+        free.cell[2] = [0.0, 0.0, np.ptp(slab.positions[:, 2]) + _ROOM_A]
+        free.pbc = True
+        for kind, atoms in (("bulk", own), ("slab", free)):
+            symmetric = bool(slab.info["symmetric"])
+            atoms.info = {"config_type": f"interface_{kind}", "side": side, "termination": termination}
+            atoms.info["symmetric"] = symmetric
+            yield atoms
+
+
+def _turn_bulk_over(bulk: Atoms) -> Atoms:
+    """A crystal in an oriented cell, turned as `turn_over` turns its slabs."""
+    turned = bulk.copy()
+    turned.positions *= [1.0, -1.0, -1.0]
+    turned.cell[1:] = bulk.cell.array[1:] * [-1.0, 1.0, 1.0]
+    return turned
 
 
 def _choose(matches: Sequence[LatticeMatch], row: int, strained: str) -> LatticeMatch:

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from ase import Atoms
@@ -72,6 +73,7 @@ def stack_interface(
 
         - `compound` and `metal`, the formulas; `num_compound` and `num_metal`, whole units of them; `excess`,
           what both have beyond, such as Li4, for which energies need a chemical potential
+        - `compound_supercell` and `metal_supercell`, vectors of the plane by those of the free slabs, (2, 2)
         - `num_interfaces`, 1 or 2; `equivalent`, whether two are images of each other; `area_A2` of each
         - `strained`; `strain`, its two principal strains in the plane; `misfit`, the larger without sign;
           `area_change`; `normal_strain`; `gap_A` of each interface
@@ -151,19 +153,20 @@ def _close(atoms: Atoms, tilt: Array, room: float, how: Stacking) -> None:
     atoms.wrap()
 
 
-def _account(
-    atoms: Atoms, formulas: tuple[str, str], match: LatticeMatch, how: Stacking
-) -> dict[str, str | int | float | list[float]]:
+def _account(atoms: Atoms, formulas: tuple[str, str], match: LatticeMatch, how: Stacking) -> dict[str, Any]:
     """What an interface says of itself, in the supercell that it will be."""
     tiles = how.repeat[0] * how.repeat[1]
-    counts: dict[str, str | int | float | list[float]] = {}
+    counts: dict[str, Any] = {}
     excess: Counter[str] = Counter()
     for side, origin, formula in zip(("compound", "metal"), (COMPOUND, METAL), formulas, strict=True):
         number, left = count_formula_units(atoms[atoms.arrays["origin"] == origin], formula, tiles)
         counts |= {side: formula, f"num_{side}": number}
         excess.update(left)
     strain = match.strain_of(("compound", "metal").index(how.strained))
+    repeat = np.array(how.repeat)[:, None]
     return counts | {
+        "compound_supercell": repeat * match.first,
+        "metal_supercell": repeat * match.second,
         "excess": Formula.from_dict(excess).format("metal") if excess else "none",
         "num_interfaces": 1 if how.vacuum_A is not None else 2,
         "area_A2": tiles * float(np.linalg.det(atoms.cell.array[:2, :2])),

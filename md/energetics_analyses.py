@@ -1,0 +1,260 @@
+"""Analyses of energies by name: what `mlip analyze analysis=[...] structure=... potential=...` runs."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ase import Atoms
+from ase.calculators.calculator import Calculator
+from omegaconf import DictConfig, OmegaConf
+
+from md.report.chapter import Analysis
+from mlip.data.read import read_frames
+from mlip.errors import ConfigError, DataError
+from mlip.inputs import as_names
+from mlip.settings import build_settings
+
+if TYPE_CHECKING:  # torch, which most analyses do without
+    from md.energetics.relaxed import Relaxed
+    from md.energetics.settings import EnergeticsSettings
+    from md.energetics.surface_energy import SurfaceEnergy
+
+# Of the symmetry of crystals, A.
+_SYMMETRY_A = 0.01
+
+
+@dataclass(frozen=True)
+class Material:
+    """What is computed, and how.
+
+    Attributes:
+        structures: Frames of structure=.
+        crystals: Frames of crystal=: what glasses are compared with.
+        species: Symbols that were asked for.
+        calculator: Gives energy, forces and stress.
+        settings: Numbers of `energetics.`.
+        folder: Where PNG and CSV go.
+    """
+
+    structures: Sequence[Atoms]
+    crystals: Sequence[Atoms]
+    species: Sequence[str]
+    calculator: Calculator
+    settings: "EnergeticsSettings"
+    folder: Path
+
+    @cached_property
+    def crystal(self) -> "Relaxed":
+        """The one structure at its minimum, atoms and cell.
+
+        Raises:
+            DataError: There is another number of them.
+        """
+        from md.energetics.relaxed import relax
+
+        if len(self.structures) != 1:
+            raise DataError(
+                f"found {len(self.structures)} frames in structure=; expected one crystal: write it to its "
+                "own file"
+            )
+        return relax(self.structures[0], self.calculator, self.settings.tolerance, cell="flexible")
+
+    @cached_property
+    def surfaces(self) -> "list[SurfaceEnergy]":
+        """Surface energies of the crystal, planes in turn."""
+        from md.energetics.surface_energy import compute_surface_energies
+        from mlip.structures.orientation import conventional_cell, distinct_planes
+
+        settings = self.settings
+        crystal = conventional_cell(self.crystal.atoms, _SYMMETRY_A)
+        planes = [(plane[0], plane[1], plane[2]) for plane in settings.planes or ()]
+        found = []
+        for plane in planes or distinct_planes(crystal, settings.max_index, _SYMMETRY_A):
+            found += compute_surface_energies(
+                crystal,
+                plane,
+                self.calculator,
+                thickness_A=settings.thickness_A,
+                vacuum_A=settings.vacuum_A,
+                bonds=settings.bonds,
+                tolerance=settings.tolerance,
+            )
+        if not found:
+            raise DataError(
+                "found no surface of whole formula units; expected one: take other energetics.planes, a "
+                "larger energetics.max_index, or fewer energetics.bonds"
+            )
+        return found
+
+
+def open_material(config: DictConfig, folder: Path) -> Material:
+    """Read what the keys of `conf/analyze.yaml` name, and open the potential.
+
+    Raises:
+        ConfigError: Settings that make no sense.
+        DataError: A structure cannot be read.
+        PotentialError: The potential cannot be used.
+    """
+    from md.energetics.settings import EnergeticsSettings, open_calculator
+
+    numbers: Any = OmegaConf.to_container(config.energetics, resolve=True)
+    settings = build_settings(EnergeticsSettings, numbers, "energetics")
+    arguments: Any = OmegaConf.to_container(config.arguments) if config.arguments is not None else {}
+    calculator = open_calculator(
+        config.potential, config.calculator, arguments, config.device, config.dtype, config.kernel
+    )
+    structures, crystals = (
+        read_frames(as_names(config[key])) if config[key] is not None else []
+        for key in ("structure", "crystal")
+    )
+    return Material(structures, crystals, as_names(config.species), calculator, settings, folder)
+
+
+def run_surface_energy(material: Material) -> Analysis:
+    """Surface energies, converged over thickness."""
+    from md.report.surfaces import surface_chapter
+
+    return surface_chapter(material.surfaces, material.folder)
+
+
+def run_wulff(material: Material) -> Analysis:
+    """The equilibrium shape of the crystal."""
+    from md.energetics.wulff import build_wulff_shape
+    from md.report.surfaces import wulff_chapter
+    from mlip.structures.orientation import conventional_cell
+
+    lowest: dict[tuple[int, int, int], float] = {}
+    for surface in material.surfaces:
+        lowest[surface.plane] = min(surface.value, lowest.get(surface.plane, surface.value))
+    crystal = conventional_cell(material.crystal.atoms, _SYMMETRY_A)
+    return wulff_chapter(build_wulff_shape(crystal, lowest), material.folder)
+
+
+def run_equation_of_state(material: Material) -> Analysis:
+    """Equation of state and bulk modulus."""
+    from md.energetics.energy_volume import compute_equation_of_state
+    from md.report.energy_volume import energy_volume_chapter
+
+    settings = material.settings
+    found = compute_equation_of_state(
+        material.crystal.atoms,
+        material.calculator,
+        relative_volumes=settings.relative_volumes,
+        count=settings.num_volumes,
+        tolerance=settings.tolerance,
+    )
+    return energy_volume_chapter(found, material.folder)
+
+
+def run_pair_curves(material: Material) -> Analysis:
+    """Energies of two atoms alone, for every pair of species."""
+    from md.energetics.pair_curves import compute_pair_curves
+    from md.report.pair_curves import pair_curves_chapter
+
+    there = {symbol for atoms in material.structures for symbol in atoms.get_chemical_symbols()}
+    species = list(material.species) or sorted(there)
+    if not species:
+        raise ConfigError("found no species; expected species=[Li,S], or a structure= that has them")
+    curves = compute_pair_curves(
+        species,
+        material.calculator,
+        distances_A=material.settings.distances_A,
+        step_A=material.settings.step_A,
+    )
+    return pair_curves_chapter(curves, material.folder)
+
+
+def run_interface_energy(material: Material) -> Analysis:
+    """Formation, interfacial and elastic energy, and adhesion, of every interface."""
+    from md.energetics.interface_energy import compute_interface_energy
+    from md.energetics.interface_sides import read_interfaces
+    from md.report.interface_energy import interface_energy_chapter
+
+    settings = material.settings
+    results = [
+        compute_interface_energy(
+            interface,
+            sides,
+            material.calculator,
+            tolerance=settings.tolerance,
+            cell=settings.relax_cell,
+        )
+        for interface, sides in read_interfaces(material.structures)
+    ]
+    return interface_energy_chapter(results, material.folder)
+
+
+def run_elastic(material: Material) -> Analysis:
+    """The elastic tensor."""
+    from md.energetics.elastic import compute_elastic_tensor
+    from md.report.elastic import elastic_chapter
+
+    settings = material.settings
+    return elastic_chapter(
+        compute_elastic_tensor(
+            material.crystal.atoms,
+            material.calculator,
+            strain=settings.strain,
+            tolerance=settings.tolerance,
+        ),
+        material.folder,
+    )
+
+
+def run_phonons(material: Material) -> Analysis:
+    """Vibrations at Gamma."""
+    from md.energetics.phonons import compute_gamma_phonons
+    from md.report.phonons import phonons_chapter
+
+    found = compute_gamma_phonons(
+        material.crystal.atoms, material.calculator, displacement_A=material.settings.displacement_A
+    )
+    return phonons_chapter(found, material.folder)
+
+
+def run_amorphisation_energy(material: Material) -> Analysis:
+    """What glasses have beyond their crystal."""
+    from md.energetics.amorphisation import compute_amorphisation_energy
+    from md.report.amorphisation import amorphisation_chapter
+
+    if len(material.crystals) != 1:
+        raise DataError(
+            f"found {len(material.crystals)} frames in crystal=; expected one, of the composition of the "
+            "glasses"
+        )
+    found = compute_amorphisation_energy(
+        material.structures,
+        material.crystals[0],
+        material.calculator,
+        tolerance=material.settings.tolerance,
+    )
+    return amorphisation_chapter(found, material.folder)
+
+
+ENERGETICS: Mapping[str, Callable[[Material], Analysis]] = {
+    "surface_energy": run_surface_energy,
+    "wulff": run_wulff,
+    "interface_energy": run_interface_energy,
+    "equation_of_state": run_equation_of_state,
+    "elastic": run_elastic,
+    "phonons": run_phonons,
+    "pair_curves": run_pair_curves,
+    "amorphisation_energy": run_amorphisation_energy,
+}
+
+
+def run_energetics(name: str, material: Material) -> Analysis:
+    """Run an analysis of `ENERGETICS`.
+
+    Raises:
+        ConfigError: A package that it needs is not there.
+    """
+    try:
+        return ENERGETICS[name](material)
+    except ModuleNotFoundError as error:
+        raise ConfigError(
+            f"analysis={name} needs the package {error.name}, which is not there; install "
+            "vitreous[energetics]"
+        ) from None
