@@ -125,6 +125,10 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
         raise ConfigError(f"found directions={config.directions}; expected some of x, y, z, such as xy")
     if not isinstance(config.interactive, bool):
         raise ConfigError(f"found interactive={config.interactive}; expected true or false")
+    if config.interactive and config.trajectory is None:
+        raise ConfigError(
+            "found interactive=true and no trajectory; expected trajectory=FILE, whose atoms to show"
+        )
     if config.axis not in ("a", "b", "c"):
         raise ConfigError(f"found axis={config.axis}; expected the lattice vector a, b or c")
     for key in ("timestep_fs", "hop_distance_A", "charge", "r_max", "layer_A", "grid_A", "hop_window_ps"):
