@@ -150,8 +150,8 @@ def test_references_lie_on_the_lattice_of_the_interface():
 
 def test_a_bulk_on_its_own_lattice_is_itself_however_it_is_tiled_and_turned():
     """The third vector of (111) leans; tiles whose first vector lies along x turn everything below them."""
-    bulk_111 = orient(bulk("Cu", a=3.59, cubic=True), (1, 1, 1), 0.01)
-    bulk_111.positions[0] += 0.1
+    bulk_111 = orient(bulk("CuAu", "zincblende", a=5.0, cubic=True), (1, 1, 1), 0.01)
+    bulk_111.positions[0] += [0.1, 0.2, 0.3]
     assert np.abs(bulk_111.cell[2, :2]).max() > 0.5
     for supercell in (np.eye(2), np.array([[2, 1], [-1, 1]]), np.array([[1, 2], [-2, 0]])):
         side = Side(bulk_111, bulk_111, supercell.astype(int))
