@@ -170,6 +170,7 @@ def energy_of(atoms):
     return atoms.get_potential_energy()
 
 
+@pytest.mark.slow
 def test_copper_on_nickel_by_the_command(tmp_path):
     for symbol, a in (("Cu", 3.59), ("Ni", 3.49)):
         ase.io.write(tmp_path / f"{symbol}.extxyz", bulk(symbol, a=a))
