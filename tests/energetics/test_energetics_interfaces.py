@@ -17,6 +17,7 @@ from md.energetics.relaxed import Tolerance, relax
 from md.energetics.surface_energy import compute_surface_energies
 from mlip.errors import DataError
 from mlip.structures.interfaces import build_interface
+from mlip.structures.orientation import orient
 from mlip.units import EV_PER_A2_IN_J_PER_M2, EV_PER_A3_IN_GPA
 
 TIGHT = Tolerance(force_eV_A=1e-3, stress_GPa=1e-3)
@@ -147,6 +148,29 @@ def test_references_lie_on_the_lattice_of_the_interface():
         read_interfaces([interface])
 
 
+def test_a_bulk_on_its_own_lattice_is_itself_however_it_is_tiled_and_turned():
+    """The third vector of (111) leans; tiles whose first vector lies along x turn everything below them."""
+    bulk_111 = orient(bulk("CuAu", "zincblende", a=5.0, cubic=True), (1, 1, 1), 0.01)
+    bulk_111.positions[0] += [0.1, 0.2, 0.3]
+    assert np.abs(bulk_111.cell[2, :2]).max() > 0.5
+    for supercell in (np.eye(2), np.array([[2, 1], [-1, 1]]), np.array([[1, 2], [-2, 0]])):
+        side = Side(bulk_111, bulk_111, supercell.astype(int))
+        tiled = bulk_111.copy()
+        tiled.cell[:2] = supercell @ bulk_111.cell.array[:2]
+        same = on_plane(bulk_111, clamped(side, in_plane(tiled)))
+        assert energy_of(same) == pytest.approx(energy_of(bulk_111), abs=1e-9)
+    stretched = on_plane(bulk_111, 1.05 * in_plane(bulk_111))
+    assert stretched.get_volume() == pytest.approx(1.05**2 * bulk_111.get_volume())
+    with pytest.raises(DataError, match="strained by 30 %"):
+        on_plane(bulk_111, 1.3 * in_plane(bulk_111))
+
+
+def energy_of(atoms):
+    atoms.calc = EMT()
+    return atoms.get_potential_energy()
+
+
+@pytest.mark.slow
 def test_copper_on_nickel_by_the_command(tmp_path):
     for symbol, a in (("Cu", 3.59), ("Ni", 3.49)):
         ase.io.write(tmp_path / f"{symbol}.extxyz", bulk(symbol, a=a))
