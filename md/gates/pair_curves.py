@@ -86,7 +86,7 @@ def _panel(curve: PairCurve) -> Panel:
     return Panel(
         "-".join(curve.pair),
         "distance (A)",
-        "energy (eV)",
+        "energy (eV, linear to 1)",
         {"": (curve.distances_A, curve.energies_eV)},
         marks=list(zip(bottoms, depths, strict=True)),
         is_wide=True,

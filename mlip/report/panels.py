@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import SymmetricalLogLocator
 
 from mlip.report.figures import new_panels, save_figure
 
@@ -66,7 +67,9 @@ def _draw(panel: Panel, axes: Axes) -> None:
     axes.set_ylabel(panel.ylabel)
     if panel.is_wide:
         axes.set_yscale("symlog", linthresh=1.0)
-        axes.yaxis.get_major_locator().set_params(numticks=_MOST_DECADES)
+        decades = SymmetricalLogLocator(base=10.0, linthresh=1.0)
+        decades.set_params(numticks=_MOST_DECADES)
+        axes.yaxis.set_major_locator(decades)
     if len(panel.lines) + len(panel.levels) > 1:
         axes.legend()
 
