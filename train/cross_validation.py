@@ -23,14 +23,11 @@ class CrossValidation:
 
     Attributes:
         folds: Parts.
-        train: Overrides of `mlip train` for each part, such as [model=nequip_S,trainer.max_epochs=100]. The
-            gate is not tried where nobody gives any.
         spread: The force RMSE of the worst part over that of all together.
         overfit: The force RMSE of all parts over that of the potential on the same frames, which it may know.
     """
 
     folds: int = 5
-    train: Sequence[str] = ()
     spread: float = 2.0
     overfit: float = 2.0
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from matplotlib.ticker import LogLocator, NullFormatter, StrMethodFormatter
 from numpy.typing import NDArray
 
 from mlip.report.figures import new_panels, save_figure
@@ -133,6 +134,9 @@ def save_grade_calibration(found: Mapping[str, GradeCalibration], folder: Path) 
         for axes in (by_grade, by_deviation):
             axes.set_ylabel("RMS force error (eV/A)")
             axes.set(xscale="log", yscale="log")
+            axes.xaxis.set_major_locator(LogLocator(subs=(1.0, 2.0, 5.0)))
+            axes.xaxis.set_major_formatter(StrMethodFormatter("{x:g}"))
+            axes.xaxis.set_minor_formatter(NullFormatter())
         by_grade.legend()
         return save_figure(figure, folder / "grade_calibration.png", table)
 

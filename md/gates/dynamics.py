@@ -120,5 +120,7 @@ def check_drift(held: Held, column: str, limit_meV: float) -> Check:
         f"the energy drifts at timestep_fs={held.stage.timestep_fs:g}: take a shorter one or dtype=float64; "
         "if neither helps, forces are no gradient of the energy: train on forces, without noise in them"
     )
+    if np.isnan(slope):
+        advice = f"found {len(held.table['step'])} rows of energies, too few for a drift: make the run longer"
     value = 1000.0 * max(0.0, abs(slope) - 2.0 * error) if np.isfinite(slope) else np.nan
     return Check("drift beyond two standard errors", value, "meV/atom/ps", limit_meV, advice)

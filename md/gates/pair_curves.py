@@ -14,8 +14,6 @@ from md.energetics.pair_curves import PairCurve, compute_pair_curves
 from mlip.deploy.gates import Check, GateResult
 from mlip.report.panels import Panel
 
-_SHOWN_EV = (-3.0, 12.0)
-
 
 @dataclass(frozen=True)
 class PairLimits:
@@ -83,13 +81,13 @@ def _addition(curve: PairCurve) -> str:
 
 
 def _panel(curve: PairCurve) -> Panel:
-    holes = np.array(curve.holes_A)
-    depths = np.interp(holes, curve.distances_A, curve.energies_eV).clip(*_SHOWN_EV)
+    bottoms = curve.holes_A[:1]
+    depths = np.interp(bottoms, curve.distances_A, curve.energies_eV)
     return Panel(
         "-".join(curve.pair),
         "distance (A)",
-        "energy (eV)",
+        "energy (eV, linear to 1)",
         {"": (curve.distances_A, curve.energies_eV)},
-        marks=list(zip(holes, depths, strict=True)),
-        y_range=_SHOWN_EV,
+        marks=list(zip(bottoms, depths, strict=True)),
+        is_wide=True,
     )

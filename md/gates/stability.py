@@ -10,7 +10,6 @@ from md.gates.segregation import measure_segregation
 from md.gates.voids import atomic_spacing, largest_void
 from mlip.deploy.gates import Check, GateResult
 from mlip.report.panels import Panel
-from mlip.units import AMU_PER_A3_IN_G_PER_CM3
 
 _FEWEST_ATOMS_TO_SEGREGATE = 100
 _METHOD = (
@@ -89,7 +88,7 @@ def _check_segregation(held: Held, structures: list[Atoms], limits: StabilityLim
         f"{worst} gathers by itself: label frames of {held.files.trajectory}, and add mixed structures, such "
         f"as builder=glass builder.composition={structures[0].get_chemical_formula('metal')}"
     )
-    return [Check(f"rise of the segregation of {worst}", rises[worst], "", limits.segregation, advice)]
+    return [Check(f"rise of the segregation of {worst}", float(rises[worst]), "", limits.segregation, advice)]
 
 
 def _check_density(held: Held, limits: StabilityLimits) -> Check:
@@ -108,12 +107,10 @@ def _panels(held: Held, looked: np.ndarray, radii: np.ndarray, void_limit: float
     void_times = held.frames.require_times()[looked]
     bad = [(time, radius) for time, radius in zip(void_times, radii, strict=True) if radius > void_limit]
     conserved = 1000.0 * (table["conserved_eV"] - table["conserved_eV"][0]) / held.num_atoms
-    density = held.frames.density * AMU_PER_A3_IN_G_PER_CM3
     xlabel = "time (ps)"
-    return (
+    panels = [
         Panel("temperature", xlabel, "temperature (K)", {"": (times, table["temperature_K"])}),
         Panel("drift", xlabel, "conserved energy (meV/atom)", {"": (times, conserved)}),
-        Panel("density", xlabel, "density (g/cm$^3$)", {"": (held.frames.require_times(), density)}),
         Panel(
             "largest void",
             xlabel,
@@ -123,4 +120,7 @@ def _panels(held: Held, looked: np.ndarray, radii: np.ndarray, void_limit: float
             marks=bad,
             levels={"limit": void_limit},
         ),
-    )
+    ]
+    if held.stage.ensemble == "npt":
+        panels.append(Panel("density", xlabel, "density (g/cm$^3$)", {"": (times, table["density_g_cm3"])}))
+    return tuple(panels)

@@ -42,7 +42,7 @@ class Check:
     @property
     def passed(self) -> bool:
         """Whether the value keeps the limit."""
-        return self.value >= self.limit if self.at_least else self.value <= self.limit
+        return bool(self.value >= self.limit if self.at_least else self.value <= self.limit)
 
     def __str__(self) -> str:
         relation = "at least" if self.at_least else "at most"

@@ -8,11 +8,13 @@ from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import SymmetricalLogLocator
 
 from mlip.report.figures import new_panels, save_figure
 
 _WIDTH, _HEIGHT = 3.4, 2.7
 _MOST_COLUMNS = 3
+_MOST_DECADES = 8
 
 
 @dataclass(frozen=True)
@@ -27,7 +29,7 @@ class Panel:
         dots: Names of those lines that are drawn as points.
         marks: Points (x, y) where something is wrong.
         levels: Name in the legend to y of a horizontal line, such as a limit.
-        y_range: What is shown of the y axis; None for all.
+        is_wide: Whether y goes by powers of ten on both sides of zero, linear between -1 and 1.
     """
 
     title: str
@@ -37,7 +39,7 @@ class Panel:
     dots: Sequence[str] = ()
     marks: Sequence[tuple[float, float]] = ()
     levels: Mapping[str, float] = field(default_factory=dict)
-    y_range: tuple[float, float] | None = None
+    is_wide: bool = False
 
 
 def save_panels(panels: Sequence[Panel], path: Path) -> Path:
@@ -63,8 +65,11 @@ def _draw(panel: Panel, axes: Axes) -> None:
     axes.set_title(panel.title)
     axes.set_xlabel(panel.xlabel)
     axes.set_ylabel(panel.ylabel)
-    if panel.y_range is not None:
-        axes.set_ylim(panel.y_range)
+    if panel.is_wide:
+        axes.set_yscale("symlog", linthresh=1.0)
+        decades = SymmetricalLogLocator(base=10.0, linthresh=1.0)
+        decades.set_params(numticks=_MOST_DECADES)
+        axes.yaxis.set_major_locator(decades)
     if len(panel.lines) + len(panel.levels) > 1:
         axes.legend()
 

@@ -137,8 +137,8 @@ def what_is_missing(name: str, subject: Subject) -> str:
         return "it needs crystals, gate.equation_of_state.crystals=FILE (docs/gates.md)"
     if name == "rdf" and gate.rdf.trajectory is None:
         return "it needs reference dynamics, gate.rdf.trajectory=FILE"
-    if name == "cross_validation" and not gate.cross_validation.train:
-        return "it trains potentials: say how long, gate.cross_validation.train=[trainer.max_epochs=100]"
+    if name == "cross_validation" and gate.cross_validation.train is None:
+        return "it trains potentials: say how long, gate.cross_validation.train={trainer.max_epochs:100}"
     if name == "npt" and subject.calculator.trained_on_stress is False:
         return "no stress was in the training data: label some, and train on it"
     return ""
@@ -151,7 +151,7 @@ def _try_pair_curves(subject: Subject) -> GateResult:
 
 def _try_equation_of_state(subject: Subject) -> GateResult:
     values = _values(subject.config, "equation_of_state")
-    file, labelling = values.pop("crystals"), values.pop("label")
+    file, labelling = values.pop("crystals"), _overrides(values.pop("label"))
     limits = build_settings(CrystalLimits, values, "gate.equation_of_state")
     if labelling:
         file = _label_volumes(file, labelling, subject.folder / "equation_of_state")
@@ -192,7 +192,9 @@ def _try_rdf(subject: Subject) -> GateResult:
 
 
 def _try_cross_validation(subject: Subject) -> GateResult:
-    limits = _settings(subject.config, "cross_validation", CrossValidation)
+    values = _values(subject.config, "cross_validation")
+    asked = _overrides(values.pop("train"))
+    limits = build_settings(CrossValidation, values, "gate.cross_validation")
     potential = Potential.load(subject.config.potential)
     folder = subject.folder / "cross_validation"
     folder.mkdir(parents=True, exist_ok=True)
@@ -205,7 +207,7 @@ def _try_cross_validation(subject: Subject) -> GateResult:
             chosen = [atoms for atoms, is_member in zip(subject.frames, members, strict=True) if is_member]
             ase.io.write(files[name], chosen)
         data = [f"data.{name}={file}" for name, file in files.items()]
-        command = ["train", *data, *_architecture(potential, limits.train), *limits.train]
+        command = ["train", *data, *_architecture(potential, asked), *asked]
         run_verb(command, folder / str(fold))
         errors.append(json.loads((folder / str(fold) / "errors.json").read_text()))
     whole = json.loads((subject.folder.parent / "errors.json").read_text())
@@ -219,6 +221,13 @@ def _architecture(potential: Potential, asked: Sequence[str]) -> list[str]:
     numbers = config_to_dict(potential.config)
     name = numbers.pop("model")
     return [f"model={name}", *(f"model.{key}={json.dumps(value)}" for key, value in numbers.items())]
+
+
+def _overrides(keys: Mapping[str, Any] | None) -> list[str]:
+    """Keys of another verb as overrides for its command line."""
+    return [
+        f"{key}={each if isinstance(each, str) else json.dumps(each)}" for key, each in (keys or {}).items()
+    ]
 
 
 def _values(config: DictConfig, group: str) -> dict[str, Any]:

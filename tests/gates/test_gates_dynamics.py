@@ -62,6 +62,12 @@ def test_another_density_is_found(run):
     assert "expected 2.5" in result.advice[0]
 
 
+def test_a_short_run_cannot_show_its_drift(run):
+    result = check_energy(run(Pairs(), argon(), "nve", duration_ps=0.1), EnergyLimits())
+    assert failed(result) == ["drift beyond two standard errors"]
+    assert result.advice == ["found 6 rows of energies, too few for a drift: make the run longer"]
+
+
 class Failing(Pairs):
     """Atoms of it fly apart once time has gone on."""
 

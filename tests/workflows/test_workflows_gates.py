@@ -6,6 +6,7 @@ from dataclasses import asdict
 import ase.io
 import numpy as np
 import pytest
+from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from cli.cli_process import fork_mlip
 from structures import random_structure
@@ -36,9 +37,9 @@ def folder(tmp_path_factory, potential_file):
     return folder
 
 
-def evaluate(folder, *overrides):
+def evaluate(folder, *overrides, timeout=120):
     given = ["potential=good.mlip", "data=data.extxyz", "device=cpu", "kernel=reference"]
-    return fork_mlip("eval", *given, *overrides, cwd=folder)
+    return fork_mlip("eval", *given, *overrides, cwd=folder, timeout=timeout)
 
 
 def test_gates_leave_a_record_that_deploy_reads(folder):
@@ -83,7 +84,7 @@ def test_the_same_command_with_more_gates_goes_on(folder):
     [
         ("gates=[rdf]", "cannot try the gate rdf: it needs reference dynamics, gate.rdf.trajectory=FILE"),
         ("gates=[pair_curve]", "found gates=pair_curve; did you mean pair_curves?"),
-        ("gates=[cross_validation]", "gate.cross_validation.train=[trainer.max_epochs=100]"),
+        ("gates=[cross_validation]", "gate.cross_validation.train={trainer.max_epochs:100}"),
         ("gate.energy.drift_meV_atom_ps=low", "expected a number"),
     ],
 )
@@ -104,6 +105,32 @@ def test_a_committee_stands_beside_the_grade(folder, graded_file):
     assert found["last layer"]["rank_of_deviation"] is not None
     assert found["committee"]["rank_of_grade"] == found["last layer"]["rank_of_grade"]
     assert (folder / "together" / "grade_calibration.png").exists()
+
+
+@pytest.mark.slow
+def test_gates_that_label_and_train(folder):
+    """Each verb in a run directory of its own: volumes labelled by Lennard-Jones, two parts trained."""
+    ase.io.write(folder / "crystal.extxyz", bulk("Li", "fcc", a=1.55, cubic=True))
+    label = "{labeler:ase,labeler.calculator_class:ase.calculators.lj.LennardJones}"
+    ended = evaluate(
+        folder,
+        "gates=[equation_of_state,cross_validation]",
+        "gate.equation_of_state.crystals=crystal.extxyz",
+        f"gate.equation_of_state.label={label}",
+        "gate.cross_validation.folds=2",
+        "gate.cross_validation.train={trainer.max_epochs:1,data.valid_fraction:0.5,kernel:reference}",
+        "run_dir=dear",
+        timeout=500,
+    )
+    assert ended.code == 0, ended.stderr
+    found = json.loads((folder / "dear" / "gates.json").read_text())["gates"]
+    assert found["equation_of_state"]["checks"][0]["name"] == "Li4 volume off by"
+    assert len(found["cross_validation"]["checks"]) == 2
+    for fold in "01":
+        trained = Potential.load(folder / "dear" / "gates" / "cross_validation" / fold / "potential.mlip")
+        assert trained.config == Potential.load(folder / "good.mlip").config
+    parts = [folder / "dear" / "gates" / "cross_validation" / f"test_{k}.extxyz" for k in range(2)]
+    assert sum(len(ase.io.read(part, ":")) for part in parts) == 4
 
 
 def result(name, value):
@@ -138,4 +165,5 @@ def test_limits_from_both_sides():
     assert not Check("n", 1.1, "", 1.0, "").passed
     assert Check("n", 1.1, "", 1.0, "", at_least=True).passed
     assert not Check("n", 0.9, "", 1.0, "", at_least=True).passed
+    assert Check("n", np.float64(1.0), "", 1.0, "").passed is True  # what JSON takes
     assert not Check("n", float("nan"), "", 1.0, "", at_least=True).passed
