@@ -97,9 +97,9 @@ def draw_parity(axes: Axes, label: np.ndarray, prediction: np.ndarray, subsets: 
             rasterized=True,
         )
     if told_apart:
-        legend = axes.legend(fontsize="x-small", loc="upper left", handletextpad=0.1, borderaxespad=0.2)
-        for handle in legend.legend_handles:
-            handle.set(sizes=[16.0], alpha=1.0)
+        axes.legend(
+            fontsize="x-small", loc="upper left", handletextpad=0.1, borderaxespad=0.2, markerscale=2.0
+        )
     axes.set_xlim(limits)
     axes.set_ylim(limits)
     axes.set_aspect("equal")
@@ -114,4 +114,4 @@ def _mean_energies(results: Sequence[FrameErrors]) -> dict[str, float]:
 
 
 def _composition(frame: FrameErrors) -> str:
-    return Formula.from_list(list(frame.symbols)).format("reduce")
+    return Formula.from_list(list(frame.symbols)).reduce()[0].format("hill")
