@@ -14,7 +14,7 @@ VERBS = {
     "train": ("train.train", "train a potential on labelled frames"),
     "eval": ("train.evaluate", "errors of a potential on labelled frames"),
     "import": ("mlip.interop.nequip", "bring a model of nequip's, NequIP or Allegro, with the same numbers"),
-    "build": ("mlip.workflows.recipe", "structures by builders: strains, slabs, ...; training sets by recipe"),
+    "build": ("mlip.workflows.recipe", "structures by builders: strains, slabs, ...; data sets by recipe"),
     "deploy": ("mlip.deploy.deploy", "write and verify the file that ASE and LAMMPS load"),
     "md": ("md.run", "molecular dynamics: melt-quench, temperature ladders, nvt, npt, relaxation"),
     "neb": ("md.neb", "the barrier between two minima: nudged elastic band, climbing image"),
