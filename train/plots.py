@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from ase.formula import Formula
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from mlip.report.figures import new_axes, new_panels, save_figure
 from train.metrics import UNITS, FrameErrors, whole_frames
 
 LABELS = {"energy": "energy", "forces": "force component", "stress": "stress component"}
-# More subsets than colours are not told apart.
+# Of the map tab10; more subsets than colours are not told apart.
 _MOST_COLOURS = 10
 
 
@@ -83,13 +84,14 @@ def draw_parity(axes: Axes, label: np.ndarray, prediction: np.ndarray, subsets: 
     axes.plot(limits, limits, color="0.6", linewidth=1.0, zorder=1)
     names = np.unique(subsets)
     told_apart = 1 < len(names) <= _MOST_COLOURS
-    for name in names if told_apart else [None]:
+    for number, name in enumerate(names if told_apart else [None]):
         shown = subsets == name if told_apart else slice(None)
         size = 8 if len(label) < 2000 else 2
         axes.scatter(
             label[shown],
             prediction[shown],
             s=size,
+            color=colormaps["tab10"](number),
             alpha=0.5,
             linewidths=0,
             zorder=2,
