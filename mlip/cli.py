@@ -9,7 +9,7 @@ from mlip.errors import MlipError
 # verb -> (module with a `main()`, what it does)
 VERBS = {
     "demo": ("mlip.workflows.demo", "the whole path on shipped DFT data, in minutes"),
-    "build": ("mlip.workflows.recipe", "structures to label: strains, defects, slabs, glasses, interfaces"),
+    "build": ("mlip.workflows.recipe", "structures: strains, defects, slabs, glasses, ...; data sets by recipe"),
     "label": ("mlip.labelers.label", "energies, forces and stress of structures: xtb, CP2K, VASP, ..."),
     "data": ("mlip.workflows.data", "stores of labelled frames: list, show, merge, split, export, check"),
     "train": ("train.train", "train a potential on labelled frames"),

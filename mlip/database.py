@@ -45,7 +45,10 @@ def split_selection(name: str) -> tuple[str, str]:
         Place and selection; the latter is empty where there is none.
     """
     place, found, selection = name.rpartition("@")
-    if found and is_database(place) and "/" not in selection:  # user@host/name is no selection
+    named = (
+        place.count("/") > 2 if is_url(place) else place.endswith(".db")
+    )  # user@host/name has no selection
+    if found and named:
         return place, selection
     return name, ""
 

@@ -7,13 +7,14 @@ from pathlib import Path
 
 import numpy as np
 from ase.formula import Formula
+from matplotlib import colormaps
 from matplotlib.axes import Axes
 
 from mlip.report.figures import new_axes, new_panels, save_figure
 from train.metrics import UNITS, FrameErrors, whole_frames
 
 LABELS = {"energy": "energy", "forces": "force component", "stress": "stress component"}
-# More subsets than colours are not told apart.
+# Of the map tab10; more subsets than colours are not told apart.
 _MOST_COLOURS = 10
 
 
@@ -83,13 +84,14 @@ def draw_parity(axes: Axes, label: np.ndarray, prediction: np.ndarray, subsets: 
     axes.plot(limits, limits, color="0.6", linewidth=1.0, zorder=1)
     names = np.unique(subsets)
     told_apart = 1 < len(names) <= _MOST_COLOURS
-    for name in names if told_apart else [None]:
+    for number, name in enumerate(names if told_apart else [None]):
         shown = subsets == name if told_apart else slice(None)
         size = 8 if len(label) < 2000 else 2
         axes.scatter(
             label[shown],
             prediction[shown],
             s=size,
+            color=colormaps["tab10"](number),
             alpha=0.5,
             linewidths=0,
             zorder=2,
@@ -97,9 +99,9 @@ def draw_parity(axes: Axes, label: np.ndarray, prediction: np.ndarray, subsets: 
             rasterized=True,
         )
     if told_apart:
-        legend = axes.legend(fontsize="x-small", loc="upper left", handletextpad=0.1, borderaxespad=0.2)
-        for handle in legend.legend_handles:
-            handle.set(sizes=[16.0], alpha=1.0)
+        axes.legend(
+            fontsize="x-small", loc="upper left", handletextpad=0.1, borderaxespad=0.2, markerscale=2.0
+        )
     axes.set_xlim(limits)
     axes.set_ylim(limits)
     axes.set_aspect("equal")
@@ -114,4 +116,4 @@ def _mean_energies(results: Sequence[FrameErrors]) -> dict[str, float]:
 
 
 def _composition(frame: FrameErrors) -> str:
-    return Formula.from_list(list(frame.symbols)).format("reduce")
+    return Formula.from_list(list(frame.symbols)).reduce()[0].format("hill")

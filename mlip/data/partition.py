@@ -1,5 +1,6 @@
 """Splits of a data set that say what they keep apart: blocks in time, or whole subsets."""
 
+from collections import Counter
 from collections.abc import Sequence
 
 import numpy as np
@@ -13,9 +14,10 @@ from mlip.errors import ConfigError, DataError
 def split_blocks(frames: Sequence[Atoms], fraction: float, blocks: int = 10, seed: int = 0) -> Split:
     """Take runs of consecutive frames for validation: neighbors in time know each other's energy.
 
-    The frames of each subset (`config_type` and formula) are cut, in their order, into blocks of equal
-    length. In a block the first frames train and the last ones validate, or the other way round, by turns: so
-    validation frames of two blocks lie together, and few frames have a neighbor on the other side.
+    The frames of each subset (`config_type` and formula; formulas with fewer frames than it takes for one to
+    validate are taken together) are cut, in their order, into blocks of equal length. In a block the first
+    frames train and the last ones validate, or the other way round, by turns: so validation frames of two
+    blocks lie together, and few frames have a neighbor on the other side.
 
     Args:
         frames: Frames in the order in which they were made.
@@ -37,7 +39,7 @@ def split_blocks(frames: Sequence[Atoms], fraction: float, blocks: int = 10, see
     in_valid = np.zeros(len(frames), dtype=bool)
     groups = np.zeros(len(frames), dtype=np.int64)
     turn = np.random.default_rng(seed).integers(2)
-    for members in _subsets(frames):
+    for members in _subsets(frames, 1.0 / fraction):
         for part in np.array_split(members, min(blocks, max(1, int(len(members) * fraction)))):
             count = round(len(part) * fraction)
             chosen = part[len(part) - count :] if turn % 2 == 0 else part[:count]
@@ -78,9 +80,11 @@ def split_subsets(frames: Sequence[Atoms], key: str, fraction: float, seed: int 
     return _checked(np.isin(groups, chosen), groups.astype(np.int64))
 
 
-def _subsets(frames: Sequence[Atoms]) -> list[NDArray[np.int64]]:
-    """Indices of the frames of each config_type and formula, ascending."""
-    names = [f"{atoms.info.get('config_type', '')} {atoms.get_chemical_formula()}" for atoms in frames]
+def _subsets(frames: Sequence[Atoms], enough: float) -> list[NDArray[np.int64]]:
+    """Indices of the frames of each config_type and formula, ascending; rare formulas are taken together."""
+    kinds = [(str(atoms.info.get("config_type", "")), atoms.get_chemical_formula()) for atoms in frames]
+    counts = Counter(kinds)
+    names = [f"{kind} {formula if counts[kind, formula] >= enough else ''}" for kind, formula in kinds]
     return [np.flatnonzero(np.array(names) == name) for name in sorted(set(names))]
 
 

@@ -223,11 +223,13 @@ def _run_dynamics(
         start.parent.mkdir(parents=True, exist_ok=True)
         ase.io.write(start, parent)
         command = ["md", f"potential={potential}", f"structure={start}", f"seed={(seed + number) % 2**31}"]
+        command += ["grade.stop=null"]  # what the potential does not know is what wants labels
         run = folder / str(number)
         run_verb([*command, f"protocol={subset.protocol}", *subset.overrides], run)
         with Trajectory(run / "trajectory.h5") as trajectory:
-            count = len(trajectory) if share is None else min(share, len(trajectory))
-            for frame in np.unique(np.linspace(0, len(trajectory) - 1, count).round().astype(int)):
+            last = len(trajectory) - 1  # frame 0 is the parent itself
+            count = last if share is None else min(share, last)
+            for frame in np.unique(np.linspace(1, last, count).round().astype(int)):
                 atoms = trajectory.atoms(int(frame))
                 atoms = Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=atoms.pbc)
                 atoms.info["config_type"] = str(subset.protocol)

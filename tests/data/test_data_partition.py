@@ -45,6 +45,14 @@ def test_a_subset_too_small_to_divide_trains():
     assert set(split.valid_indices) <= set(range(100))
 
 
+def test_formulas_of_few_frames_are_taken_together():
+    slabs = [Atoms(f"Li{n}O", info={"config_type": "slab"}) for n in range(1, 21)]
+    crystals = [Atoms("Li", info={"config_type": "bulk"}) for _ in range(10)]
+    chosen = split_blocks([*slabs, *crystals], 0.2, 2).valid_indices
+    assert np.count_nonzero(chosen < 20) == 4
+    assert np.count_nonzero(chosen >= 20) == 2
+
+
 @pytest.mark.parametrize("seed", range(4))
 def test_subsets_stay_whole(seed):
     made = frames(a=30, b=20, c=40, d=10)

@@ -229,6 +229,9 @@ def test_names():
     assert split_selection("a.db@labeler=xtb,id<3") == ("a.db", "labeler=xtb,id<3")
     assert split_selection("postgresql://me:pw@host/name") == ("postgresql://me:pw@host/name", "")
     assert split_selection("postgresql://me@host/name@id<3") == ("postgresql://me@host/name", "id<3")
+    assert split_selection("a.db@recipe=lipon/slabs") == ("a.db", "recipe=lipon/slabs")
+    named = "postgresql://me@host/name"
+    assert split_selection(f"{named}@recipe=lipon/slabs") == (named, "recipe=lipon/slabs")
     assert split_selection("frames@300K.extxyz") == ("frames@300K.extxyz", "")
     assert settings_hash("xtb", {"a": 1, "b": [2]}) == settings_hash("xtb", {"b": (2,), "a": 1})
     assert settings_hash("xtb", {"a": 1}) != settings_hash("xtb", {"a": 2})

@@ -24,6 +24,7 @@ BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # The only differences between what is shown and what is run: less training, fewer steps.
 SMALLER = {
     "train": ["trainer.max_epochs=1", "data.num_train=4", "model.num_features=4", "model.num_layers=1"],
+    "size=small": ["size=mini"],
     "protocol=nvt": ["protocol.nvt.duration_ps=0.06", "protocol.nvt.every_ps=0.01"],
     "protocol=melt_quench": [
         *(f"protocol.{stage}.every_ps=0.005" for stage in ("melt", "quench", "equilibrate")),

@@ -62,7 +62,7 @@ def test_parity_of_energies_is_within_a_composition(tmp_path):
     lithium = frame_errors("bulk", ["Li"], 0.003, [[0.1, 0.0, 0.0]])
     sulfide = frame_errors("slab", ["Li", "S", "Li"], -0.002, [[0.0] * 3] * 3)
     sulfide.energy[:] -= 50.0
-    higher = replace(sulfide, energy=sulfide.energy + 1.0)
+    higher = replace(sulfide, symbols=["S", "Li", "Li"], energy=sulfide.energy + 1.0)
     save_parity([lithium, sulfide, higher], tmp_path)
     with (tmp_path / "parity_energy.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))

@@ -81,6 +81,7 @@ def test_counts_say_what_was_asked_made_and_kept(folder):
     assert rows["volumes"]["note"] == "1 of 4 parents"
     assert rows["moved"]["note"] == "needs potential=FILE"
     assert "not here: everything else" in ended.stderr
+    assert "no energy" not in ended.stderr  # parents are structures, not data
     frames = ase.io.read(folder / "out" / "structures.extxyz", ":")
     assert len({fingerprint(atoms) for atoms in frames}) == len(frames) == 12
     assert {atoms.info["recipe"] for atoms in frames} == {"small/volumes", "small/rattled"}
@@ -154,6 +155,7 @@ def test_dynamics_with_a_potential(folder, potential_file):
     frames = ase.io.read(folder / "out" / "structures.extxyz", ":")
     moved = [atoms for atoms in frames if atoms.info["recipe"] == "small/moved"]
     assert [step.get("builder") for step in read_lineage(moved[-1])] == [None, "repeat", "md nvt"]
+    assert [read_lineage(atoms)[-1]["index"] for atoms in moved] == [1, 2, 4]  # 0 is the parent
     assert moved[-1].calc is None
     assert "momenta" not in moved[-1].arrays
 
