@@ -15,7 +15,8 @@ from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
 from md.analysis.structure import analyze_structure
 from md.analysis.study import compare_glasses
 from md.analysis.transport import Transport, analyze_transport
-from md.energetics_analyses import ENERGETICS, Material, open_material, run_energetics
+from md.energetics.material import Material, open_material
+from md.energetics_analyses import ENERGETICS, run_energetics
 from md.report.chapter import Analysis, Entries, legend_label
 from md.report.methods import methods_section
 from md.report.picture import picture_figure

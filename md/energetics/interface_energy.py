@@ -15,8 +15,9 @@ and which relaxes along z alone, g the surface energy of the free slab. One inte
 with surface energies of slabs that are as strained as in the interface, so that no surface stress is left in
 it; E_f the same of free bulks and slabs.
 
-Source: J. Wang, A. A. Panchal, G. Sai Gautam, P. Canepa (2022), Eqs. 2-5, of stacks. An interface that parts
-less easily than its weaker side has W > 2 g (Griffith); 0.7 J/m^2 is a common threshold beside it.
+Source: J. Wang, A. A. Panchal, G. Sai Gautam, P. Canepa (2022), Eqs. 2-5, of stacks; there 0.7 J/m^2, after
+Yang et al., keeps voids away from lithium under 20-30 MPa. An interface that parts less easily than its
+weaker side has W > 2 g (Griffith).
 """
 
 from dataclasses import dataclass

@@ -158,18 +158,15 @@ def compute_surface_energy(
     energies = np.array([each.energy_eV for each in found])
     of_slabs = (energies - units * bulk_eV) / (2 * area)
     by_slope, slope = _fit(units, energies, area)
-    value = float(of_slabs[-1] if by_slope is None else by_slope)
-    differences = [
-        *np.abs(np.diff(of_slabs[-2:])),
-        *([] if by_slope is None else [abs(value - of_slabs[-1])]),
-    ]
+    value = float(of_slabs[-1]) if by_slope is None else by_slope
+    differences = np.abs([*np.diff(of_slabs[-2:]), value - of_slabs[-1]])
     way = "slope of energy against thickness" if by_slope is not None else "thickest slab"
     sides = "both sides alike" if symmetric else "mean of two sides that differ"
     return SurfaceEnergy(
         plane=plane,
         termination=termination,
         value=value * EV_PER_A2_IN_J_PER_M2,
-        error=float(max(differences)) * EV_PER_A2_IN_J_PER_M2 if differences else None,
+        error=float(differences.max()) * EV_PER_A2_IN_J_PER_M2 if len(slabs) > 1 else None,
         value_eV_A2=value,
         unrelaxed=float(as_cut - units[-1] * bulk_eV) / (2 * area) * EV_PER_A2_IN_J_PER_M2,
         symmetric=symmetric,

@@ -18,6 +18,9 @@ DEPLOY = ["deploy", "potential=good.mlip", "device=cpu"]
 MD = ["md", "potential=good.mlip", "structure=one.extxyz", "protocol=nvt", "protocol.nvt.duration_ps=0.002"]
 
 
+ELASTIC = ["analyze", "analysis=elastic", "structure=good.extxyz"]
+
+
 @pytest.fixture(scope="session")
 def inputs(tmp_path_factory, potential_file):
     """A folder of good files and of files that are wrong in one way each."""
@@ -166,6 +169,10 @@ SETTINGS = {
     "ensemble": ([*MD, "protocol.nvt.ensemble=nph"], "ensemble=nph", "nve, nvt, npt"),
     "stage key": ([*MD, "protocol.nvt.temprature_K=5"], "did you mean protocol.nvt.temperature_K?"),
     "protocol": ([*MD, "protocol=anneal"], "'protocol/anneal'", "melt_quench"),
+    "no trajectory": (["analyze"], "found no trajectory for analysis=[protocol", "trajectory=FILE"),
+    "no potential": ([*ELASTIC], "found potential=null and calculator=null", "expected one of them"),
+    "no calculator": ([*ELASTIC, "calculator=ase.Nothing"], "found calculator=ase.Nothing", "EMT"),
+    "several crystals": ([*ELASTIC, "calculator=ase.calculators.emt.EMT"], "found 6 frames in structure="),
     "index": ([*MD, "structure=good.extxyz", "index=first"], "index=first", "a whole number"),
 }
 PLACES = {
