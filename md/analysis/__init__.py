@@ -13,6 +13,7 @@ from md.analysis.crystallinity import Crystallinity, compute_crystallinity
 from md.analysis.density_map import DensityMap, compute_density_map, write_density
 from md.analysis.diffusion import Diffusivity, estimate_diffusivity
 from md.analysis.extrapolation import Extrapolation, extrapolate
+from md.analysis.fluxes import Flux, compute_fluxes
 from md.analysis.frames import Frames
 from md.analysis.glass_transition import GlassTransition, fit_glass_transition
 from md.analysis.hops import HopStatistics, find_hops
@@ -20,7 +21,7 @@ from md.analysis.interphase import Interphase, compute_interphase
 from md.analysis.kinetics import Growth, fit_growth
 from md.analysis.load import load_frames
 from md.analysis.msd import MeanSquaredDisplacement, compute_msd
-from md.analysis.onsager import Flux, Onsager, compute_fluxes, compute_onsager
+from md.analysis.onsager import Onsager, compute_onsager
 from md.analysis.paths import ReferenceFrame, find_reference
 from md.analysis.planes import NetFlux, PlaneDiffusivity, count_net_flux, estimate_plane_diffusivity
 from md.analysis.polyhedra import compute_polyhedra
