@@ -43,6 +43,10 @@ ANALYSIS_METHODS: Mapping[str, str] = {
         "Hops are maxima of the function of Candelier et al. [candelier2010]; self and distinct parts of the "
         "van Hove function [vanhove1954] are averages over time origins."
     ),
+    "crossings": (
+        "Displacements normal to the layers are from many time origins; ions between two anions are those "
+        "that both coordinate, within the first minima of g(r), and did not 1 ps earlier."
+    ),
     "density_map": ("Densities of ions are histograms on a grid that breathes with the cell."),
     "units": (
         "Covalent bonds are contacts within 1.3 sums of covalent radii; Qn species [lippmaa1980] count "
