@@ -14,7 +14,7 @@ from md.trajectory import Trajectory
 from md.trajectory_layout import StageRecord
 from mlip.report.html import Section
 
-_INTRODUCTION = "Ready to paste; methods.bib beside this page has the references for LaTeX."
+_INTRODUCTION = "Ready to paste; methods.bib, below, has the references for LaTeX."
 # What a method rests on, by the name of its analysis. Keys in brackets are those of references.bib.
 ANALYSIS_METHODS: Mapping[str, str] = {
     "structure": (
