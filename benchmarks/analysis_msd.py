@@ -4,12 +4,8 @@ Walkers of known D among a few heavy atoms at rest, which are the frame of refer
 hold all displacements at once, so they are measured on fewer ions; all work on the same positions.
 """
 
-import statistics
-import time
-from collections.abc import Callable
-from typing import Any
-
 import numpy as np
+from analysis_turns import Row, take_turns
 
 from md.analysis import Frames, compute_msd
 from md.analysis.paths import find_reference
@@ -18,41 +14,15 @@ INTERVAL_PS, DIFFUSIVITY, SIDE = 0.1, 0.02, 60.0
 NUM_ANCHORS = 10
 LITHIUM, URANIUM = 3, 92
 
-Row = dict[str, Any]
-
 
 def measure_msd(sizes: list[tuple[int, int]], compared: list[tuple[int, int]], turns: int) -> list[Row]:
     """Times of ours on `sizes` (ions, frames), and of all in turn on `compared`."""
-    rows = [measure_one(ions, frames, {"ours": run_ours}, 1) for ions, frames in sizes]
     others = {"ours": run_ours, "kinisi": run_kinisi, "MDAnalysis": run_mdanalysis}
-    rows += [measure_one(ions, frames, others, turns) for ions, frames in compared]
-    return [row for each in rows for row in each]
-
-
-def measure_one(
-    num_ions: int, num_frames: int, engines: dict[str, Callable[[Frames], np.ndarray]], turns: int
-) -> list[Row]:
-    """Medians of wall and CPU seconds of engines that take turns, and how far they are from ours."""
-    walk = walkers(num_ions, num_frames)
-    times: dict[str, list[tuple[float, float]]] = {name: [] for name in engines}
-    curves = {}
-    for _ in range(turns):
-        for name, run in engines.items():
-            start = time.perf_counter(), time.process_time()
-            curves[name] = run(walk)
-            times[name].append((time.perf_counter() - start[0], time.process_time() - start[1]))
-    lags = slice(1, num_frames // 2)
+    plan = [(size, {"ours": run_ours}, 1) for size in sizes] + [(size, others, turns) for size in compared]
     return [
-        {
-            "task": "MSD",
-            "engine": name,
-            "ions": num_ions,
-            "frames": num_frames,
-            "wall_s": statistics.median(wall for wall, _ in times[name]),
-            "cpu_s": statistics.median(cpu for _, cpu in times[name]),
-            "difference": float(np.max(np.abs(curves[name][lags] / curves["ours"][lags] - 1))),
-        }
-        for name in engines
+        row
+        for size, engines, count in plan
+        for row in take_turns("MSD", size, walkers(*size), engines, slice(1, size[1] // 2), count)
     ]
 
 

@@ -25,7 +25,8 @@ from md.report.scene import scene_section
 from md.report.structure import structure_entries, structure_section
 from md.report.study import study_section
 from md.report.summary import DETAILS, summary_section
-from md.report.transport import collect_warnings, transport_entries, transport_highlights, transport_section
+from md.report.transport import collect_warnings, transport_highlights, transport_section
+from md.report.transport_entries import transport_entries
 from md.structure_analyses import STRUCTURE_ANALYSES, WITHOUT_STRETCHES, Subject
 from md.trajectory_layout import ALL, OFTEN
 from md.transport_analyses import TRANSPORT_PARTS, Part

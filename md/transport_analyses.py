@@ -6,15 +6,21 @@ from typing import Any
 
 from omegaconf import DictConfig, OmegaConf
 
+from md.analysis.anion_crossings import AnionCrossings, find_anion_crossings
+from md.analysis.chemistry import ANIONS
 from md.analysis.collective_transport import measure_collective_transport
 from md.analysis.density_map import compute_density_map
+from md.analysis.displacements import compute_displacements
+from md.analysis.frames import Frames, element_of
 from md.analysis.hops import find_hops
 from md.analysis.planes import count_net_flux, estimate_plane_diffusivity, lattice_index
+from md.analysis.rdf import compute_rdf
 from md.analysis.regions import Region, estimate_parallel_diffusivity
 from md.analysis.transport import StretchTransport, Transport
 from md.analysis.van_hove import compute_van_hove
 from md.report.chapter import Analysis
 from md.report.collective import collective_analysis
+from md.report.crossings import crossings_analysis
 from md.report.density_map import density_analysis
 from md.report.hops import hops_analysis
 from md.report.layer_transport import LayerTransport, layers_analysis
@@ -64,6 +70,23 @@ def analyze_hops(transport: Transport, config: DictConfig, folder: Path) -> Anal
     return hops_analysis(found, folder)
 
 
+def analyze_crossings(transport: Transport, config: DictConfig, folder: Path) -> Analysis:
+    """Displacements normal to layers; ions that come between two anions, where there are two."""
+    found, missing = [], []
+    for stretch in transport.stretches:
+        frames, label = stretch.frames, _label(transport, stretch)
+        lags = config.lags_ps or [part * frames.duration_ps for part in _LAGS_IN_RUN]
+        for symbol in transport.species:
+            moved = compute_displacements(frames, symbol, lags, config.axis)
+            passed = None
+            try:
+                passed = _anion_crossings(frames, symbol)
+            except DataError as error:
+                missing.append(f"{symbol} {label}".strip() + f": {error}.")
+            found.append((label, frames.temperature_K, moved, passed))
+    return crossings_analysis(found, missing, folder)
+
+
 def analyze_density_map(transport: Transport, config: DictConfig, folder: Path) -> Analysis:
     """Density of each species on a grid, as files and as a picture."""
     found = [
@@ -82,6 +105,7 @@ TRANSPORT_PARTS: Mapping[str, Part] = {
     "collective": analyze_collective,
     "layers": analyze_layers,
     "hops": analyze_hops,
+    "crossings": analyze_crossings,
     "density_map": analyze_density_map,
 }
 
@@ -108,6 +132,26 @@ def _measure_layers(
             except DataError as error:
                 missing.append(f"{symbol}: no D across {axis} = {plane:g}: {error}")
     return LayerTransport(_label(transport, stretch), frames.temperature_K, along, across, fluxes, missing)
+
+
+def _anion_crossings(frames: Frames, symbol: str) -> AnionCrossings | None:
+    """Passages between the two anions, within the first minima of their g(r); None without two of them.
+
+    Raises:
+        DataError: A g(r) has no first minimum.
+    """
+    anions = [each for each in frames.species if each in ANIONS]
+    if len(anions) != 2:
+        return None
+    element, cutoffs = element_of(symbol), []
+    for anion in anions:
+        minimum = compute_rdf(frames, [(element, anion)])[element, anion].first_minimum_A
+        if minimum is None:
+            raise DataError(
+                f"found no first minimum in g(r) of {element} and {anion}; no passages are counted"
+            )
+        cutoffs.append(minimum)
+    return find_anion_crossings(frames, symbol, (anions[0], anions[1]), (cutoffs[0], cutoffs[1]))
 
 
 def _label(transport: Transport, stretch: StretchTransport) -> str:

@@ -15,6 +15,8 @@ from mlip.errors import DataError
 
 # a Li-S bond of this length has a valence of 0.0003
 REACH_A = 5.0
+# a cation with less than this part of its charge from anions is none; so many of them are no accident
+_BARE, _MANY_BARE = 0.3, 0.02
 
 
 @dataclass(frozen=True)
@@ -28,6 +30,7 @@ class BondValence:
         per_atom: sum of each atom, averaged over the frames, shape (N,), e.
         parameters: pair -> R0 in A and its source.
         method: how it was computed.
+        warnings: why it should be believed less.
     """
 
     value: float
@@ -36,6 +39,7 @@ class BondValence:
     per_atom: np.ndarray
     parameters: Mapping[str, tuple[float, str]]
     method: str
+    warnings: tuple[str, ...] = ()
 
     unit = "e"
 
@@ -73,7 +77,9 @@ def compute_bond_valence(frames: Frames, max_frames: int = 100) -> BondValence:
         f"bond valences exp((R0 - R) / {SOFTNESS_A} A) within {REACH_A:g} A, R0 of {sources}; {len(sums)} "
         f"frames; {index.method}"
     )
-    return BondValence(index.value, index.error, by_species, sums.mean(axis=0), parameters, method)
+    per_atom = sums.mean(axis=0)
+    warnings = _warn_of_metal(per_atom, charges, frames)
+    return BondValence(index.value, index.error, by_species, per_atom, parameters, method, warnings)
 
 
 def sum_bond_valences(fractional: np.ndarray, cell: np.ndarray, numbers: np.ndarray) -> np.ndarray:
@@ -88,6 +94,20 @@ def sum_bond_valences(fractional: np.ndarray, cell: np.ndarray, numbers: np.ndar
     lengths = _length_table(numbers)[numbers[centre], numbers[neighbor]]
     valence = np.exp((lengths - np.linalg.norm(vector, axis=1)) / SOFTNESS_A)
     return np.bincount(centre, weights=valence, minlength=len(numbers))
+
+
+def _warn_of_metal(per_atom: np.ndarray, charges: np.ndarray, frames: Frames) -> tuple[str, ...]:
+    """Cations without anions around them are no ions: a metal, or atoms in a void."""
+    warnings = []
+    for symbol in frames.species:
+        atoms = frames.select(symbol)
+        bare = per_atom[atoms] < _BARE * charges[atoms]
+        if bare.mean() > _MANY_BARE:
+            warnings.append(
+                f"{bare.sum()} of {len(atoms)} {symbol} have less than {_BARE:.0%} of their valence from "
+                "anions, as in a metal: the index, which takes all atoms for ions, says nothing of them"
+            )
+    return tuple(warnings)
 
 
 def _length_table(numbers: np.ndarray) -> np.ndarray:

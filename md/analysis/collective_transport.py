@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from md.analysis.collective import ChargeDiffusion, compute_charge_diffusion
 from md.analysis.conductivity import ION_CHARGES
 from md.analysis.diffusion import Diffusivity
+from md.analysis.fluxes import Flux, compute_fluxes
 from md.analysis.frames import Frames, element_of
-from md.analysis.onsager import Flux, Onsager, compute_fluxes, compute_onsager
+from md.analysis.onsager import Onsager, compute_onsager
 from md.analysis.paths import BARYCENTRIC, FRAMEWORK
 from md.analysis.transport import StretchTransport, Transport, group_by_temperature
 from mlip.errors import DataError

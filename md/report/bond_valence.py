@@ -73,6 +73,11 @@ def bond_valence_chapter(
             TableBlock(["run", "ion", "charge (e)", "mean sum (e)", "error (e)"], rows_of, "Mean sums."),
             TableBlock(["bond", "R0 (Å)", "source"], parameters, "Parameters, with b = 0.37 Å."),
         ],
+        warnings=[
+            f"{label}: {warning}."
+            for label, result in zip(labels, results, strict=True)
+            for warning in result.warnings
+        ],
     )
     return Analysis(_entries(stretches, results), [section])
 
@@ -86,6 +91,7 @@ def _entries(stretches: Sequence[Frames], results: Sequence[BondValence]) -> Ent
             "unit": result.unit,
             "error": result.error,
             "method": result.method,
+            "warnings": list(result.warnings),
             **context,
         }
         for symbol, average in result.sums.items():

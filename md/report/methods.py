@@ -14,7 +14,7 @@ from md.trajectory import Trajectory
 from md.trajectory_layout import StageRecord
 from mlip.report.html import Section
 
-_INTRODUCTION = "Ready to paste; methods.bib beside this page has the references for LaTeX."
+_INTRODUCTION = "Ready to paste; methods.bib, below, has the references for LaTeX."
 # What a method rests on, by the name of its analysis. Keys in brackets are those of references.bib.
 ANALYSIS_METHODS: Mapping[str, str] = {
     "structure": (
@@ -42,6 +42,10 @@ ANALYSIS_METHODS: Mapping[str, str] = {
     "hops": (
         "Hops are maxima of the function of Candelier et al. [candelier2010]; self and distinct parts of the "
         "van Hove function [vanhove1954] are averages over time origins."
+    ),
+    "crossings": (
+        "Displacements normal to the layers are from many time origins; ions between two anions are those "
+        "that both coordinate, within the first minima of g(r), and did not 1 ps earlier."
     ),
     "density_map": ("Densities of ions are histograms on a grid that breathes with the cell."),
     "units": (

@@ -207,7 +207,9 @@ def _number_class(right: bool) -> str:
 def _format_cell(cell: Any) -> str:
     if cell is None:
         return "–"
-    return f"{cell:.4g}" if isinstance(cell, float) else escape(str(cell))
+    text = f"{cell:.4g}" if isinstance(cell, float) else escape(str(cell))
+    # a value and its error stay on one line
+    return text.replace(" ± ", "&nbsp;±&nbsp;").replace(" × ", "&nbsp;×&nbsp;")
 
 
 def _render_footer(provenance: Mapping[str, Any]) -> str:

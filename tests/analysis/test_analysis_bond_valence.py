@@ -1,5 +1,7 @@
 """Bond-valence sums: hand values, a naive sum, pymatgen with its own parameters."""
 
+import re
+
 import numpy as np
 import pytest
 from ase.build import bulk
@@ -74,3 +76,17 @@ def test_unknown_ions_are_refused():
         compute_bond_valence(frames_of(bulk("Xe", "fcc", a=6.2)))
     with pytest.raises(DataError, match="cations and anions"):
         compute_bond_valence(frames_of(bulk("Li", "bcc", a=3.44)))
+
+
+def test_metal_in_the_frames_is_said():
+    salt = bulk("SLi2", "fluorite", a=5.72, cubic=True).repeat((1, 1, 2))
+    metal = bulk("Li", "bcc", a=3.43, cubic=True).repeat((2, 2, 6))
+    metal.set_cell([5.72, 5.72, 20.6], scale_atoms=True)
+    metal.positions[:, 2] += 11.44 + 1.0
+    stack = salt + metal
+    stack.set_cell([5.72, 5.72, 11.44 + 20.6 + 1.0])
+    assert compute_bond_valence(frames_of(salt)).warnings == ()
+    (warning,) = compute_bond_valence(frames_of(stack)).warnings
+    found, of = map(int, re.match(r"(\d+) of (\d+) Li have less than 30%", warning).groups())
+    assert of == 16 + 48
+    assert 36 <= found <= 48  # those next to the salt have some

@@ -10,7 +10,8 @@ from md.analysis import Frames, compute_msd, estimate_diffusivity
 from md.analysis.collective import compute_charge_diffusion
 from md.analysis.collective_transport import measure_collective_transport
 from md.analysis.conductivity import compute_conductivity
-from md.analysis.onsager import compute_fluxes, compute_onsager
+from md.analysis.fluxes import compute_fluxes
+from md.analysis.onsager import compute_onsager
 from md.analysis.transport import analyze_transport
 from md.analysis.walker import brownian_covariance, fit_line, slope_weights
 from mlip.errors import DataError

@@ -167,3 +167,13 @@ def test_bad_input_gets_one_line(tmp_path, ladder_run, overrides, message):
     assert done.returncode == 1
     assert "Traceback" not in done.stderr
     assert message in done.stderr.strip().splitlines()[-1]
+
+
+def test_crossings_of_one_anion_are_displacements_alone(tmp_path, often_run):
+    words = ["analysis=[crossings]", "species=Li", "hop_distance_A=2.5", "lags_ps=[1,10]"]
+    done = analyze(tmp_path, f"trajectory={often_run}", *words, "run_dir=out")
+    assert done.returncode == 0, done.stderr
+    results = results_of(tmp_path / "out")
+    assert results.keys() == {"displacement.Li"}
+    assert results["displacement.Li"]["lags_ps"] == pytest.approx([1.0, 10.0])
+    assert (tmp_path / "out" / "figures" / "crossings_Li.svg").exists()

@@ -15,7 +15,8 @@ from md.report.picture import draw_structure, picture_figure
 from md.report.plots import plot_arrhenius
 from md.report.spheres import render_spheres
 from md.report.structure import structure_entries, structure_section
-from md.report.transport import transport_entries, transport_section
+from md.report.transport import transport_section
+from md.report.transport_entries import transport_entries
 from mlip.report.figures import new_axes
 
 

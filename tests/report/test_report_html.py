@@ -114,6 +114,19 @@ def test_report_is_self_contained_and_well_formed(tmp_path, figure_path):
     assert "<dt>seed</dt><dd>0</dd>" in text
 
 
+def test_figures_of_one_name_keep_their_parts_apart(tmp_path):
+    paths = []
+    for folder in ("one", "other"):
+        with new_axes("x", "y") as (figure, axes):
+            axes.plot([0, 1, 2], [1, 0, 1], "o")
+            paths.append(save_figure(figure, tmp_path / folder / "same", {"x": [0]}))
+    page = write_report(
+        tmp_path / "page.html", "Two", "", [Section("A", figures=[FigureBlock(path, "") for path in paths])]
+    )
+    names = re.findall(r'\sid="([^"]+)"', page.read_text())
+    assert len(names) == len(set(names))
+
+
 def test_report_of_nothing_is_still_a_page(tmp_path):
     parser = Balance()
     parser.feed(write_report(tmp_path / "new" / "report.html", "Empty", "", []).read_text(encoding="utf-8"))

@@ -15,7 +15,7 @@ from md.report.references import list_references, number_citations, write_bibtex
 from md.report.study import study_section
 from md.report.summary import summary_section
 from md.report.text import with_error, with_interval
-from md.report.transport import transport_entries
+from md.report.transport_entries import transport_entries
 
 A2_PER_PS = 1e-4  # in cm^2/s
 

@@ -11,6 +11,7 @@ import pytest
 from md.analysis import Frames
 from md.report.scene import scene_section
 from mlip.report.html import Section, TableBlock, write_report
+from mlip.report.viewer import Scene
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 in_a_browser = pytest.mark.skipif(CHROMIUM is None, reason="no chromium")
@@ -74,6 +75,34 @@ def test_page_draws_and_says_what_the_pointer_is_on(tmp_path):
     page.write_text(page.read_text().replace("</body>", f"{script}</body>"))
     dom = browse(page)
     assert re.search(r"<title>(.*?)</title>", dom)[1] == "Li4 P0 P2 S1 S3"
+
+
+@in_a_browser
+def test_the_nearer_of_two_atoms_answers_and_up_is_up(tmp_path):
+    """Two atoms in the line of sight through the middle of the cell, a third above them."""
+    right, up, towards = np.array([[0.914, -0.407, 0.0], [0.098, 0.221, 0.97], [-0.395, -0.886, 0.242]])
+    places = 5.0 + np.array([-3 * towards, 3 * towards, 4 * up, 4 * right])
+    scene = Scene(
+        ["P", "S", "Li", "O"],
+        places[None],
+        10.0 * np.eye(3)[None],
+        ["one"],
+        dict.fromkeys(["P", "S", "Li", "O"], "#888888"),
+        dict.fromkeys(["P", "S", "Li", "O"], 0.6),
+    )
+    page = write_report(tmp_path / "page.html", "Atoms", "", [Section("Scene", scene=scene)])
+    script = """<script>onload = () => {
+      const canvas = document.querySelector("canvas"), box = canvas.getBoundingClientRect(), heard = [];
+      for (const [right, up] of [[0, 0], [0, 1], [1, 0]]) for (let far = 0; far < box.height / 2; far += 4) {
+        const x = box.left + box.width / 2 + right * far, y = box.top + box.height / 2 - up * far;
+        canvas.dispatchEvent(new PointerEvent("pointermove", {clientX: x, clientY: y}));
+        const atom = /([A-Z][a-z]?), atom/.exec(document.querySelector("output").textContent);
+        if (atom && heard[heard.length - 1] !== atom[1]) heard.push(atom[1]);
+      }
+      document.title = heard.join(" ");
+    }</script>"""
+    page.write_text(page.read_text().replace("</body>", f"{script}</body>"))
+    assert re.search(r"<title>(.*?)</title>", browse(page))[1] == "S Li S O"
 
 
 @in_a_browser
