@@ -15,6 +15,7 @@ VERBS = {
     "eval": ("train.evaluate", "errors of a potential on labelled frames"),
     "import": ("mlip.interop.nequip", "bring a model of nequip's, NequIP or Allegro, with the same numbers"),
     "build": ("mlip.workflows.recipe", "structures from structures: strains, defects, slabs, sub-cells"),
+    "learn": ("mlip.workflows.learn", "explore, select, label, train until nothing extrapolates"),
     "deploy": ("mlip.deploy.deploy", "write and verify the file that ASE and LAMMPS load"),
     "md": ("md.run", "molecular dynamics: melt-quench, temperature ladders, nvt, npt, relaxation"),
     "neb": ("md.neb", "the barrier between two minima: nudged elastic band, climbing image"),

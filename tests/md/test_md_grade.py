@@ -18,6 +18,7 @@ from md.engines.torch.engine import TorchEngine
 from md.protocols.stages import Stage, plan_stages
 from md.run import run_md
 from md.state import State
+from md.trajectory import Trajectory
 from mlip.deploy import MLIPCalculator
 from mlip.deploy.calculator import GradeThresholds
 from mlip.errors import ConfigError, SimulationError
@@ -105,7 +106,7 @@ def test_frames_are_kept_once_a_frame_and_dropped_after_a_restart(tmp_path):
 @pytest.mark.parametrize("engine", ["ase", "torch"])
 def test_a_run_stops_where_the_potential_knows_nothing(tmp_path, graded_file, engine):
     write(tmp_path / "start.extxyz", random_structure("triclinic", seed=3))
-    overrides = ["protocol=nvt", "protocol.nvt.temperature_K=300", "protocol.nvt.timestep_fs=0.5"]
+    overrides = ["protocol=nvt", "protocol.nvt.temperature_K=[300,400]", "protocol.nvt.timestep_fs=0.5"]
     lengths = ["protocol.nvt.duration_ps=0.02", "protocol.nvt.every_ps=0.005"]
     names = [
         f"structure={tmp_path}/start.extxyz",
@@ -133,3 +134,18 @@ def test_a_run_stops_where_the_potential_knows_nothing(tmp_path, graded_file, en
     assert beyond.info["step"] == first
     assert beyond.arrays["extrapolation_grade"].max() == pytest.approx(beyond.info["max_grade"])
     assert beyond.info["max_grade"] > limit
+
+    known = State.load(tmp_path / "stopped" / "known.npz")
+    assert 0 <= known.steps_done < first
+    run("on", "grade.stop=null", f"restart={tmp_path}/stopped/known.npz")
+    with (
+        Trajectory(tmp_path / "free" / "trajectory.h5") as free,
+        Trajectory(tmp_path / "on" / "trajectory.h5") as on,
+    ):
+        assert on.steps[0] > known.steps_done
+        assert on.steps[-1] == free.steps[-1]
+        later = np.isin(free.steps, on.steps)  # the ramp goes on where it was, neither repeated nor restarted
+        np.testing.assert_allclose(on.target_temperatures_K, free.target_temperatures_K[later])
+        np.testing.assert_allclose(on.times_ps, free.times_ps[later])
+    with pytest.raises(ConfigError, match="expected a state of this structure within this protocol"):
+        run("short", "protocol.nvt.duration_ps=0.005", f"restart={tmp_path}/free/restart.npz")
