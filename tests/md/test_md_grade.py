@@ -77,6 +77,14 @@ def test_limits_come_from_the_settings_or_from_the_potential():
             GradeLimits.of_settings(None, wrong, OWN)
 
 
+def test_atoms_are_known_below_both_limits():
+    limits = GradeLimits(stop=8.0, mark=2.0)
+    assert limits.knows(np.array([1.0, 2.0]))
+    assert limits.knows(None)
+    assert not limits.knows(np.array([1.0, 2.1]))
+    assert not GradeLimits(stop=3.0).knows(np.array([3.1]))
+
+
 def test_frames_are_kept_once_a_frame_and_dropped_after_a_restart(tmp_path):
     (stage,), state = STAGES, start(0)
     stage = replace(stage, steps_per_frame=10)
@@ -105,7 +113,7 @@ def test_frames_are_kept_once_a_frame_and_dropped_after_a_restart(tmp_path):
 
 @pytest.mark.parametrize("engine", ["ase", "torch"])
 def test_a_run_stops_where_the_potential_knows_nothing(tmp_path, graded_file, engine):
-    write(tmp_path / "start.extxyz", random_structure("triclinic", seed=3))
+    write(tmp_path / "start.extxyz", random_structure("triclinic", seed=29))
     overrides = ["protocol=nvt", "protocol.nvt.temperature_K=[300,400]", "protocol.nvt.timestep_fs=0.5"]
     lengths = ["protocol.nvt.duration_ps=0.02", "protocol.nvt.every_ps=0.005"]
     names = [
