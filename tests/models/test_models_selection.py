@@ -114,5 +114,5 @@ def test_over_budget_the_farthest_come_first_and_then_those_far_from_them():
     assert select_structures(grade, one_atom_each(rows), budget=1).chosen == (0,)
     # the volume wants 0 and 1 of species 0 and 2 of species 1; nearest to what is taken comes last
     grade = grade_of(np.eye(2), num_species=2)
-    frames = [[(0, np.array([10.0, 0.0]))], [(0, np.array([9.0, 3.0]))], [(1, np.array([0.0, 5.0]))]]
+    frames = [[(0, np.array([10.0, 0.0]))], [(0, np.array([9.0, 3.0]))], [(1, np.array([10.0, 0.0]))]]
     assert select_structures(grade, described(*frames)).chosen == (0, 2, 1)
