@@ -48,7 +48,7 @@ def write_loop_report(run_dir: Path) -> Path:
 @contextmanager
 def _over_generations(ylabel: str) -> Iterator[tuple[Figure, Axes]]:
     with new_axes("generation", ylabel) as (figure, axes):
-        axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+        axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
         yield figure, axes
 
 
@@ -80,7 +80,10 @@ def _error_figure(begun: list[Generation], folder: Path) -> FigureBlock:
         axes.legend()
         table = {"generation": numbers, "new_frames_eV_A": before, "validation_eV_A": after}
         path = save_figure(figure, folder / "errors.png", table)
-    return FigureBlock(path, "Errors on frames that were new to the potential, and on those held out.")
+    return FigureBlock(
+        path,
+        "Errors on frames that were new, and on those held out, whose number grows.",
+    )
 
 
 def _reach_figure(explored: list[Generation], folder: Path) -> FigureBlock:
