@@ -24,7 +24,7 @@ from md.state import State
 from md.storage import Storage
 from mlip.app import application
 from mlip.errors import ConfigError
-from mlip.inputs import as_names
+from mlip.inputs import as_names, resolve_input
 from mlip.runs import Run
 from mlip.settings import build_group
 
@@ -61,7 +61,7 @@ def run_md(config: DictConfig, run: Run) -> None:
         logger.warning(warning)
     folders = _folders(run, len(structures))
     states = [
-        _load_checkpoint(run, folder) or first_state(structure, stages, config.seed + k)
+        _load_checkpoint(run, folder) or _first_state(config, structure, stages, config.seed + k)
         for k, (structure, folder) in enumerate(zip(structures, folders, strict=True))
     ]
     calculator = _open_potential(config, structures, stages)
@@ -98,6 +98,24 @@ def _load_checkpoint(run: Run, folder: Path) -> State | None:
     return State.load(restart) if run.resumed and restart.exists() else None
 
 
+def _first_state(config: DictConfig, structure: State, stages: Sequence[PlannedStage], seed: int) -> State:
+    """Where the protocol begins, or where another run of it was; thermostats and barostats start anew.
+
+    Raises:
+        ConfigError: The other run was not one of this structure and protocol.
+    """
+    if config.restart is None:
+        return first_state(structure, stages, seed)
+    state = State.load(resolve_input(config.restart))
+    is_inside = state.stage < len(stages) and state.steps_done <= stages[state.stage].num_steps
+    if not is_inside or not np.array_equal(state.numbers, structure.numbers):
+        raise ConfigError(
+            f"found restart={config.restart} of {len(state.numbers)} atoms, stage {state.stage}, step "
+            f"{state.steps_done}; expected a state of this structure within this protocol"
+        )
+    return replace(state, internals={})
+
+
 def _open_potential(
     config: DictConfig, structures: Sequence[State], stages: Sequence[PlannedStage]
 ) -> "MLIPCalculator":
@@ -120,7 +138,7 @@ def _open_potential(
 main = application(
     "md",
     run_md,
-    inputs=("potential", "structure"),
+    inputs=("potential", "structure", "restart"),
     mutable=("device", "kernel", "engine.ranks", "grade.stop", "grade.mark"),
 )
 

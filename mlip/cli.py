@@ -9,12 +9,16 @@ from mlip.errors import MlipError
 # verb -> (module with a `main()`, what it does)
 VERBS = {
     "demo": ("mlip.workflows.demo", "the whole path on shipped DFT data, in minutes"),
-    "build": ("mlip.workflows.recipe", "structures: strains, defects, slabs, glasses, ...; data sets by recipe"),
+    "build": (
+        "mlip.workflows.recipe",
+        "structures: strains, defects, slabs, glasses; data sets by recipe",
+    ),
     "label": ("mlip.labelers.label", "energies, forces and stress of structures: xtb, CP2K, VASP, ..."),
     "data": ("mlip.workflows.data", "stores of labelled frames: list, show, merge, split, export, check"),
     "train": ("train.train", "train a potential on labelled frames"),
     "eval": ("mlip.workflows.gates", "errors of a potential on labelled frames, gates before it is used"),
     "import": ("mlip.interop.nequip", "bring a model of nequip's, NequIP or Allegro, with the same numbers"),
+    "learn": ("mlip.workflows.learn", "explore, select, label, train until nothing extrapolates"),
     "deploy": ("mlip.deploy.deploy", "write and verify the file that ASE and LAMMPS load"),
     "md": ("md.run", "molecular dynamics: melt-quench, temperature ladders, nvt, npt, relaxation"),
     "neb": ("md.neb", "the barrier between two minima: nudged elastic band, climbing image"),

@@ -58,6 +58,10 @@ class GradeLimits:
         ]
         return cls(*numbers)
 
+    def knows(self, grades: NDArray[np.float64] | None) -> bool:
+        """Whether no atom has a grade, shape (N,), above either limit."""
+        return grades is None or bool(grades.max() <= min(self.stop, self.mark))
+
 
 def _limit(key: str, value: Any, own: float, has_grade: bool) -> float:
     if value is None:
@@ -115,7 +119,7 @@ class ExtrapolatingFrames:
             stage: Its stage.
             grades: Of its atoms, shape (N,), if there are any.
         """
-        if grades is None or not grades.max() > min(self._limits.mark, self._limits.stop):
+        if grades is None or self._limits.knows(grades):
             return
         step = stage.start_step + state.steps_done
         is_due = step - self._last_step >= stage.steps_per_frame

@@ -43,6 +43,11 @@ class RunFiles:
         return self.directory / "restart.npz"
 
     @property
+    def known(self) -> Path:
+        """After an error: the last state that the potential knew, to go on from with another potential."""
+        return self.directory / "known.npz"
+
+    @property
     def final(self) -> Path:
         """The last structure (after an error: the last good one)."""
         return self.directory / "final.extxyz"

@@ -70,6 +70,7 @@ class SystemRun:
         self.files = RunFiles(directory)
         self.failure = ""
         self._limits = limits
+        self._known: State | None = None
         self.residual: Residual | None = None
         self.announced = -1
         self._has_ended = False
@@ -180,6 +181,7 @@ class SystemRun:
             self._guard.expect(self.state, self.stage, observation)
         except SimulationError as error:
             self.fail(error)
+        self._note_known(observation)
 
     def accept(self, state: State, observation: Observation) -> None:
         """Take a later state as the present one and store a frame if one is due; else note why not."""
@@ -190,14 +192,21 @@ class SystemRun:
             self.fail(error)
             return
         self.state, self.residual = state, observation.residual
+        self._note_known(observation)
         self._record.write_if_due(state, self.stage, observation)
         self._note_end()
 
     def fail(self, error: MlipError) -> None:
-        """Stop here, with the last good structure on file."""
+        """Stop here, with the last good structure on file, and the last state to go on from."""
         last = f"step {self.steps_done} (stage {self.stage.stage.name})"
         self.failure = f"{error}; the last good structure, of {last}, is in {self.files.final}"
         ase.io.write(self.files.final, self.state.to_atoms(), format="extxyz")
+        if self._known is not None:
+            self._known.save(self.files.known)
+
+    def _note_known(self, observation: Observation) -> None:
+        if not self.failure and self._limits.knows(observation.grades):
+            self._known = self.state
 
     def _note_end(self) -> None:
         """Look whether the protocol ends with the present stage, as ions hardly moved in it."""

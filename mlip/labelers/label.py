@@ -38,11 +38,11 @@ def run_label(config: DictConfig, run: Run) -> None:
         SimulationError: The first frames failed one and all, or frames were lost.
     """
     labeler: Labeler = build_group(config, "labeler")
-    count = _workers(config.workers, labeler.cores)
+    count = count_workers(config.workers, labeler.cores)
     frames = read_structures(as_names(config.structures), config.index)
     require_computable(labeler, frames)
     store = Store(str(config.store or run.path / "labels.db"), create=True)
-    with _open_workers(config, count, labeler.cores, run.path) as workers:
+    with open_workers(config, count, labeler.cores, run.path) as workers:
         entries, tally = label_frames(
             frames, labeler, store, workers.submit, run.path / "work", config.retry_failed
         )
@@ -50,8 +50,8 @@ def run_label(config: DictConfig, run: Run) -> None:
         (run.path / "work").rmdir()
     failed = [entry for entry in entries if entry.failure is not None]
     labelled = [entry for entry in entries if entry.failure is None]
-    _write(run.path / "labelled.extxyz", labelled)
-    _write(run.path / "failed.extxyz", failed)
+    write_entries(run.path / "labelled.extxyz", labelled)
+    write_entries(run.path / "failed.extxyz", failed)
     logger.info("this session: %s", tally)
     logger.info(
         "%d labelled frames, %d failed ones, %.3g core-seconds in all; labelled.extxyz is in %s",
@@ -62,8 +62,16 @@ def run_label(config: DictConfig, run: Run) -> None:
     )
 
 
-def _workers(wanted: Any, cores: int) -> int:
-    """How many frames are computed at once."""
+def count_workers(wanted: Any, cores: int) -> int:
+    """How many frames are computed at once.
+
+    Args:
+        wanted: `workers` of the config.
+        cores: That a frame takes.
+
+    Raises:
+        ConfigError: It is neither `auto` nor a number.
+    """
     usable = len(os.sched_getaffinity(0))
     if wanted == "auto":
         return max(1, usable // cores)
@@ -72,18 +80,25 @@ def _workers(wanted: Any, cores: int) -> int:
     return wanted
 
 
-def _open_workers(
+def open_workers(
     config: DictConfig, count: int, cores: int, folder: Path
 ) -> AbstractContextManager[Any, None]:
-    """Processes of this machine, or of a cluster."""
+    """Open processes of this machine, or of a cluster, by the key `cluster` of a config.
+
+    Args:
+        config: Of a verb that labels.
+        count: Processes on this machine.
+        cores: That a frame takes.
+        folder: Run directory.
+    """
     if OmegaConf.select(config, "cluster") is None:
         logger.info("frames at once: %d", count)
         return ProcessWorkers(count)
     return build_group(config, "cluster").open(cores, (folder / "parsl").resolve())
 
 
-def _write(file: Path, entries: Sequence[Entry]) -> None:
-    """Write frames, each with where its labels are from; no file of no frames."""
+def write_entries(file: Path, entries: Sequence[Entry]) -> None:
+    """Write frames as extxyz, each with where its labels are from; no file of no frames."""
     file.unlink(missing_ok=True)
     frames = []
     for entry in entries:

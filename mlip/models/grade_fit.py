@@ -136,7 +136,7 @@ def _dominate(
             for z, rows in rows_by_species(atoms, len(subspaces)):
                 candidates = rows @ subspaces[z].whitening
                 active[z], inverses[z], swapped = swap_rows(active[z], inverses[z], candidates)
-                swaps += swapped
+                swaps += len(swapped)
         total += swaps
     logger.info("extrapolation grade: %d rows swapped into the active sets", total)
     return inverses

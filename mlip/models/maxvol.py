@@ -37,7 +37,7 @@ def pivot_rows(rows: Tensor, count: int) -> Tensor:
     return chosen
 
 
-def swap_rows(active: Tensor, inverse: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, int]:
+def swap_rows(active: Tensor, inverse: Tensor, rows: Tensor) -> tuple[Tensor, Tensor, list[tuple[int, int]]]:
     """Swap rows into the active set until none has a coefficient above `DOMINANCE`.
 
     A swap of row i for the active row j multiplies the volume by |C_ij|, C = rows @ inverse.
@@ -48,14 +48,14 @@ def swap_rows(active: Tensor, inverse: Tensor, rows: Tensor) -> tuple[Tensor, Te
         rows: (n, r) candidates.
 
     Returns:
-        The active rows and their inverse after it, and the number of swaps.
+        The active rows and their inverse after it, and the swaps in order: row, place in the active set.
     """
-    swaps = 0
+    swaps: list[tuple[int, int]] = []
     while True:
         swapped = _swaps(rows @ inverse)
         if not swapped:
             return active, inverse, swaps
-        swaps += len(swapped)
+        swaps += swapped
         active = active.clone()
         for row, at in swapped:
             active[at] = rows[row]

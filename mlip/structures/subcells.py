@@ -75,6 +75,36 @@ def build_subcells(
         yield piece
 
 
+def cut_around(
+    parent: Atoms,
+    atom: int,
+    *,
+    num_atoms: int = 100,
+    pad_A: float = 0.5,
+    buffer_A: float = 0.0,
+    bonds: Sequence[Sequence[str | float]] = (),
+) -> Atoms:
+    """Cut the one box out of a frame that has an atom in its middle.
+
+    Args:
+        parent: A frame that is periodic in three directions.
+        atom: Its index.
+        num_atoms: As of `build_subcells`, like the others.
+        pad_A: Vacuum at the boundary, A.
+        buffer_A: Atoms so far around the box come along, A.
+        bonds: Those that are not cut.
+
+    Raises:
+        DataError: A molecule has no end.
+    """
+    divisions = _divisions(_spacings(parent), len(parent) / num_atoms)
+    moved = parent.copy()
+    moved.positions += (0.5 / divisions - moved.get_scaled_positions()[atom]) @ moved.cell.array
+    frame = _divide(moved, num_atoms, bonds)
+    around = _tree(frame, buffer_A) if buffer_A > 0 else None
+    return _cut(frame, int(frame.box[atom]), pad_A, buffer_A, around)
+
+
 @dataclass(frozen=True)
 class _Frame:
     """A frame divided into boxes.

@@ -15,6 +15,7 @@ from md.status import SystemStatus, read_md_status
 from mlip.errors import ConfigError
 from mlip.provenance import FILE_NAME, read_provenance
 from mlip.runs import is_running
+from mlip.workflows.learning.story import tell
 
 HELP = """mlip status: how far a run has got, whether it is running or dead.
 
@@ -76,7 +77,7 @@ def read_status(path: Path) -> dict[str, Any]:
 
     Returns:
         `run_dir`, `verb`, `state` (finished, running, dead), `host`, `started`, `message` (why it stopped),
-        and for some verbs `systems` or `training`.
+        and for some verbs `systems`, `training` or `learning`.
     """
     record = read_provenance(path) or {}
     session = record["sessions"][-1]
@@ -99,6 +100,8 @@ def read_status(path: Path) -> dict[str, Any]:
         if state == "finished":  # a protocol may end before its last stage
             systems = [replace(each, state="done") for each in systems]
         status["systems"] = [asdict(each) for each in systems]
+    elif "explorers" in config:
+        status["learning"] = tell(path)
     elif "trainer" in config:
         status["training"] = _training(path / "metrics.csv", config["trainer"])
     return status
@@ -114,6 +117,7 @@ def describe(status: Mapping[str, Any]) -> list[str]:
         lines += _batch_lines(systems, status["state"] == "running")
     if "training" in status:
         lines += _training_lines(status["training"])
+    lines += [f"  {line}" for line in status.get("learning", ())]
     if status["message"]:
         lines.append(f"  {status['message']}")
     elif status["state"] == "dead":

@@ -18,6 +18,7 @@ from mlip.cli import VERBS
 from mlip.errors import ConfigError
 from mlip.settings import build_group, build_settings
 from mlip.structures.builders import find_builder
+from mlip.workflows.learning.plan import Explorer
 from train.data import DataConfig
 from train.losses import SquaredLoss
 
@@ -98,6 +99,12 @@ def test_every_choice_composes_and_builds(tmp_path, verb, group, name):
         assert plan_stages(read_protocol(OmegaConf.to_container(config.protocol)))
     elif group == "builder":
         assert OmegaConf.to_container(config.builder) == options_of(find_builder(name))
+    elif group == "explorer":
+        explorer = build_settings(
+            Explorer, {"structure": "x", **OmegaConf.to_container(config.explorer)}, group
+        )
+        with initialize_config_module("mlip.conf", version_base="1.3"):
+            assert explorer.stages()[0].start_K == config.explorer.temperature_K
     elif config[group]:
         assert type(build_group(config, group)).__name__ == config[group]._target_.rsplit(".")[-1]
 

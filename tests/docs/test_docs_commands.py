@@ -37,6 +37,13 @@ SMALLER = {
     ],
     "protocol=ladder": [f"protocol.rung.{key}_ps=0.01" for key in ("settle", "duration", "every")],
     "gates=all": ["gate.dynamics.duration_ps=0.01", "gate.dynamics.every_ps=0.001"],
+    "learn": [
+        "budget.generations=1",
+        "explorer.duration_ps=0.05",
+        "explorer.every_ps=0.01",
+        'train.overrides=["trainer.max_epochs=1","model.num_features=4","model.num_layers=1"]',
+    ],
+    "builder.count=20": ["builder.count=4"],
     "neb": ["max_steps=2", "images=3"],
     "protocol=relax": ["protocol.relax.max_steps=2", "protocol.relax.every_steps=1"],
     "protocol=anneal": [

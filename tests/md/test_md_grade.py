@@ -19,6 +19,7 @@ from md.engines.torch.engine import TorchEngine
 from md.protocols.stages import Stage, plan_stages
 from md.run import run_md
 from md.state import State
+from md.trajectory import Trajectory
 from mlip.deploy import MLIPCalculator
 from mlip.deploy.calculator import GradeThresholds
 from mlip.errors import ConfigError, SimulationError
@@ -79,6 +80,14 @@ def test_limits_come_from_the_settings_or_from_the_potential():
             GradeLimits.of_settings(None, wrong, OWN)
 
 
+def test_atoms_are_known_below_both_limits():
+    limits = GradeLimits(stop=8.0, mark=2.0)
+    assert limits.knows(np.array([1.0, 2.0]))
+    assert limits.knows(None)
+    assert not limits.knows(np.array([1.0, 2.1]))
+    assert not GradeLimits(stop=3.0).knows(np.array([3.1]))
+
+
 def test_frames_are_kept_once_a_frame_and_dropped_after_a_restart(tmp_path):
     (stage,), state = STAGES, start(0)
     stage = replace(stage, steps_per_frame=10)
@@ -107,8 +116,8 @@ def test_frames_are_kept_once_a_frame_and_dropped_after_a_restart(tmp_path):
 
 @pytest.mark.parametrize("engine", ["ase", "torch"])
 def test_a_run_stops_where_the_potential_knows_nothing(tmp_path, graded_file, engine):
-    write(tmp_path / "start.extxyz", random_structure("triclinic", seed=3))
-    overrides = ["protocol=nvt", "protocol.nvt.temperature_K=300", "protocol.nvt.timestep_fs=0.5"]
+    write(tmp_path / "start.extxyz", random_structure("triclinic", seed=29))
+    overrides = ["protocol=nvt", "protocol.nvt.temperature_K=[300,400]", "protocol.nvt.timestep_fs=0.5"]
     lengths = ["protocol.nvt.duration_ps=0.02", "protocol.nvt.every_ps=0.005"]
     names = [
         f"structure={tmp_path}/start.extxyz",
@@ -136,3 +145,18 @@ def test_a_run_stops_where_the_potential_knows_nothing(tmp_path, graded_file, en
     assert beyond.info["step"] == first
     assert beyond.arrays["extrapolation_grade"].max() == pytest.approx(beyond.info["max_grade"])
     assert beyond.info["max_grade"] > limit
+
+    known = State.load(tmp_path / "stopped" / "known.npz")
+    assert 0 <= known.steps_done < first
+    run("on", "grade.stop=null", f"restart={tmp_path}/stopped/known.npz")
+    with (
+        Trajectory(tmp_path / "free" / "trajectory.h5") as free,
+        Trajectory(tmp_path / "on" / "trajectory.h5") as on,
+    ):
+        assert on.steps[0] > known.steps_done
+        assert on.steps[-1] == free.steps[-1]
+        later = np.isin(free.steps, on.steps)  # the ramp goes on where it was, neither repeated nor restarted
+        np.testing.assert_allclose(on.target_temperatures_K, free.target_temperatures_K[later])
+        np.testing.assert_allclose(on.times_ps, free.times_ps[later])
+    with pytest.raises(ConfigError, match="expected a state of this structure within this protocol"):
+        run("short", "protocol.nvt.duration_ps=0.005", f"restart={tmp_path}/free/restart.npz")

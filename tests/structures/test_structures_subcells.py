@@ -11,7 +11,7 @@ from scipy.spatial import cKDTree
 
 from mlip.data.labels import FORCE_MASK
 from mlip.errors import ConfigError, DataError
-from mlip.structures.subcells import build_subcells
+from mlip.structures.subcells import build_subcells, cut_around
 from mlip.structures.units import find_units
 
 
@@ -174,3 +174,20 @@ def test_pieces_that_make_no_sense(liquid):
             next(build_subcells(liquid, **options))
     with pytest.raises(DataError, match="not periodic"):
         next(build_subcells(molecule("H2O")))
+
+
+@pytest.mark.parametrize("buffer_A", [0.0, 3.0])
+def test_a_piece_cut_around_an_atom_has_it_in_its_middle(buffer_A):
+    rng = np.random.default_rng(4)
+    parent = bulk("Cu", cubic=True).repeat(5)
+    parent.rattle(0.1, seed=4)
+    parent.arrays["number"] = np.arange(len(parent))
+    for atom in rng.choice(len(parent), 4, replace=False):
+        piece = cut_around(parent, int(atom), num_atoms=60, buffer_A=buffer_A)
+        (place,) = np.flatnonzero(piece.arrays["number"] == atom)
+        assert len(piece) < len(parent)
+        assert piece.get_scaled_positions()[place] == pytest.approx([0.5] * 3, abs=0.07)
+        if buffer_A:
+            assert piece.arrays["force_mask"][place]
+        near = parent.get_distances(atom, range(len(parent)), mic=True) < 3.2
+        assert set(np.flatnonzero(near)) <= set(piece.arrays["number"])

@@ -1,0 +1,1 @@
+"""What the loop of `mlip learn` is made of."""
