@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ase import Atoms
-from omegaconf import DictConfig, OmegaConf
+from omegaconf import DictConfig
 
 from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
 from md.analysis.structure import analyze_structure
@@ -27,11 +27,12 @@ from md.report.study import study_section
 from md.report.summary import DETAILS, summary_section
 from md.report.transport import collect_warnings, transport_highlights, transport_section
 from md.report.transport_entries import transport_entries
+from md.stretches import load_stretches
 from md.structure_analyses import STRUCTURE_ANALYSES, WITHOUT_STRETCHES, Subject
 from md.trajectory_layout import ALL, OFTEN
 from md.transport_analyses import TRANSPORT_PARTS, Part
 from mlip.app import application
-from mlip.errors import ConfigError, DataError
+from mlip.errors import ConfigError
 from mlip.inputs import as_names, resolve_input
 from mlip.provenance import summarize_provenance
 from mlip.report.html import Highlight, Section, write_report
@@ -80,7 +81,7 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
     """
     chosen = _chosen_analyses(config)
     needed = config.interactive or set(chosen) - {*WITHOUT_STRETCHES, *ENERGETICS}
-    stretches = _load_all(paths, config) if needed else []
+    stretches = load_stretches(paths, config) if needed else []
     material = cache(lambda: open_material(config, folder))
     # shared by the analyses that ask for it, and measured once
     transport = cache(lambda: _measure_transport(stretches, config))
@@ -140,46 +141,6 @@ def _chosen_analyses(config: DictConfig) -> list[str]:
         ):
             raise ConfigError(f"found {key}={value}; expected a number above zero")
     return chosen
-
-
-def _load_all(paths: Sequence[Path], config: DictConfig) -> list[Frames]:
-    """Every stretch of every trajectory, with names that tell them apart."""
-    temperatures = _per_trajectory(config.temperature_K, len(paths))
-    types = as_names(config.types) or None
-    samples = _name_samples(config, len(paths))
-    stretches = []
-    for path, temperature, sample in zip(paths, temperatures, samples, strict=True):
-        for frames in load_frames(path, config.timestep_fs, types, temperature, config.particles):
-            label = frames.label or (path.stem if len(paths) > 1 else "")
-            stretches.append(replace(frames, label=label, sample=sample))
-    for frames in stretches:
-        if frames.species != stretches[0].species:
-            raise DataError(
-                f"found {', '.join(frames.species)} in {frames.label} and {', '.join(stretches[0].species)} "
-                f"in {stretches[0].label}; expected the same species: analyse them one by one"
-            )
-    for symbol in as_names(config.species):
-        stretches[0].select(symbol)  # refused now, not after the work that comes before
-    labels = [frames.label for frames in stretches]
-    if len(set(labels)) == len(labels):
-        return stretches
-    return [replace(frames, label=f"{frames.label}_{n}".strip("_")) for n, frames in enumerate(stretches, 1)]
-
-
-def _name_samples(config: DictConfig, count: int) -> list[str]:
-    """Which glass each trajectory is of: its own, unless `glasses` says otherwise."""
-    names = as_names(config.glasses) or [str(number) for number in range(1, count + 1)]
-    if len(names) != count:
-        raise ConfigError(f"found glasses={names} for {count} trajectories; expected a name for each")
-    return names
-
-
-def _per_trajectory(value: Any, count: int) -> list[float | None]:
-    values = OmegaConf.to_container(value) if OmegaConf.is_list(value) else [value] * count
-    numbers = isinstance(values, list) and all(isinstance(each, int | float | None) for each in values)
-    if not isinstance(values, list) or not numbers or len(values) != count:
-        raise ConfigError(f"found temperature_K={value} for {count} trajectories; expected one for each")
-    return [None if each is None else float(each) for each in values]
 
 
 def _analyze_structure(stretches: Sequence[Frames], config: DictConfig, folder: Path) -> Analysis:
