@@ -160,7 +160,7 @@ def test_help(tmp_path, verb):
     if verb not in ("data", "lammps", "doctor", "status", None):
         assert "run_dir: runs/" in ended.stdout
         assert "--multirun" in ended.stdout
-        assert "???" in ended.stdout or verb in ("demo", "build")
+        assert "???" in ended.stdout or verb in ("demo", "build", "learn", "analyze")
 
 
 def test_help_is_quick_because_nothing_is_imported(tmp_path):

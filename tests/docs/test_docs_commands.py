@@ -37,7 +37,7 @@ SMALLER = {
     ],
     "protocol=ladder": [f"protocol.rung.{key}_ps=0.01" for key in ("settle", "duration", "every")],
     "gates=all": ["gate.dynamics.duration_ps=0.01", "gate.dynamics.every_ps=0.001"],
-    "learn": [
+    "explorer.temperature_K=1000": [
         "budget.generations=1",
         "explorer.duration_ps=0.05",
         "explorer.every_ps=0.01",
@@ -79,6 +79,7 @@ def read_blocks(document: Path) -> list[Block]:
 
 BLOCKS = [block for document in DOCUMENTS for block in read_blocks(document)]
 PROGRAMS = [index for index, block in enumerate(BLOCKS) if block.language in ("bash", "python")]
+TOUR = [index for index in PROGRAMS if BLOCKS[index].document == "README.md"]
 
 
 @dataclass
@@ -145,19 +146,33 @@ def user(tmp_path_factory):
 
 
 @pytest.mark.xdist_group("docs")
-@pytest.mark.parametrize("index", PROGRAMS, ids=lambda index: BLOCKS[index].label)
-def test_runs(user, index):
+@pytest.mark.parametrize("index", TOUR, ids=lambda index: BLOCKS[index].label)
+def test_readme_runs(user, index):
+    problem = user.read_to(index)
+    assert not problem, problem
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("docs")
+@pytest.mark.parametrize("index", PROGRAMS[len(TOUR) :], ids=lambda index: BLOCKS[index].label)
+def test_other_documents_run(user, index):
     problem = user.read_to(index)
     assert not problem, problem
 
 
 @pytest.mark.xdist_group("docs")
 def test_the_tour_leaves_what_readme_says(user):
-    user.read_to(PROGRAMS[-1])
+    user.read_to(TOUR[-1])
     runs = user.folder / "runs"
     for name in ("train/potential.mlip", "train/errors.json", "train/report.html", "analyze/report.html"):
         assert (runs / name).is_file(), name
-    assert sorted(path.name for path in (runs / "seeds").iterdir() if path.is_dir())
+
+
+@pytest.mark.slow
+@pytest.mark.xdist_group("docs")
+def test_a_sweep_leaves_a_folder_for_each_member(user):
+    user.read_to(PROGRAMS[-1])
+    assert len([path for path in (user.folder / "runs" / "seeds").iterdir() if path.is_dir()]) >= 2
 
 
 def test_blocks_are_found():

@@ -187,6 +187,7 @@ def test_adapters_are_merged_into_an_ordinary_potential(folder, tmp_path, optimi
     assert "numbers are trained" in ended.stderr
 
 
+@pytest.mark.slow
 def test_new_species_with_replay_killed_and_given_again(folder, tmp_path):
     """Adapters, fresh rows, the turn of the old frames and averaged weights come back."""
     command = [
@@ -290,6 +291,7 @@ def test_another_potential_in_its_place_is_refused(finetuned, tmp_path):
     assert "holds a run on another content of init.mlip" in ended.last_line
 
 
+@pytest.mark.slow
 def test_replayed_energies_of_another_level_are_warned_of(folder, tmp_path):
     short = ["trainer.max_epochs=1", "finetune.replay_weight=0.1"]
     ended = finetune(folder, "finetune.replay=new.extxyz", *short, f"run_dir={tmp_path}/other")

@@ -58,6 +58,7 @@ def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, unbroken
     assert_same_result(tmp_path / "run", unbroken)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "settings",
     [
