@@ -187,3 +187,16 @@ def test_every_verb_stands_in_readme():
     readme = DOCUMENTS[0].read_text()
     missing = [verb for verb in VERBS if f"mlip {verb}" not in readme and f"make {verb}" not in readme]
     assert not missing
+
+
+def test_commands_with_the_same_run_dir_are_the_same():
+    """All documents are read in one folder: another command in a run directory would be refused."""
+    commands = {
+        " ".join(line.split())
+        for block in BLOCKS
+        if block.language == "bash"
+        for line in block.text.replace("\\\n", " ").splitlines()
+        if "run_dir=" in line
+    }
+    places = [re.search(r"run_dir=(\S+)", command)[1] for command in commands]
+    assert sorted({place for place in places if places.count(place) > 1}) == []
