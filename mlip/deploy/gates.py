@@ -14,6 +14,7 @@ from typing import Any
 from mlip.errors import DataError
 from mlip.inputs import sha256
 from mlip.report.panels import Panel
+from mlip.whole_files import whole_file
 
 # In the order in which they are tried: what takes seconds first.
 GATES = ("pair_curves", "equation_of_state", "energy", "nvt", "npt", "rdf", "cross_validation")
@@ -113,9 +114,8 @@ def write_record(potential: Path, results: Sequence[GateResult]) -> Path:
     """
     file = record_file(potential)
     gates = dict(read_record(potential)) | {result.name: result.to_dict() for result in results}
-    temporary = file.with_name(f"{file.name}.tmp")
-    temporary.write_text(json.dumps({"sha256": sha256(potential), "gates": gates}, indent=2))
-    temporary.replace(file)
+    with whole_file(file) as temporary:
+        temporary.write_text(json.dumps({"sha256": sha256(potential), "gates": gates}, indent=2))
     return file
 
 

@@ -21,6 +21,7 @@ from mlip.labelers.labeler import Labeler
 from mlip.labelers.workers import ProcessWorkers
 from mlip.runs import Run
 from mlip.settings import build_group
+from mlip.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -109,9 +110,8 @@ def write_entries(file: Path, entries: Sequence[Entry]) -> None:
             atoms.info["failure"] = entry.failure
         frames.append(atoms)
     if frames:
-        temporary = file.with_name(f"{file.name}.tmp")
-        ase.io.write(temporary, frames, format="extxyz")
-        temporary.replace(file)
+        with whole_file(file) as temporary:
+            ase.io.write(temporary, frames, format="extxyz")
 
 
 main = application(

@@ -19,6 +19,7 @@ from mlip.inputs import as_names
 from mlip.runs import Run
 from mlip.structures.builders import build
 from mlip.structures.lineage import record_file
+from mlip.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -98,12 +99,10 @@ def write_structures(structures: Iterator[Atoms], file: Path) -> Counter[tuple[s
         How many there are of each config_type and formula.
     """
     kinds: Counter[tuple[str, str]] = Counter()
-    temporary = file.with_name(f"{file.name}.tmp")
-    with temporary.open("w") as stream:
+    with whole_file(file) as temporary, temporary.open("w") as stream:
         for atoms in tqdm(structures, unit="structure", disable=None, dynamic_ncols=True):
             ase.io.write(stream, atoms, format="extxyz")
             kinds[str(atoms.info.get("config_type", "")), atoms.get_chemical_formula("metal")] += 1
-    temporary.replace(file)
     return kinds
 
 

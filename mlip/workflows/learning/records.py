@@ -16,6 +16,8 @@ from typing import Any
 import ase.io
 from ase import Atoms
 
+from mlip.whole_files import whole_file
+
 PHASES = ("explore", "select", "label", "train", "deploy")
 END = "end.json"
 
@@ -81,15 +83,17 @@ def potential_before(generation: Generation) -> tuple[Path, int]:
 
 def write_json(file: Path, content: Any) -> None:
     """Write a file that is whole or not there."""
-    _write(file, json.dumps(content, indent=2))
+    with whole_file(file) as temporary, temporary.open("w") as stream:
+        stream.write(json.dumps(content, indent=2))
+        stream.flush()
+        os.fsync(stream.fileno())
 
 
 def write_frames(file: Path, frames: Sequence[Atoms]) -> None:
     """Write frames to an extxyz file that is whole or not there; no file of no frames."""
     if frames:
-        temporary = file.with_name(f"{file.name}.tmp")
-        ase.io.write(temporary, frames, format="extxyz")
-        temporary.replace(file)
+        with whole_file(file) as temporary:
+            ase.io.write(temporary, frames, format="extxyz")
 
 
 def read_frames_of(file: Path) -> list[Atoms]:
@@ -99,15 +103,5 @@ def read_frames_of(file: Path) -> list[Atoms]:
 
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file so that the copy is whole or not there."""
-    temporary = target.with_name(f"{target.name}.tmp")
-    temporary.write_bytes(source.read_bytes())
-    temporary.replace(target)
-
-
-def _write(file: Path, text: str) -> None:
-    temporary = file.with_name(f"{file.name}.tmp")
-    with temporary.open("w") as stream:
-        stream.write(text)
-        stream.flush()
-        os.fsync(stream.fileno())
-    temporary.replace(file)
+    with whole_file(target) as temporary:
+        temporary.write_bytes(source.read_bytes())

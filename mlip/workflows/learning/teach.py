@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 from ase import Atoms
 from omegaconf import DictConfig
-from scipy.stats import spearmanr
 
 from mlip.data.dataset import GraphDataset
 from mlip.data.read import read_frames
@@ -38,6 +37,7 @@ from mlip.workflows.stage import run_verb
 from train.evaluate import evaluate_frames
 from train.judge import judge
 from train.metrics import compute_errors, whole_frames
+from train.reliability import rank_correlation
 
 logger = logging.getLogger(__name__)
 
@@ -217,7 +217,7 @@ def _errors_of(file: Path, frames: Sequence[Atoms], device: str) -> dict[str, An
     whole = whole_frames(results)
     if potential.uncertainty is not None and whole:
         judged = judge(whole, potential.uncertainty, potential.species)
-        if len(np.unique(judged.grades)) > 1:
-            rank = spearmanr(judged.grades, judged.force_error_lengths).statistic
-            found |= {"grade_rank_correlation": float(rank), "highest_grade": float(judged.grades.max())}
+        rank = rank_correlation(judged.grades, judged.force_error_lengths)
+        if rank is not None:
+            found |= {"grade_rank_correlation": rank, "highest_grade": float(judged.grades.max())}
     return found
