@@ -12,6 +12,7 @@ from ase import Atoms
 from omegaconf import DictConfig
 
 from md.analysis import Frames, RadialDistribution, compute_rdf, load_frames
+from md.analysis.kymograph import Layers
 from md.analysis.structure import analyze_structure
 from md.analysis.study import compare_glasses
 from md.analysis.transport import Transport, analyze_transport
@@ -85,8 +86,8 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
     material = cache(lambda: open_material(config, folder))
     # shared by the analyses that ask for it, and measured once
     transport = cache(lambda: _measure_transport(stretches, config))
-    layer_A = float(config.layer_A)
-    subject = Subject(paths, stretches, folder, as_names(config.species), config.axis, layer_A)
+    layers = Layers(config.axis, float(config.layer_A))
+    subject = Subject(paths, stretches, folder, as_names(config.species), layers)
     parts = {
         "protocol": lambda: _analyze_protocol(paths, folder),
         "structure": lambda: _analyze_structure(stretches, config, folder),

@@ -3,6 +3,7 @@
 import logging
 import re
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from mlip.app import application
 from mlip.errors import ConfigError
 from mlip.inputs import as_names, resolve_input
 from mlip.runs import Run
+from mlip.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -87,23 +89,16 @@ def _read(source: Path, frames: slice, config: DictConfig, unwrapper: Unwrapper)
 
 
 def _write(frames: Iterator[Frame], out: Path, species: list[str]) -> int:
-    """Write the frames under another name first: `out` is whole or not there; returns their number."""
+    """Write the frames into a file that is whole or not there; returns their number."""
     out.parent.mkdir(parents=True, exist_ok=True)
-    temporary = out.with_name(f"{out.name}.tmp")
     count = 0
-    try:
-        writer = _WRITERS[out.suffix](temporary)  # type: ignore[call-arg]
-        try:
+    with whole_file(out) as temporary:
+        with closing(_WRITERS[out.suffix](temporary)) as writer:  # type: ignore[call-arg]
             for frame in tqdm(frames, unit="frame", disable=None, dynamic_ncols=True):
                 writer.write(frame.select(species) if species else frame)
                 count += 1
-        finally:
-            writer.close()
         if count == 0:
             raise ConfigError("found no frame to convert; expected frames= to choose at least one")
-        temporary.replace(out)
-    finally:
-        temporary.unlink(missing_ok=True)
     return count
 
 

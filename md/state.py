@@ -19,6 +19,7 @@ from md.origin import given_origin
 from mlip.data.neighbors import complete_cell
 from mlip.errors import SimulationError
 from mlip.units import AMU_A2_PER_FS2_IN_EV, BOLTZMANN_EV_PER_K
+from mlip.whole_files import whole_file
 
 FORMAT_VERSION = 1
 _INTERNAL = "internal."
@@ -93,12 +94,10 @@ class State:
         content = {each.name: getattr(self, each.name) for each in fields(self)}
         for prefix, name in ((_INTERNAL, "internals"), (_GROUP, "groups")):
             content |= {prefix + key: value for key, value in content.pop(name).items()}
-        temporary = path.with_name(path.name + ".tmp")
-        with temporary.open("wb") as stream:
+        with whole_file(path) as temporary, temporary.open("wb") as stream:
             np.savez(stream, format_version=FORMAT_VERSION, **content)
             stream.flush()
             os.fsync(stream.fileno())
-        temporary.replace(path)
 
     @classmethod
     def load(cls, path: Path) -> "State":

@@ -1,7 +1,7 @@
 """Analyses of structure and reactions by name: what `mlip analyze analysis=[...]` runs for each."""
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ase.data import atomic_numbers, covalent_radii
@@ -13,7 +13,7 @@ from md.analysis.chemistry import ANIONS, FORMAL_CHARGES, FORMERS
 from md.analysis.connectivity import compute_connectivity
 from md.analysis.crystallinity import compute_crystallinity
 from md.analysis.frames import Frames
-from md.analysis.kymograph import Kymograph
+from md.analysis.kymograph import Kymograph, Layers
 from md.analysis.polyhedra import compute_polyhedra
 from md.analysis.profiles import (
     compute_bond_length_layers,
@@ -38,6 +38,8 @@ from md.report.units import units_chapter
 
 # a first shell within this many sums of covalent radii is a bond, or an ionic contact such as Li-S
 _CONTACT = 1.25
+# laws of growth want more points in time than averages do
+_REACTION_FRAMES = 200
 
 
 @dataclass(frozen=True)
@@ -49,16 +51,14 @@ class Subject:
         stretches: their frames, one a stage; empty where an analysis needs none.
         folder: where PNG and CSV go.
         species: symbols that were asked for; empty for a choice of ours.
-        axis: lattice vector across which layers lie: a, b or c.
-        layer_A: thickness of a layer, A.
+        layers: how cells are cut into layers.
     """
 
     paths: Sequence[Path]
     stretches: Sequence[Frames]
     folder: Path
-    species: Sequence[str] = ()
-    axis: str = "c"
-    layer_A: float = 1.0
+    species: Sequence[str]
+    layers: Layers
 
 
 def run_units(subject: Subject) -> Analysis:
@@ -94,9 +94,8 @@ def run_crystallinity(subject: Subject) -> Analysis:
 def run_reactions(subject: Subject) -> Analysis:
     """Reduction, species, interphase, laws of growth and kymographs."""
     species = [*subject.species, *mobile_species(subject.stretches[0])][0]
-    results = [
-        analyze_reactions(frames, species, subject.axis, subject.layer_A) for frames in subject.stretches
-    ]
+    layers = replace(subject.layers, max_frames=_REACTION_FRAMES)
+    results = [analyze_reactions(frames, species, layers) for frames in subject.stretches]
     return reactions_chapter(subject.stretches, results, subject.folder)
 
 
@@ -131,12 +130,12 @@ def _count(frames: Frames) -> dict[str, Census]:
 
 def _layers(frames: Frames, subject: Subject) -> list[Kymograph]:
     """Density, the share of each species, and coordination and bond lengths of pairs in contact."""
-    axis, layer = subject.axis, subject.layer_A
-    maps = [compute_density_layers(frames, axis, layer)]
-    maps += [compute_composition_layers(frames, symbol, axis, layer) for symbol in frames.species]
+    layers = subject.layers
+    maps = [compute_density_layers(frames, layers)]
+    maps += [compute_composition_layers(frames, symbol, layers) for symbol in frames.species]
     for pair, cutoff in _contacts(frames).items():
-        maps.append(compute_coordination_layers(frames, pair, cutoff, axis, layer))
-        maps.append(compute_bond_length_layers(frames, pair, cutoff, axis, layer))
+        maps.append(compute_coordination_layers(frames, pair, cutoff, layers))
+        maps.append(compute_bond_length_layers(frames, pair, cutoff, layers))
     return maps
 
 

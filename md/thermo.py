@@ -20,6 +20,7 @@ from md.groups import degrees_of_freedom
 from md.protocols.stages import PlannedStage
 from md.state import State
 from mlip.units import AMU_PER_A3_IN_G_PER_CM3, BOLTZMANN_EV_PER_K, EV_PER_A3_IN_GPA
+from mlip.whole_files import whole_file
 
 # More than two rows of the table, in bytes.
 _LONGEST_ROWS = 4096
@@ -156,6 +157,5 @@ def cut_thermo(path: Path, last_step: int) -> None:
     kept = lines[:1] + [
         line for line in lines[1:] if line.endswith("\n") and int(line.split(",")[0]) <= last_step
     ]
-    temporary = path.with_name(path.name + ".tmp")
-    temporary.write_text("".join(kept))
-    temporary.replace(path)
+    with whole_file(path) as temporary:
+        temporary.write_text("".join(kept))

@@ -20,6 +20,7 @@ from md.state import State
 from md.storage import Storage
 from md.trajectory_layout import ALL, OFTEN, STAGES, FrameAppender, ParticleGroup, StageRecord
 from mlip.errors import SimulationError
+from mlip.whole_files import whole_file
 
 # Bytes that HDF5 keeps in memory of chunks (a dataset) and of its own tables.
 _CHUNKS_CACHED, _METADATA_CACHED = 2**18, 2**19
@@ -97,8 +98,7 @@ class TrajectoryWriter:
     def _create(self, state: State, records: Sequence[StageRecord]) -> None:
         """Make the file under another name first: a kill leaves none or all of what is fixed in time."""
         atoms, moving = self._often, ["velocity"] if self._storage.velocities else []
-        temporary = self.path.with_name(self.path.name + ".tmp")
-        with create_file(temporary, records, "mlip md") as file:
+        with whole_file(self.path) as temporary, create_file(temporary, records, "mlip md") as file:
             everything = ParticleGroup(ALL, state.numbers, state.masses, state.pbc, origin=state.origin)
             everything.write(file, [*_ALWAYS, *moving, "potential_energy"])
             if len(atoms):
@@ -107,7 +107,6 @@ class TrajectoryWriter:
                     OFTEN, state.numbers[atoms], state.masses[atoms], state.pbc, atoms, origin
                 )
                 part.write(file, [*_ALWAYS, *moving, "center_of_mass"])
-        temporary.replace(self.path)
 
 
 def _open_file(path: Path, mode: str) -> h5py.File:

@@ -13,5 +13,8 @@ def whole_file(file: Path) -> Iterator[Path]:
         file: What is written, or replaced.
     """
     temporary = file.with_name(f"{file.name}.tmp")
-    yield temporary
-    temporary.replace(file)
+    try:
+        yield temporary
+        temporary.replace(file)
+    finally:
+        temporary.unlink(missing_ok=True)

@@ -17,6 +17,56 @@ Measure = Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
 @dataclass(frozen=True)
+class Layers:
+    """How a cell is cut into layers, and how many frames are looked at.
+
+    Attributes:
+        axis: lattice vector across which the layers lie: a, b or c.
+        thickness_A: of a layer, about: a whole number of them fills the cell, A.
+        max_frames: at most so many frames are used, evenly spread.
+
+    Raises:
+        DataError: there is no such axis.
+    """
+
+    axis: str = "c"
+    thickness_A: float = 1.0
+    max_frames: int = 100
+
+    def __post_init__(self) -> None:
+        if self.axis not in AXES:
+            raise DataError(f"found axis={self.axis}; expected one of {', '.join(AXES)}")
+
+    @property
+    def column(self) -> int:
+        """Of `axis` in fractional coordinates."""
+        return AXES.index(self.axis)
+
+
+@dataclass(frozen=True)
+class LayeredFrame:
+    """One frame, cut into layers.
+
+    Attributes:
+        fractional: coordinates of all atoms, shape (N, 3), unwrapped.
+        cell: rows are the lattice vectors, A.
+        layer: which layer each atom is in, shape (N,).
+        num_layers: their number.
+        height_A: of a layer along its normal.
+    """
+
+    fractional: np.ndarray
+    cell: np.ndarray
+    layer: np.ndarray
+    num_layers: int
+    height_A: float
+
+    def count(self, weights: np.ndarray | None = None) -> np.ndarray:
+        """Atoms in each layer, or the sum of their weights, shape (num_layers,)."""
+        return np.bincount(self.layer, weights=weights, minlength=self.num_layers)
+
+
+@dataclass(frozen=True)
 class Kymograph:
     """A quantity in layers, frame by frame.
 
@@ -39,15 +89,7 @@ class Kymograph:
     method: str
 
 
-def compute_mean_map(
-    frames: Frames,
-    quantity: str,
-    unit: str,
-    measure: Measure,
-    axis: str = "c",
-    layer_A: float = 1.0,
-    max_frames: int = 100,
-) -> Kymograph:
+def compute_mean_map(frames: Frames, quantity: str, unit: str, measure: Measure, layers: Layers) -> Kymograph:
     """Average a quantity of atoms in each layer, such as coordination or the share of one species.
 
     Args:
@@ -55,86 +97,64 @@ def compute_mean_map(
         quantity: its name.
         unit: its unit.
         measure: the atoms that carry it, and its values, from coordinates and cell of a frame.
-        axis: lattice vector across which the layers lie.
-        layer_A: thickness of a layer, about, A.
-        max_frames: at most so many frames are used, evenly spread.
+        layers: across which axis, how thick, in how many frames.
     """
 
-    def one_frame(fractional: np.ndarray, cell: np.ndarray, num_layers: int, drift: float) -> np.ndarray:
-        atoms, values = measure(fractional, cell)
-        layer = find_layers(fractional[atoms, AXES.index(axis)] - drift, num_layers)
-        counts = np.bincount(layer, minlength=num_layers)
-        sums = np.bincount(layer, weights=values, minlength=num_layers)
-        return np.divide(sums, counts, out=np.full(num_layers, np.nan), where=counts > 0)
+    def average(frame: LayeredFrame) -> np.ndarray:
+        atoms, values = measure(frame.fractional, frame.cell)
+        layer = frame.layer[atoms]
+        counts = np.bincount(layer, minlength=frame.num_layers)
+        sums = np.bincount(layer, weights=values, minlength=frame.num_layers)
+        return np.divide(sums, counts, out=np.full(frame.num_layers, np.nan), where=counts > 0)
 
-    return _map(frames, quantity, unit, one_frame, axis, layer_A, max_frames)
+    return compute_map(frames, quantity, unit, average, layers)
 
 
-def compute_density_map(
+def compute_map(
     frames: Frames,
     quantity: str,
     unit: str,
-    weights: np.ndarray,
-    axis: str = "c",
-    layer_A: float = 1.0,
-    max_frames: int = 100,
+    of_layers: Callable[[LayeredFrame], np.ndarray],
+    layers: Layers,
 ) -> Kymograph:
-    """Sum a weight of atoms over the volume of each layer, such as mass for a density.
+    """Compute what each layer has of a quantity, in frame after frame.
+
+    Layers follow the centre of mass: coordinates are unwrapped, and with it the whole stack moves.
 
     Args:
         frames: the frames.
         quantity: its name.
-        unit: the weights' unit per A^3.
-        weights: what each atom brings, shape (N,).
-        axis: lattice vector across which the layers lie.
-        layer_A: thickness of a layer, about, A.
-        max_frames: at most so many frames are used, evenly spread.
+        unit: its unit.
+        of_layers: from a frame to the values of its layers, shape (num_layers,).
+        layers: across which axis, how thick, in how many frames.
     """
+    column = layers.column
+    height = 1 / np.linalg.norm(np.linalg.inv(frames.mean_cell)[:, column])
+    num_layers = max(1, round(height / layers.thickness_A))
+    chosen = spread_frames(frames.num_frames, layers.max_frames)
+    masses = atomic_masses[frames.numbers] / atomic_masses[frames.numbers].sum()
+    start = masses @ frames.fractional[0][:, column]
 
-    def one_frame(fractional: np.ndarray, cell: np.ndarray, num_layers: int, drift: float) -> np.ndarray:
-        layer = find_layers(fractional[:, AXES.index(axis)] - drift, num_layers)
-        volume = abs(np.linalg.det(cell)) / num_layers
-        return np.bincount(layer, weights=weights, minlength=num_layers) / volume
+    def one(fractional: np.ndarray, cell: np.ndarray) -> np.ndarray:
+        drift = masses @ fractional[:, column] - start
+        layer = find_layers(fractional[:, column] - drift, num_layers)
+        layer_height = 1 / np.linalg.norm(np.linalg.inv(cell)[:, column]) / num_layers
+        return of_layers(LayeredFrame(fractional, cell, layer, num_layers, float(layer_height)))
 
-    return _map(frames, quantity, unit, one_frame, axis, layer_A, max_frames)
+    return Kymograph(
+        quantity=quantity,
+        unit=unit,
+        axis=layers.axis,
+        positions_A=(np.arange(num_layers) + 0.5) * height / num_layers,
+        values=np.array(map_frames(frames, one, layers.max_frames)),
+        times_ps=None if frames.times_ps is None else frames.times_ps[chosen],
+        method=(
+            f"{num_layers} layers of {height / num_layers:.2f} A across {layers.axis} that follow the centre "
+            f"of mass; {len(chosen)} frames"
+        ),
+    )
 
 
 def find_layers(heights: np.ndarray, num_layers: int) -> np.ndarray:
     """The layer each atom is in, shape (N,), from its fractional coordinate across them, shape (N,)."""
     return np.minimum(((heights - np.floor(heights)) * num_layers).astype(np.int64), num_layers - 1)
-
-
-def _map(
-    frames: Frames,
-    quantity: str,
-    unit: str,
-    one_frame: Callable[[np.ndarray, np.ndarray, int, float], np.ndarray],
-    axis: str,
-    layer_A: float,
-    max_frames: int,
-) -> Kymograph:
-    if axis not in AXES:
-        raise DataError(f"found axis={axis}; expected one of {', '.join(AXES)}")
-    column = AXES.index(axis)
-    height = 1 / np.linalg.norm(np.linalg.inv(frames.mean_cell)[:, column])
-    num_layers = max(1, round(height / layer_A))
-    chosen = spread_frames(frames.num_frames, max_frames)
-    masses = atomic_masses[frames.numbers] / atomic_masses[frames.numbers].sum()
-    start = masses @ frames.fractional[0][:, column]
-
-    def one(fractional: np.ndarray, cell: np.ndarray) -> np.ndarray:
-        # unwrapped coordinates: the centre of mass moves with the whole stack, which layers follow
-        return one_frame(fractional, cell, num_layers, float(masses @ fractional[:, column] - start))
-
-    return Kymograph(
-        quantity=quantity,
-        unit=unit,
-        axis=axis,
-        positions_A=(np.arange(num_layers) + 0.5) * height / num_layers,
-        values=np.array(map_frames(frames, one, max_frames)),
-        times_ps=None if frames.times_ps is None else frames.times_ps[chosen],
-        method=(
-            f"{num_layers} layers of {height / num_layers:.2f} A across {axis} that follow the centre of "
-            f"mass; {len(chosen)} frames"
-        ),
-    )

@@ -8,7 +8,7 @@ from scipy.ndimage import gaussian_filter1d
 
 from md.analysis.averages import compute_average
 from md.analysis.frames import Frames
-from md.analysis.kymograph import Kymograph, compute_density_map, compute_mean_map
+from md.analysis.kymograph import Kymograph, LayeredFrame, Layers, compute_map, compute_mean_map
 from md.analysis.pairs import find_pairs
 from mlip.units import AMU_PER_A3_IN_G_PER_CM3
 
@@ -57,48 +57,32 @@ def average_over_time(kymograph: Kymograph) -> Profile:
     )
 
 
-def compute_density_layers(
-    frames: Frames, axis: str = "c", layer_A: float = 1.0, max_frames: int = 100
-) -> Kymograph:
-    """Compute the mass density in layers, g/cm^3; arguments as `compute_mean_map`."""
-    weights = atomic_masses[frames.numbers] * AMU_PER_A3_IN_G_PER_CM3
-    return compute_density_map(frames, "density", "g/cm^3", weights, axis, layer_A, max_frames)
+def compute_density_layers(frames: Frames, layers: Layers) -> Kymograph:
+    """Compute the mass density in layers, g/cm^3."""
+    masses = atomic_masses[frames.numbers] * AMU_PER_A3_IN_G_PER_CM3
+
+    def density(frame: LayeredFrame) -> np.ndarray:
+        return frame.count(masses) * frame.num_layers / abs(np.linalg.det(frame.cell))
+
+    return compute_map(frames, "density", "g/cm^3", density, layers)
 
 
-def compute_composition_layers(
-    frames: Frames, species: str, axis: str = "c", layer_A: float = 1.0, max_frames: int = 100
-) -> Kymograph:
+def compute_composition_layers(frames: Frames, species: str, layers: Layers) -> Kymograph:
     """Compute the share of a species in the atoms of each layer.
 
     Args:
         frames: the frames.
         species: symbol, or one of an origin such as Li@1.
-        axis: lattice vector across which the layers lie.
-        layer_A: thickness of a layer, about, A.
-        max_frames: at most so many frames are used, evenly spread.
+        layers: across which axis, how thick, in how many frames.
     """
-    is_species = np.zeros(len(frames.numbers))
-    is_species[frames.select(species)] = 1.0
+    is_species = _is_species(frames, species)
     everyone = np.arange(len(is_species))
     return compute_mean_map(
-        frames,
-        f"share of {species}",
-        "of atoms",
-        lambda fractional, cell: (everyone, is_species),
-        axis,
-        layer_A,
-        max_frames,
+        frames, f"share of {species}", "of atoms", lambda fractional, cell: (everyone, is_species), layers
     )
 
 
-def compute_smooth_composition(
-    frames: Frames,
-    species: str,
-    width_A: float,
-    axis: str = "c",
-    layer_A: float = 1.0,
-    max_frames: int = 100,
-) -> Kymograph:
+def compute_smooth_composition(frames: Frames, species: str, width_A: float, layers: Layers) -> Kymograph:
     """Compute the share of a species after smoothing, so that the layers of a crystal do not show.
 
     Numbers of the species and of all atoms are smoothed by a Gaussian, then divided.
@@ -107,36 +91,23 @@ def compute_smooth_composition(
         frames: the frames.
         species: symbol, or one of an origin such as Li@1.
         width_A: standard deviation of the Gaussian, A.
-        axis: lattice vector across which the layers lie.
-        layer_A: thickness of a layer, about, A.
-        max_frames: at most so many frames are used, evenly spread.
+        layers: across which axis, how thick, in how many frames.
     """
-    everyone = np.ones(len(frames.numbers))
-    is_species = np.zeros(len(everyone))
-    is_species[frames.select(species)] = 1.0
-    some, total = (
-        compute_density_map(frames, f"share of {species}", "1/A^3", weights, axis, layer_A, max_frames)
-        for weights in (is_species, everyone)
-    )
-    width = width_A / (2 * total.positions_A[0])
-    smooth_some, smooth_total = (
-        gaussian_filter1d(each.values, width, axis=1, mode="wrap") for each in (some, total)
-    )
+    is_species = _is_species(frames, species)
+
+    def smooth_share(frame: LayeredFrame) -> np.ndarray:
+        counts = np.stack((frame.count(is_species), frame.count()))
+        some, total = gaussian_filter1d(counts.astype(float), width_A / frame.height_A, axis=1, mode="wrap")
+        return some / np.maximum(total, 1e-12)
+
+    kymograph = compute_map(frames, f"share of {species}", "of atoms", smooth_share, layers)
     return replace(
-        some,
-        unit="of atoms",
-        values=smooth_some / np.maximum(smooth_total, 1e-12),
-        method=f"{some.method}; numbers of atoms smoothed by a Gaussian of {width_A:g} A",
+        kymograph, method=f"{kymograph.method}; numbers of atoms smoothed by a Gaussian of {width_A:g} A"
     )
 
 
 def compute_coordination_layers(
-    frames: Frames,
-    pair: tuple[str, str],
-    cutoff_A: float,
-    axis: str = "c",
-    layer_A: float = 1.0,
-    max_frames: int = 100,
+    frames: Frames, pair: tuple[str, str], cutoff_A: float, layers: Layers
 ) -> Kymograph:
     """Compute the mean number of neighbors of a species around another in each layer.
 
@@ -144,9 +115,7 @@ def compute_coordination_layers(
         frames: the frames.
         pair: symbols of the centre and of its neighbors.
         cutoff_A: neighbors are closer than this, A.
-        axis: lattice vector across which the layers lie.
-        layer_A: thickness of a layer, about, A.
-        max_frames: at most so many frames are used, evenly spread.
+        layers: across which axis, how thick, in how many frames.
     """
     centres = frames.select(pair[0])
 
@@ -154,17 +123,11 @@ def compute_coordination_layers(
         centre, _ = _bonds(fractional, cell, frames.numbers, pair, cutoff_A)
         return centres, np.bincount(centre, minlength=len(frames.numbers))[centres].astype(np.float64)
 
-    quantity = f"{pair[1]} around {pair[0]}"
-    return compute_mean_map(frames, quantity, "neighbors", measure, axis, layer_A, max_frames)
+    return compute_mean_map(frames, f"{pair[1]} around {pair[0]}", "neighbors", measure, layers)
 
 
 def compute_bond_length_layers(
-    frames: Frames,
-    pair: tuple[str, str],
-    cutoff_A: float,
-    axis: str = "c",
-    layer_A: float = 1.0,
-    max_frames: int = 100,
+    frames: Frames, pair: tuple[str, str], cutoff_A: float, layers: Layers
 ) -> Kymograph:
     """Compute the mean length of the bonds of a pair in each layer, a bond where its centre is.
 
@@ -175,7 +138,14 @@ def compute_bond_length_layers(
         return _bonds(fractional, cell, frames.numbers, pair, cutoff_A)
 
     frames.select(pair[0])
-    return compute_mean_map(frames, f"{'-'.join(pair)} length", "A", measure, axis, layer_A, max_frames)
+    return compute_mean_map(frames, f"{'-'.join(pair)} length", "A", measure, layers)
+
+
+def _is_species(frames: Frames, species: str) -> np.ndarray:
+    """One for atoms of the species, else zero, shape (N,)."""
+    is_species = np.zeros(len(frames.numbers))
+    is_species[frames.select(species)] = 1.0
+    return is_species
 
 
 def _bonds(

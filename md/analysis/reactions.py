@@ -1,7 +1,7 @@
 """Reactions at an interface along one stretch: reduction, species, interphase, their laws of growth, maps."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -10,13 +10,12 @@ from md.analysis.chemistry import FORMERS
 from md.analysis.frames import Frames
 from md.analysis.interphase import Interphase, compute_interphase
 from md.analysis.kinetics import Growth, fit_growth
-from md.analysis.kymograph import Kymograph, compute_mean_map
+from md.analysis.kymograph import Kymograph, Layers, compute_mean_map
 from md.analysis.profiles import compute_smooth_composition
 from md.analysis.reduction import Reduction, compute_reduction_series, find_reduced
 from md.analysis.units import compute_units
 from mlip.errors import DataError
 
-_FRAMES = 200
 # wider than the layers of most crystals are apart
 _SMOOTHING_A = 2.5
 
@@ -42,23 +41,19 @@ class Reactions:
     warnings: tuple[str, ...]
 
 
-def analyze_reactions(
-    frames: Frames, species: str, axis: str = "c", layer_A: float = 1.0, max_frames: int = _FRAMES
-) -> Reactions:
+def analyze_reactions(frames: Frames, species: str, layers: Layers) -> Reactions:
     """Measure the reactions of one stretch.
 
     Args:
         frames: the frames, with times.
         species: whose share of the atoms tells the two sides apart, such as Li across Li | Li6PS5Cl.
-        axis: lattice vector across the interface.
-        layer_A: thickness of a layer, about, A.
-        max_frames: at most so many frames are used, evenly spread.
+        layers: across which axis, how thick, in how many frames.
 
     Raises:
         DataError: The frames have no times.
     """
     frames.require_times()
-    composition = compute_smooth_composition(frames, species, _SMOOTHING_A, axis, layer_A, max_frames)
+    composition = compute_smooth_composition(frames, species, _SMOOTHING_A, layers)
     maps = {f"share of {species}": composition}
     warnings = []
     interphase = reduction = None
@@ -67,8 +62,8 @@ def analyze_reactions(
     except DataError as error:
         warnings.append(f"no interphase: {error}")
     if {"P", "S"} <= set(frames.species):
-        reduction = compute_reduction_series(frames, max_frames=max_frames)
-        maps["reduction of P"] = _reduction_map(frames, axis, layer_A, max_frames)
+        reduction = compute_reduction_series(frames, max_frames=layers.max_frames)
+        maps["reduction of P"] = _reduction_map(frames, layers)
     has_units = any(symbol in FORMERS for symbol in frames.species)
     series = {
         "reduction": None if reduction is None else reduction.series,
@@ -84,14 +79,15 @@ def analyze_reactions(
         except DataError as error:
             warnings.append(f"no law of growth of {name.replace('_', ' ')}: {error}")
     warnings += [f"{name.replace('_', ' ')}: {each}" for name, fit in growth.items() for each in fit.warnings]
-    units = compute_units(frames, max_frames) if has_units else None
+    units = compute_units(frames, layers.max_frames) if has_units else None
     return Reactions(reduction, units, interphase, growth, maps, tuple(warnings))
 
 
-def _reduction_map(frames: Frames, axis: str, layer_A: float, max_frames: int) -> Kymograph:
+def _reduction_map(frames: Frames, layers: Layers) -> Kymograph:
     """How far the phosphorus in each layer is reduced; thicker layers, for it is rare."""
 
     def measure(fractional: np.ndarray, cell: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         return find_reduced(fractional, cell, frames.numbers)
 
-    return compute_mean_map(frames, "reduction", "share of electrons", measure, axis, 3 * layer_A, max_frames)
+    thick = replace(layers, thickness_A=3 * layers.thickness_A)
+    return compute_mean_map(frames, "reduction", "share of electrons", measure, thick)

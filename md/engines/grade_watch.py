@@ -17,6 +17,7 @@ from md.protocols.stages import PlannedStage
 from md.state import State
 from md.thermo import Observation
 from mlip.errors import ConfigError, SimulationError
+from mlip.whole_files import whole_file
 
 if TYPE_CHECKING:
     from mlip.deploy.calculator import GradeThresholds
@@ -142,8 +143,8 @@ class ExtrapolatingFrames:
 
 def _cut_frames(path: Path, last_step: int) -> float:
     """Drop frames after a step and what a kill left incomplete; returns the step of the last one kept."""
-    temporary, last = path.with_name(path.name + ".tmp"), -math.inf
-    with path.open() as stream, temporary.open("w") as kept:
+    last = -math.inf
+    with path.open() as stream, whole_file(path) as temporary, temporary.open("w") as kept:
         for head in stream:
             frame = [head, *islice(stream, int(head) + 1)]
             step = _STEP_OF_FRAME.search(frame[1]) if len(frame) == int(head) + 2 else None
@@ -151,5 +152,4 @@ def _cut_frames(path: Path, last_step: int) -> float:
                 break
             kept.writelines(frame)
             last = int(step[1])
-    temporary.replace(path)
     return last

@@ -17,6 +17,7 @@ from mlip.data.dataset import GraphDataset, data_hash
 from mlip.data.graph import LabelledGraph
 from mlip.data.isolated import find_isolated_energies
 from mlip.errors import DataError
+from mlip.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -106,9 +107,8 @@ def compute_statistics(dataset: GraphDataset, cache: Path | None = None) -> Stat
         return Statistics.from_dict(json.loads(path.read_text()))
     statistics = _compute(dataset, frames_hash)
     cache.mkdir(parents=True, exist_ok=True)
-    unfinished = path.with_suffix(".tmp")
-    unfinished.write_text(json.dumps(statistics.to_dict(), indent=1))
-    unfinished.replace(path)
+    with whole_file(path) as unfinished:
+        unfinished.write_text(json.dumps(statistics.to_dict(), indent=1))
     return statistics
 
 

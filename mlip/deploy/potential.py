@@ -26,6 +26,7 @@ from mlip.models.normalization import Normalization
 from mlip.models.uncertainty import Uncertainty
 from mlip.nn.derivatives import ForceField
 from mlip.nn.kernels.choose import resolve_kernel, use_kernel
+from mlip.whole_files import whole_file
 
 FORMAT = 2
 DTYPES = {"float32": torch.float32, "float64": torch.float64}
@@ -111,15 +112,13 @@ class Potential:
 
     def save(self, path: str | Path) -> None:
         """Write the file so that a kill leaves either the old file or the new one."""
-        temporary = Path(f"{path}.tmp")
         weights = {name: tensor.detach().cpu().contiguous() for name, tensor in self.weights.items()}
-        with zipfile.ZipFile(temporary, "w") as archive:
+        with whole_file(Path(path)) as temporary, zipfile.ZipFile(temporary, "w") as archive:
             archive.writestr("potential.json", json.dumps(self._to_json(), indent=2))
             archive.writestr("weights.safetensors", save_weights(weights))
             if self.uncertainty is not None:
                 archive.writestr("grade.safetensors", save_weights(self.uncertainty.tensors()))
             archive.writestr("card.md", self.card)
-        temporary.replace(path)
 
     @classmethod
     def load(cls, path: str | Path) -> "Potential":

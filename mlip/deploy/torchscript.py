@@ -22,6 +22,7 @@ from mlip.errors import ConfigError, PotentialError
 from mlip.models.grade import ExtrapolationGrade
 from mlip.nn.derivatives import ForceField
 from mlip.nn.kernels.cpp.load import load_operators
+from mlip.whole_files import whole_file
 
 logger = logging.getLogger(__name__)
 
@@ -110,12 +111,10 @@ def save_torchscript(
         inside: The same for others than foreign readers, by `WITH_KERNELS` and `FOR_RANKS`.
     """
     files: dict[str, str | bytes] = dict(metadata)
-    temporary = Path(f"{path}.tmp")
-    with _without_deprecation():
+    with _without_deprecation(), whole_file(path) as temporary:
         files |= {name: script_inside(model) for name, model in (inside or {}).items()}
         scripted = torch.jit.script(PairStyleModel(force_field, grade).eval())
         scripted.save(str(temporary), _extra_files=files)
-    temporary.replace(path)
 
 
 def script_inside(model: nn.Module) -> bytes:

@@ -5,6 +5,7 @@ import pytest
 
 from md.analysis import Frames
 from md.analysis.crossings import count_crossings, find_metal_region
+from md.analysis.kymograph import Layers
 from md.analysis.reactions import analyze_reactions
 from md.analysis.reduction import compute_reduction
 from mlip.errors import DataError
@@ -58,7 +59,7 @@ def reacting_run(num_frames=60):
 
 def test_reactions_of_a_run_are_what_was_put_in():
     run = reacting_run()
-    found = analyze_reactions(run, "Li", "c", 1.0)
+    found = analyze_reactions(run, "Li", Layers(max_frames=200))
     broken = np.round(112 * 0.2 * np.log(1 + np.arange(60)))
     np.testing.assert_allclose(found.reduction.series, broken / 112)
     assert found.reduction.counts["PS4"][0] == 28
@@ -85,7 +86,7 @@ def test_a_bulk_has_no_interphase_and_a_salt_no_reduction():
     frames = Frames(
         rng.uniform(size=(12, 800, 3)), np.tile(25 * np.eye(3), (12, 1, 1)), numbers, np.arange(12)
     )
-    found = analyze_reactions(frames, "Li")
+    found = analyze_reactions(frames, "Li", Layers())
     assert found.reduction is None
     assert found.units is None
     assert found.interphase is None or found.interphase.sides[1] - found.interphase.sides[0] < 0.15

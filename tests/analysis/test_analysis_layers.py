@@ -9,7 +9,7 @@ from scipy.special import erf, erfinv
 
 from md.analysis import Frames
 from md.analysis.interphase import compute_interphase
-from md.analysis.kymograph import Kymograph, compute_density_map, compute_mean_map, find_layers
+from md.analysis.kymograph import Kymograph, Layers, compute_map, compute_mean_map, find_layers
 from md.analysis.profiles import (
     average_over_time,
     compute_bond_length_layers,
@@ -37,12 +37,12 @@ def gas(num_frames=40, num_atoms=500, cell=LEANING, seed=0):
 def test_density_and_composition_of_two_halves():
     fractional, cells, numbers = gas()
     frames = Frames(fractional, cells, numbers, np.arange(40.0))
-    share = average_over_time(compute_composition_layers(frames, "Li", "c", 5.0))
+    share = average_over_time(compute_composition_layers(frames, "Li", Layers("c", 5.0)))
     lower = share.positions_A < 20.0
     assert len(share.values) == 8
     np.testing.assert_allclose(share.values[lower], 2 / 3, atol=0.03)
     np.testing.assert_allclose(share.values[~lower], 0.0, atol=0.06)  # the centre of mass jitters
-    density = average_over_time(compute_density_layers(frames, "c", 5.0))
+    density = average_over_time(compute_density_layers(frames, Layers("c", 5.0)))
     volume = abs(np.linalg.det(LEANING))
     total = (200 * 6.94 + 300 * 32.06) * 1.66053907 / volume
     assert density.values.mean() == pytest.approx(total, rel=1e-3)
@@ -58,11 +58,13 @@ def test_layers_follow_a_stack_that_drifts():
     # every frame alike: the centre of mass of a gas jitters
     fixed = np.tile(fractional[:1], (40, 1, 1))
     drifting = fixed + np.linspace(0, 3.0, 40)[:, None, None] * [0.2, 0.1, 1.0]
-    expected = compute_composition_layers(Frames(fixed, cells, numbers), "Li", "c", 5.0)
-    found = compute_composition_layers(Frames(drifting, cells, numbers), "Li", "c", 5.0)
+    expected = compute_composition_layers(Frames(fixed, cells, numbers), "Li", Layers("c", 5.0))
+    found = compute_composition_layers(Frames(drifting, cells, numbers), "Li", Layers("c", 5.0))
     np.testing.assert_allclose(found.values, expected.values, atol=1e-12)
-    halves = average_over_time(compute_composition_layers(Frames(moving, cells, numbers), "Li", "c", 20.0))
-    same = average_over_time(compute_composition_layers(still, "Li", "c", 20.0))
+    halves = average_over_time(
+        compute_composition_layers(Frames(moving, cells, numbers), "Li", Layers("c", 20.0))
+    )
+    same = average_over_time(compute_composition_layers(still, "Li", Layers("c", 20.0)))
     np.testing.assert_allclose(halves.values, same.values, atol=0.02)
 
 
@@ -74,8 +76,12 @@ def test_map_equals_a_naive_loop_in_a_breathing_cell():
     weights = rng.uniform(size=40)
     masses = atomic_masses[numbers] / atomic_masses[numbers].sum()
     frames = Frames(fractional, cells, numbers)
-    found = compute_density_map(frames, "weight", "1/A^3", weights, "b", 3.0)
-    mean = compute_mean_map(frames, "weight", "1", lambda f, c: (np.arange(40), weights), "b", 3.0)
+    layers = Layers("b", 3.0)
+    found = compute_map(frames, "weight", "1", lambda frame: frame.count(weights), layers)
+    heights = compute_map(
+        frames, "height", "A", lambda frame: np.full(frame.num_layers, frame.height_A), layers
+    )
+    mean = compute_mean_map(frames, "weight", "1", lambda f, c: (np.arange(40), weights), layers)
     num_layers = found.values.shape[1]
     assert num_layers == round(1 / np.linalg.norm(np.linalg.inv(frames.mean_cell)[:, 1]) / 3.0)
     for frame in range(3):
@@ -85,8 +91,11 @@ def test_map_equals_a_naive_loop_in_a_breathing_cell():
             layer = int(((fractional[frame, atom, 1] - drift) % 1.0) * num_layers)
             sums[layer] += weights[atom]
             counts[layer] += 1
-        volume = abs(np.linalg.det(cells[frame])) / num_layers
-        np.testing.assert_allclose(found.values[frame], sums / volume)
+        area = np.linalg.norm(np.cross(cells[frame, 0], cells[frame, 2]))
+        np.testing.assert_allclose(found.values[frame], sums)
+        np.testing.assert_allclose(
+            heights.values[frame] * num_layers * area, abs(np.linalg.det(cells[frame]))
+        )
         with np.errstate(invalid="ignore"):
             np.testing.assert_allclose(mean.values[frame], np.where(counts > 0, sums / counts, np.nan))
 
@@ -98,13 +107,13 @@ def test_layers_hold_atoms_on_the_wall():
 def test_coordination_and_bond_lengths_of_a_crystal_in_layers():
     atoms = bulk("LiCl", "rocksalt", a=5.13, cubic=True).repeat((2, 2, 3))
     frames = Frames(atoms.get_scaled_positions()[None] + 0.01, atoms.cell.array[None], atoms.numbers)
-    coordination = compute_coordination_layers(frames, ("Li", "Cl"), 3.0, "c", 5.13)
+    coordination = compute_coordination_layers(frames, ("Li", "Cl"), 3.0, Layers("c", 5.13))
     np.testing.assert_allclose(coordination.values, 6.0)
     np.testing.assert_allclose(
-        compute_bond_length_layers(frames, ("Li", "Cl"), 3.0, "c", 5.13).values, 5.13 / 2
+        compute_bond_length_layers(frames, ("Li", "Cl"), 3.0, Layers("c", 5.13)).values, 5.13 / 2
     )
     with pytest.raises(DataError, match="axis=d"):
-        compute_density_layers(frames, "d")
+        compute_density_layers(frames, Layers("d"))
 
 
 def profile_of(share, layer=0.5):
@@ -148,6 +157,6 @@ def test_smoothing_hides_the_layers_of_crystals():
     salt.positions[:, 2] += metal.cell[2, 2]
     stack = Atoms(cell=[13.76, 13.76, metal.cell[2, 2] + salt.cell[2, 2]], pbc=True) + metal + salt
     frames = Frames(stack.get_scaled_positions()[None], stack.cell.array[None], stack.numbers)
-    result = compute_interphase(compute_smooth_composition(frames, "Li", 2.5))
+    result = compute_interphase(compute_smooth_composition(frames, "Li", 2.5, Layers()))
     assert result.sides == pytest.approx((0.5, 1.0), abs=0.01)
     assert result.value == pytest.approx(2.563 * 2.5, rel=0.15)
