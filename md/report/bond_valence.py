@@ -12,13 +12,11 @@ from md.report.chapter import (
     Entries,
     legend_labels,
     name_part,
-    panel_grid,
-    panel_size,
     stretch_colors,
     stretch_context,
 )
 from md.report.entries import join_name
-from mlip.report.figures import new_panels, save_figure
+from mlip.report.figures import legend_above, new_grid, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock
 from mlip.report.style import INK
 
@@ -42,10 +40,9 @@ def bond_valence_chapter(
     """
     labels, colors = legend_labels(stretches), stretch_colors(stretches)
     species = stretches[0].species
-    rows, columns = panel_grid(len(species))
     table: dict[str, Any] = {}
-    with new_panels(rows, columns, panel_size(rows, columns)) as (figure, panels):
-        for axes, symbol in zip(panels, species, strict=False):
+    with new_grid(len(species)) as (figure, panels):
+        for axes, symbol in zip(panels, species, strict=True):
             for frames, result, label, color in zip(stretches, results, labels, colors, strict=True):
                 sums = result.per_atom[frames.select(symbol)]
                 axes.hist(sums, bins=30, color=color, alpha=0.65, label=label)
@@ -54,10 +51,8 @@ def bond_valence_chapter(
             axes.set_title(symbol)
             axes.set_xlabel("bond-valence sum (e)")
             axes.set_ylabel("ions")
-        for axes in panels[len(species) :]:
-            axes.set_axis_off()
         if len(labels) > 1:
-            figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
+            legend_above(figure, panels[0])
         path = save_figure(figure, folder / "bond_valence.png", table)
     rows_of = [
         [label, symbol, FORMAL_CHARGES[symbol], result.sums[symbol].value, result.sums[symbol].error]
@@ -68,7 +63,7 @@ def bond_valence_chapter(
     section = Section(
         heading="Bond valences",
         text=_EXPLANATION,
-        figures=[FigureBlock(path, "Bond-valence sums of the ions.", wide=columns > 1)],
+        figures=[FigureBlock(path, "Bond-valence sums of the ions.", wide=len(species) > 1)],
         tables=[
             TableBlock(["run", "ion", "charge (e)", "mean sum (e)", "error (e)"], rows_of, "Mean sums."),
             TableBlock(["bond", "R0 (Å)", "source"], parameters, "Parameters, with b = 0.37 Å."),

@@ -2,7 +2,6 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from math import ceil
 from typing import Any
 
 from md.analysis.frames import Frames
@@ -10,8 +9,6 @@ from md.report.plots import temperature_colors
 from mlip.report.html import Highlight, Section
 
 Entries = dict[str, dict[str, Any]]
-
-_WIDTH, _ROW_HEIGHT = 9.6, 2.75
 
 
 @dataclass(frozen=True)
@@ -58,14 +55,3 @@ def legend_labels(stretches: Sequence[Frames]) -> list[str]:
 def stretch_colors(stretches: Sequence[Frames]) -> list[Any]:
     """A colour a stretch, by temperature where it is known."""
     return list(temperature_colors([frames.temperature_K for frames in stretches]))
-
-
-def panel_grid(count: int) -> tuple[int, int]:
-    """Rows and columns of a figure of small panels."""
-    columns = count if count <= 3 else 2 if count == 4 else 3
-    return ceil(count / columns), columns
-
-
-def panel_size(rows: int, columns: int) -> tuple[float, float]:
-    """Width and height of such a figure in inches."""
-    return (_WIDTH if columns > 1 else _WIDTH / 2, _ROW_HEIGHT * rows)

@@ -14,14 +14,12 @@ from md.report.chapter import (
     Entries,
     legend_labels,
     name_part,
-    panel_grid,
-    panel_size,
     stretch_colors,
     stretch_context,
 )
 from md.report.entries import join_name
 from md.report.structure_plots import plot_kymograph, plot_profile
-from mlip.report.figures import new_panels, save_figure
+from mlip.report.figures import legend_above, new_grid, new_panels, save_figure
 from mlip.report.html import FigureBlock, Section
 
 _EXPLANATION = (
@@ -42,10 +40,9 @@ def layers_chapter(
     """
     profiles = [[average_over_time(each) for each in some] for some in maps]
     labels, colors = legend_labels(stretches), stretch_colors(stretches)
-    rows, columns = panel_grid(len(profiles[0]))
     table: dict[str, Any] = {}
-    with new_panels(rows, columns, panel_size(rows, columns)) as (figure, panels):
-        for place, axes in enumerate(panels[: len(profiles[0])]):
+    with new_grid(len(profiles[0])) as (figure, panels):
+        for place, axes in enumerate(panels):
             for some, label, color in zip(profiles, labels, colors, strict=True):
                 profile = some[place]
                 plot_profile(axes, profile, color, label)
@@ -55,12 +52,12 @@ def layers_chapter(
             axes.set_title(profiles[0][place].quantity)
             axes.set_xlabel(f"along {profiles[0][place].axis} (Å)")
             axes.set_ylabel(profiles[0][place].unit.replace("A", "Å").replace("^3", "³"))
-        for axes in panels[len(profiles[0]) :]:
-            axes.set_axis_off()
         if len(labels) > 1:
-            figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
+            legend_above(figure, panels[0])
         path = save_figure(figure, folder / "profiles.png", table)
-    figures = [FigureBlock(path, "Profiles along the axis with one standard error.", wide=columns > 1)]
+    figures = [
+        FigureBlock(path, "Profiles along the axis with one standard error.", wide=len(profiles[0]) > 1)
+    ]
     section = Section(heading="Profiles", text=_EXPLANATION, figures=figures)
     return Analysis(_entries(stretches, profiles), [section])
 

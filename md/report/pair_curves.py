@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from md.energetics.pair_curves import REACHED_EV, PairCurve
-from md.report.chapter import Analysis, Entries, panel_grid, panel_size
-from mlip.report.figures import new_panels, save_figure
+from md.report.chapter import Analysis, Entries
+from mlip.report.figures import new_grid, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock
 from mlip.report.style import MUTED, PALETTE
 
@@ -53,10 +53,9 @@ def pair_curves_chapter(curves: Sequence[PairCurve], folder: Path) -> Analysis:
 
 
 def _figure(curves: Sequence[PairCurve], folder: Path) -> FigureBlock:
-    rows, columns = panel_grid(len(curves))
     table: dict[str, Any] = {}
-    with new_panels(rows, columns, panel_size(rows, columns)) as (figure, panels):
-        for axes, curve in zip(panels, curves, strict=False):
+    with new_grid(len(curves)) as (figure, panels):
+        for axes, curve in zip(panels, curves, strict=True):
             axes.axhline(0.0, color=MUTED, linewidth=0.8)
             axes.axvline(curve.wall_A, color=MUTED, linewidth=0.9, linestyle=":")
             axes.plot(curve.distances_A, curve.energies_eV, color=PALETTE[0])
@@ -68,10 +67,8 @@ def _figure(curves: Sequence[PairCurve], folder: Path) -> FigureBlock:
             name = "-".join(curve.pair)
             table |= {f"{name}_distance_A": curve.distances_A, f"{name}_energy_eV": curve.energies_eV}
             table |= {f"{name}_force_eV_per_A": curve.forces_eV_A}
-        for axes in panels[len(curves) :]:
-            axes.set_axis_off()
         path = save_figure(figure, folder / "pair_curves.png", table)
-    return FigureBlock(path, "Energy of two atoms less that of both alone.", wide=columns > 1)
+    return FigureBlock(path, "Energy of two atoms less that of both alone.", wide=len(curves) > 1)
 
 
 def _entries(curves: Sequence[PairCurve]) -> Entries:

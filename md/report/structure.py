@@ -10,14 +10,12 @@ from md.analysis.structure import StretchStructure
 from md.report.chapter import (
     legend_labels,
     name_part,
-    panel_grid,
-    panel_size,
     stretch_colors,
     stretch_context,
 )
 from md.report.entries import entry, join_name
 from md.report.plots import plot_coordination, plot_rdf
-from mlip.report.figures import new_panels, save_figure
+from mlip.report.figures import legend_above, new_grid, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock
 
 Pair = tuple[str, str]
@@ -92,12 +90,8 @@ def _rdf_figure(
     pairs = list(stretches[0].rdf)
     labels, colors = legend_labels(_frames(stretches)), stretch_colors(_frames(stretches))
     table: dict[str, Any] = {"r_A": stretches[0].rdf[pairs[0]].r}
-    rows, columns = panel_grid(len(pairs))
-    with new_panels(rows, columns, panel_size(rows, columns)) as (
-        figure,
-        panels,
-    ):
-        for axes, pair in zip(panels, pairs, strict=False):
+    with new_grid(len(pairs)) as (figure, panels):
+        for axes, pair in zip(panels, pairs, strict=True):
             curves = {label: stretch.rdf[pair] for label, stretch in zip(labels, stretches, strict=True)}
             plot_rdf(axes, curves, colors, reference.get(pair), reference_label)
             axes.set_xlabel("r (Å)")
@@ -107,13 +101,11 @@ def _rdf_figure(
             if pair in reference:
                 table[f"r_A {reference_label}"] = reference[pair].r
                 table[f"g {'-'.join(pair)} {reference_label}"] = reference[pair].g
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
-        for axes in panels[len(pairs) :]:
-            axes.set_axis_off()
+        legend_above(figure, panels[0])
         path = save_figure(figure, folder / "rdf.png", table)
     filled = f" Filled: {reference_label}." if reference else ""
     caption = f"Radial distribution functions.{filled} The dotted line is an ideal gas."
-    return FigureBlock(path, caption, wide=columns > 1)
+    return FigureBlock(path, caption, wide=len(pairs) > 1)
 
 
 def _coordination_figure(stretches: Sequence[StretchStructure], folder: Path) -> FigureBlock:
@@ -122,12 +114,8 @@ def _coordination_figure(stretches: Sequence[StretchStructure], folder: Path) ->
     table: dict[str, Any] = {
         "neighbors": range(max(len(c.fractions) for s in stretches for c in s.coordination.values()))
     }
-    rows, columns = panel_grid(len(pairs))
-    with new_panels(rows, columns, panel_size(rows, columns)) as (
-        figure,
-        panels,
-    ):
-        for axes, pair in zip(panels, pairs, strict=False):
+    with new_grid(len(pairs)) as (figure, panels):
+        for axes, pair in zip(panels, pairs, strict=True):
             present = [index for index, stretch in enumerate(stretches) if pair in stretch.coordination]
             curves = {labels[index]: stretches[index].coordination[pair] for index in present}
             plot_coordination(axes, curves, [colors[index] for index in present])
@@ -135,12 +123,10 @@ def _coordination_figure(stretches: Sequence[StretchStructure], folder: Path) ->
             axes.set_ylabel("share (%)")
             for label, result in curves.items():
                 table[f"share {'-'.join(pair)} {label}"] = result.fractions
-        figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
-        for axes in panels[len(pairs) :]:
-            axes.set_axis_off()
+        legend_above(figure, panels[0])
         path = save_figure(figure, folder / "coordination.png", table)
     caption = "Shares of atoms with each number of neighbors within the first minimum of g(r)."
-    return FigureBlock(path, caption, wide=columns > 1)
+    return FigureBlock(path, caption, wide=len(pairs) > 1)
 
 
 def _table(stretches: Sequence[StretchStructure]) -> TableBlock:

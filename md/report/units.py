@@ -12,14 +12,12 @@ from md.report.chapter import (
     Entries,
     legend_labels,
     name_part,
-    panel_grid,
-    panel_size,
     stretch_colors,
     stretch_context,
 )
 from md.report.entries import join_name
 from md.report.structure_plots import plot_shares
-from mlip.report.figures import new_panels, save_figure
+from mlip.report.figures import legend_above, new_grid, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock
 
 _EXPLANATION = (
@@ -46,27 +44,23 @@ def units_chapter(
         name for name in dict.fromkeys(n for each in shares for n in each) if any(e.get(name) for e in shares)
     ]
     labels, colors = legend_labels(stretches), stretch_colors(stretches)
-    rows, columns = panel_grid(len(names))
-    width, height = panel_size(rows, columns)
     table: dict[str, Any] = {}
-    with new_panels(rows, columns, (width, height * 1.1)) as (figure, panels):
-        for axes, name in zip(panels, names, strict=False):
+    with new_grid(len(names), row_height=3.0) as (figure, panels):
+        for axes, name in zip(panels, names, strict=True):
             found = {label: each.get(name, {}) for label, each in zip(labels, shares, strict=True)}
             plot_shares(axes, found, colors, censuses[0][name].subject)
             axes.set_ylabel("share (%)")
             for label, kinds in found.items():
                 table[f"{name} {label}"] = list(kinds)
                 table[f"{name} share {label}"] = [share.value for share in kinds.values()]
-        for axes in panels[len(names) :]:
-            axes.set_axis_off()
         if len(labels) > 1:
-            figure.legend(*panels[0].get_legend_handles_labels(), loc="outside upper right", ncols=5)
+            legend_above(figure, panels[0])
         path = save_figure(figure, folder / "units.png", table)
     caption = "Shares of kinds with one standard error over time; the eight most frequent kinds."
     section = Section(
         heading="Covalent units",
         text=_EXPLANATION,
-        figures=[FigureBlock(path, caption, wide=columns > 1)],
+        figures=[FigureBlock(path, caption, wide=len(names) > 1)],
         tables=[_table(labels, shares)],
     )
     return Analysis(_entries(stretches, censuses, shares), [section])

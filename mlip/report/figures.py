@@ -4,6 +4,7 @@ import csv
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from itertools import zip_longest
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,10 @@ from matplotlib.axes import Axes
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 
-from mlip.report.style import SINGLE, style
+from mlip.report.style import SINGLE, WIDE, style
 from mlip.report.vector import write_svg
+
+_ROW_HEIGHT = 2.75
 
 
 @contextmanager
@@ -60,6 +63,31 @@ def new_panels(
         FigureCanvasAgg(figure)
         grid = figure.subplots(rows, columns, squeeze=False, sharex=share_x)
         yield figure, list(grid.flat)
+
+
+@contextmanager
+def new_grid(count: int, row_height: float = _ROW_HEIGHT) -> Iterator[tuple[Figure, list[Axes]]]:
+    """Open a figure of small panels, at most three in a row.
+
+    Args:
+        count: number of panels.
+        row_height: of each row in inches.
+
+    Yields:
+        The figure and its panels; places without a panel stay blank.
+    """
+    columns = min(count, 2 if count == 4 else 3)
+    rows = ceil(count / columns)
+    width = WIDE[0] if columns > 1 else WIDE[0] / 2
+    with new_panels(rows, columns, (width, row_height * rows)) as (figure, panels):
+        for axes in panels[count:]:
+            axes.set_axis_off()
+        yield figure, panels[:count]
+
+
+def legend_above(figure: Figure, axes: Axes) -> None:
+    """One legend for all panels, over them, of what is drawn in one of them."""
+    figure.legend(*axes.get_legend_handles_labels(), loc="outside upper right", ncols=5)
 
 
 def save_figure(figure: Figure, path: str | Path, table: Mapping[str, Iterable[Any]]) -> Path:

@@ -3,17 +3,14 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
-from math import ceil
 from pathlib import Path
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import SymmetricalLogLocator
 
-from mlip.report.figures import new_panels, save_figure
+from mlip.report.figures import new_grid, save_figure
 
-_WIDTH, _HEIGHT = 3.4, 2.7
-_MOST_COLUMNS = 3
 _MOST_DECADES = 8
 
 
@@ -44,13 +41,9 @@ class Panel:
 
 def save_panels(panels: Sequence[Panel], path: Path) -> Path:
     """Draw panels in a grid, as a PNG with the CSV of its numbers."""
-    columns = min(len(panels), 2 if len(panels) == 4 else _MOST_COLUMNS)
-    rows = ceil(len(panels) / columns)
-    with new_panels(rows, columns, (_WIDTH * columns, _HEIGHT * rows)) as (figure, grid):
-        for panel, axes in zip(panels, grid, strict=False):
+    with new_grid(len(panels)) as (figure, grid):
+        for panel, axes in zip(panels, grid, strict=True):
             _draw(panel, axes)
-        for axes in grid[len(panels) :]:
-            axes.set_axis_off()
         return save_figure(figure, path, dict(chain.from_iterable(map(_table, panels))))
 
 
