@@ -53,7 +53,7 @@ def test_a_crystal_with_itself_has_no_interfacial_energy(copper):
     found = compute_interface_energy(with_itself(copper), sides_of(copper), EMT(), tolerance=TIGHT)
     assert found.value == pytest.approx(0.0, abs=1e-5)
     assert found.formation == pytest.approx(0.0, abs=1e-5)
-    (surface,) = compute_surface_energies(copper, (1, 0, 0), EMT(), thickness_A=(8.0, 10.0), tolerance=TIGHT)
+    (surface,) = compute_surface_energies(copper, [(1, 0, 0)], EMT(), thickness_A=(8.0, 10.0), tolerance=TIGHT)
     assert found.surface_energies == pytest.approx((surface.value,) * 2, rel=1e-4)
     assert found.adhesion == pytest.approx(2 * surface.value, rel=1e-4)
     assert found.units == (12, 12)
