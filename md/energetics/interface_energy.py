@@ -105,8 +105,8 @@ def compute_interface_energies(
     """Relax interfaces and their references, and compare; what can be relaxed together is.
 
     Args:
-        interfaces: Two solids each, `info` and the array `origin` as `stack_interface` leaves them, with their
-            sides, compound and metal.
+        interfaces: Two solids each, `info` and the array `origin` as `stack_interface` leaves them, with
+            their sides, compound and metal.
         calculator: Gives energy, forces and stress.
         tolerance: When relaxations are done.
         cell: What of the cells of interfaces may change: z, flexible or None; none under vacuum.
@@ -120,7 +120,9 @@ def compute_interface_energies(
     pairs = [pair for _, pair in interfaces]
     sides = [side for pair in pairs for side in pair]
     scans = _scan(interfaces, calculator, registries)
-    starts = [atoms if scan is None else scan.kept for (atoms, _), scan in zip(interfaces, scans, strict=True)]
+    starts = [
+        atoms if scan is None else scan.kept for (atoms, _), scan in zip(interfaces, scans, strict=True)
+    ]
     has_vacuum = [int(atoms.info["num_interfaces"]) == 1 for atoms in starts]
     cells = [*(None if vacuum else cell for vacuum in has_vacuum), *["flexible"] * len(sides)]
     relaxed = relax_all([*starts, *(side.bulk for side in sides)], calculator, tolerance, cells)

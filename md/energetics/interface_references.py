@@ -1,4 +1,4 @@
-"""What an interface is compared with: bulks and free slabs of both sides, at their minima or as strained as it."""
+"""What an interface is compared with: bulks and free slabs of both sides, at rest or as strained as it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -85,6 +85,4 @@ def _reference(side: Side, bulk: Relaxed, slab: Relaxed | None) -> Reference:
         return Reference(unit, 0.0, bulk.converged)
     number = whole_units(side.slab, side.formula, f"the slab of {side.formula}")
     area = float(abs(np.linalg.det(in_plane(slab.atoms))))
-    return Reference(
-        unit, (slab.energy_eV - number * unit) / (2 * area), bulk.converged and slab.converged
-    )
+    return Reference(unit, (slab.energy_eV - number * unit) / (2 * area), bulk.converged and slab.converged)

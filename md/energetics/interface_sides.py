@@ -83,9 +83,7 @@ def _sides(interface: Atoms, references: Mapping[tuple[str, ...], Atoms]) -> tup
                 "the interface: build it with builder.references=true"
             ) from None
         supercell = np.array(interface.info[f"{side}_supercell"], dtype=np.int64).reshape(2, 2)
-        found.append(
-            Side(bulk, slab, supercell, bool(slab.info["symmetric"]), bool(slab.info["is_glass"]))
-        )
+        found.append(Side(bulk, slab, supercell, bool(slab.info["symmetric"]), bool(slab.info["is_glass"])))
     return found[0], found[1]
 
 

@@ -114,5 +114,7 @@ def _read(names: str | Sequence[str] | None) -> list[Atoms]:
 
 def _build(config: DictConfig) -> list[Atoms]:
     """What a builder makes of structure=, interfaces with what they are compared with."""
-    options = OmegaConf.merge(config.builder, {"references": True} if "references" in config.builder else {})
+    options = config.builder.copy()
+    if "references" in options:
+        options.references = True
     return list(build_chosen(options, read_parents(as_names(config.structure)), config.seed))

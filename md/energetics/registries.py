@@ -74,8 +74,8 @@ def _compare(tried: Sequence[Atoms], energies_eV: NDArray[np.float64]) -> Regist
     above = (energies_eV - energies_eV.min()) / area * EV_PER_A2_IN_J_PER_M2
     scan = RegistryScan(tried[int(np.argmin(above))], shifts, above)
     logger.info(
-        "%s: of %d registries the one shifted by %.3f %.3f is kept; the one that was built is %.3f J/m^2 above it, "
-        "the highest %.3f",
+        "%s: of %d registries the one shifted by %.3f %.3f is kept; the one that was built is %.3f J/m^2 "
+        "above it, the highest %.3f",
         built.info.get("terminations", ""),
         len(tried),
         *scan.kept_shift,

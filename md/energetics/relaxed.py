@@ -112,8 +112,8 @@ def compute_energies(structures: Sequence[Atoms], calculator: Calculator) -> NDA
 def _plan(atoms: Atoms, cell: str | None, tolerance: Tolerance) -> PlannedStage:
     if cell is not None and not atoms.pbc.all():
         raise ConfigError(
-            f"found {atoms.get_chemical_formula()}, open in a direction, whose cell is to relax ({cell}); expected "
-            "one that is periodic in three directions"
+            f"found {atoms.get_chemical_formula()}, open in a direction, whose cell is to relax ({cell}); "
+            "expected one that is periodic in three directions"
         )
     steps = max(tolerance.max_steps, 1)  # a stage has some, also where none is taken
     (stage,) = plan_stages(

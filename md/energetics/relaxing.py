@@ -22,7 +22,7 @@ from mlip.deploy import MLIPCalculator
 
 # Steps from one look at who has come to rest to the next.
 _STEPS_AT_ONCE = 10
-# Those at rest leave a batch when they are so much of its atoms: a batch that starts anew evaluates once more.
+# Those at rest leave a batch when they are so much of its atoms: to start it anew costs an evaluation.
 _SHARE_AT_REST = 0.25
 
 
@@ -95,9 +95,7 @@ def relax_together(
     return [found[number] for number in range(len(states))]
 
 
-def _advance_until_some_rest(
-    engine: TorchEngine, active: Sequence[Place], max_steps: int
-) -> list[Residual]:
+def _advance_until_some_rest(engine: TorchEngine, active: Sequence[Place], max_steps: int) -> list[Residual]:
     """Go on until enough atoms are at rest, or a structure has taken all its steps."""
     sizes = [len(place.state.numbers) for place in active]
     while True:

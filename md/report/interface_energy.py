@@ -24,8 +24,8 @@ _EXPLANATION = (
     "W > 2 g of the side that is easier to cleave means that this side breaks before the interface parts."
 )
 _SAMPLES = (
-    "\n\nEnergies of an interface with a glass are means over samples, each compared with bulks of the glasses "
-    "it was made of; errors are those of the means."
+    "\n\nEnergies of an interface with a glass are means over samples, each compared with bulks of the "
+    "glasses it was made of; errors are those of the means."
 )
 _HEADER = ["interface", "samples", "E_f", "sigma", "elastic", "g of both", "W", "W > 2 g"]
 

@@ -19,8 +19,8 @@ def shift_interface(interface: Atoms, per_vector: int) -> Iterator[Atoms]:
     """Move the upper slab over the cell in which registries repeat, on a grid; the gap follows the contacts.
 
     That cell is spanned by the translations of both slabs, so it is as large as the interface only where
-    neither repeats within it. In a sandwich the next period moves along, so that the two interfaces stay images
-    of each other wherever they were: under an inversion by twice the shift.
+    neither repeats within it. In a sandwich the next period moves along, so that the two interfaces stay
+    images of each other wherever they were: under an inversion by twice the shift.
 
     Args:
         interface: As `stack_interface` left it, not relaxed.
@@ -54,12 +54,15 @@ def _grid(lower: Atoms, upper: Atoms, per_vector: int) -> Array:
     """Offsets over the cell of all translations of both slabs, fractional, shape (per_vector^2, 2)."""
     plane = lower.cell.array[:2, :2]
     translations = sums_of(find_translations(lower), find_translations(upper))
-    points = (translations[:, None] + _WHOLE).reshape(-1, 2)
+    number = len(translations)  # of a group: so often each leads to a whole lattice vector
+    points = (np.rint(translations * number)[:, None] / number + _WHOLE).reshape(-1, 2)
     lengths = np.linalg.norm(points @ plane, axis=1)
     order = np.argsort(lengths, kind="stable")
     points, lengths = points[order][lengths[order] > 1e-2], lengths[order][lengths[order] > 1e-2]
     # the two shortest vectors that are not parallel enclose 60 degrees or more
-    turned = np.abs(np.linalg.det(np.stack([np.broadcast_to(points[0], points.shape), points], axis=1) @ plane))
+    turned = np.abs(
+        np.linalg.det(np.stack([np.broadcast_to(points[0], points.shape), points], axis=1) @ plane)
+    )
     second = int(np.argmax(turned > 0.5 * lengths[0] * lengths))
     steps = np.arange(per_vector) / per_vector
     return np.array([i * points[0] + j * points[second] for i in steps for j in steps])
@@ -78,7 +81,7 @@ def _differences_of_flips(lower: Atoms, upper: Atoms) -> list[tuple[Array, Array
 def _registry_at(
     offset: Array, differences: list[tuple[Array, Array]], tilt: Array, plane: Array
 ) -> Registry:
-    """The upper slab at an offset, and the next period where both interfaces are images, as upright as can be.
+    """The upper slab at an offset; the next period where both interfaces are images, as upright as can be.
 
     A flip s -> s M + t' of the upper slab becomes one by t' + d (1 - M) when the slab moves by d.
     """
