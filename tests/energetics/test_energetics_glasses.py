@@ -112,7 +112,7 @@ def test_one_result_of_many_samples_is_reported(files, tmp_path):
     assert entry["error"] > 0
     assert entry["value"] == pytest.approx(np.mean(entry["of_samples"]))
     assert entry["method"].startswith("mean over 3 samples")
-    assert entry["formula_units"] == [[32, 32]] * 3
+    assert entry["formula_units"] == [[32, 40]] * 3
     assert "±" in chapter.highlights[0].value
     assert not chapter.sections[0].warnings
     alone = interface_energy_chapter(gather_samples([found[0].samples[0]]), tmp_path / "one")
