@@ -19,6 +19,7 @@ from md.analysis.transport import Transport, analyze_transport
 from md.energetics.material import Material, open_material
 from md.energetics_analyses import ENERGETICS, run_energetics
 from md.report.chapter import Analysis, Entries, legend_label
+from md.report.energetics_methods import describe_energetics
 from md.report.methods import methods_section
 from md.report.picture import picture_figure
 from md.report.protocol import protocol_section, read_protocol_record
@@ -108,7 +109,8 @@ def analyze(paths: Sequence[Path], config: DictConfig, folder: Path) -> Analysis
     for name, entry in entries.items():
         if not name.startswith(DETAILS):
             logger.info("%s", _line(name, entry))
-    methods = methods_section(paths, stretches, chosen, folder)
+    energetics = describe_energetics(chosen, material()) if set(chosen) & set(ENERGETICS) else []
+    methods = methods_section(paths, stretches, chosen, folder, energetics)
     scene = scene_section(stretches[-1]) if config.interactive else None
     return Analysis(entries, [summary_section(entries), *sections, methods], highlights, scene)
 

@@ -63,22 +63,20 @@ def run_pair_curves(material: Material) -> Analysis:
 
 def run_interface_energy(material: Material) -> Analysis:
     """Formation, interfacial and elastic energy, and adhesion, of every interface."""
-    from md.energetics.interface_energy import compute_interface_energy
+    from md.energetics.interface_energy import compute_interface_energies
+    from md.energetics.interface_samples import gather_samples
     from md.energetics.interface_sides import read_interfaces
     from md.report.interface_energy import interface_energy_chapter
 
     settings = material.settings
-    results = [
-        compute_interface_energy(
-            interface,
-            sides,
-            material.calculator,
-            tolerance=settings.tolerance,
-            cell=settings.relax_cell,
-        )
-        for interface, sides in read_interfaces(material.structures)
-    ]
-    return interface_energy_chapter(results, material.folder)
+    found = compute_interface_energies(
+        read_interfaces(material.structures),
+        material.calculator,
+        tolerance=settings.tolerance,
+        cell=settings.relax_cell,
+        registries=settings.registries,
+    )
+    return interface_energy_chapter(gather_samples(found), material.folder)
 
 
 def run_elastic(material: Material) -> Analysis:

@@ -9,7 +9,7 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
 from md.energetics.formula_units import formula_of, whole_units
-from md.energetics.relaxed import Tolerance, relax
+from md.energetics.relaxed import Tolerance, relax_all
 from mlip.errors import DataError
 
 
@@ -57,9 +57,9 @@ def compute_amorphisation_energy(
     formula, _ = formula_of(crystal)
     for glass in glasses:
         whole_units(glass, formula, "a glass")
-    reference = relax(crystal, calculator, tolerance, cell="flexible")
+    cells = ["flexible"] * (1 + len(glasses))
+    reference, *found = relax_all([crystal, *glasses], calculator, tolerance, cells)
     per_atom = reference.energy_eV / len(crystal)
-    found = [relax(glass, calculator, tolerance, cell="flexible") for glass in glasses]
     values = np.array([1e3 * (each.energy_eV / len(each.atoms) - per_atom) for each in found])
     error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
     count = f"{len(values)} glasses" if len(values) > 1 else "one glass"

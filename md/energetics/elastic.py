@@ -5,6 +5,7 @@ Central differences at a strain and at half of it give C, extrapolated to no str
 error.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,10 +13,9 @@ from ase import Atoms
 from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
-from md.energetics.relaxed import Tolerance, relax
+from md.energetics.relaxed import Relaxed, Tolerance, relax_all
 from mlip.errors import ConfigError, DataError
 from mlip.structures.symmetry import find_operations
-from mlip.units import EV_PER_A3_IN_GPA
 
 Numbers = NDArray[np.float64]
 
@@ -120,37 +120,35 @@ def compute_elastic_tensor(
         raise ConfigError("found a calculator without stress; expected one that computes it")
     if not crystal.pbc.all():
         raise DataError(f"found {crystal.get_chemical_formula()}, not periodic; expected a crystal")
-    still = Tolerance(max_steps=0)
-    wide, done_wide = _slopes(crystal, calculator, strain, tolerance)
-    narrow, done_narrow = _slopes(crystal, calculator, strain / 2, tolerance)
-    clamped, _ = _slopes(crystal, calculator, strain / 2, still)
-    raw = (4 * narrow - wide) / 3
+    wide, half = _strained_all(crystal, strain), _strained_all(crystal, strain / 2)
+    relaxed = relax_all([*wide, *half], calculator, tolerance)
+    clamped = relax_all([crystal, *half], calculator, Tolerance(max_steps=0))
+    wide_slopes = _slopes(relaxed[: len(wide)], strain)
+    narrow_slopes = _slopes(relaxed[len(wide) :], strain / 2)
+    clamped_slopes = _slopes(clamped[1:], strain / 2)
+    raw = (4 * narrow_slopes - wide_slopes) / 3
     rotations = _cartesian_rotations(crystal)
     tensor = _averaged((raw + raw.T) / 2, rotations)
     return Elasticity(
         tensor_GPa=tensor,
-        errors_GPa=np.abs(narrow - wide) / 3,
+        errors_GPa=np.abs(narrow_slopes - wide_slopes) / 3,
         asymmetry_GPa=float(max(np.abs(raw - raw.T).max() / 2, np.abs(raw - tensor).max())),
-        clamped_GPa=_averaged((clamped + clamped.T) / 2, rotations),
-        residual_GPa=float(np.abs(_stress(crystal, calculator)).max()),
-        converged=done_wide and done_narrow,
+        clamped_GPa=_averaged((clamped_slopes + clamped_slopes.T) / 2, rotations),
+        residual_GPa=float(np.abs(clamped[0].stress_GPa).max()),
+        converged=all(each.converged for each in relaxed),
         method=f"stress at strains of {strain:g} and {strain / 2:g}, atoms relaxed, cell symmetry imposed",
     )
 
 
-def _slopes(
-    crystal: Atoms, calculator: Calculator, strain: float, tolerance: Tolerance | None
-) -> tuple[Numbers, bool]:
-    """Slopes d stress_i / d strain_j, (6, 6) GPa, and whether the atoms were relaxed."""
-    tensor, converged = np.zeros((6, 6)), True
-    for j in range(6):
-        stresses = []
-        for sign in (1.0, -1.0):
-            found = relax(_strained(crystal, j, sign * strain), calculator, tolerance)
-            converged &= found.converged
-            stresses.append(_stress(found.atoms, calculator))
-        tensor[:, j] = (stresses[0] - stresses[1]) / (2 * strain)
-    return tensor, converged
+def _strained_all(crystal: Atoms, strain: float) -> list[Atoms]:
+    """The crystal under every component of strain, each to both sides."""
+    return [_strained(crystal, j, sign * strain) for j in range(6) for sign in (1.0, -1.0)]
+
+
+def _slopes(found: Sequence[Relaxed], strain: float) -> Numbers:
+    """Slopes d stress_i / d strain_j, (6, 6) GPa, of what `_strained_all` gave."""
+    stresses = np.array([each.stress_GPa for each in found])
+    return (stresses[0::2] - stresses[1::2]).T / (2 * strain)
 
 
 def _strained(crystal: Atoms, component: int, strain: float) -> Atoms:
@@ -162,13 +160,6 @@ def _strained(crystal: Atoms, component: int, strain: float) -> Atoms:
     atoms = crystal.copy()
     atoms.set_cell(crystal.cell.array @ (np.eye(3) + change), scale_atoms=True)
     return atoms
-
-
-def _stress(atoms: Atoms, calculator: Calculator) -> Numbers:
-    probe = atoms.copy()
-    probe.calc = calculator
-    stress: Numbers = probe.get_stress(apply_constraint=False) * EV_PER_A3_IN_GPA
-    return stress
 
 
 def _cartesian_rotations(crystal: Atoms) -> Numbers:

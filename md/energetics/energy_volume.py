@@ -9,7 +9,7 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
 from md.energetics.equation_of_state import EquationOfState, fit_energies
-from md.energetics.relaxed import Tolerance, relax
+from md.energetics.relaxed import Tolerance, relax_all
 from mlip.structures.strain import build_volumes
 
 
@@ -67,8 +67,8 @@ def compute_equation_of_state(
         DataError: The structure has no volume, or the energies have no minimum.
     """
     tolerance = tolerance or Tolerance()
-    scaled = build_volumes(atoms, relative_volumes=relative_volumes, count=count)
-    found = [relax(each, calculator, tolerance) for each in scaled]
+    scaled = list(build_volumes(atoms, relative_volumes=relative_volumes, count=count))
+    found = relax_all(scaled, calculator, tolerance)
     volumes = np.array([each.atoms.get_volume() for each in found])
     energies = np.array([each.energy_eV for each in found])
     return EnergyVolume(

@@ -20,16 +20,18 @@ Yang et al., keeps voids away from lithium under 20-30 MPa. An interface that pa
 weaker side has W > 2 g (Griffith).
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
-from numpy.typing import NDArray
 
-from md.energetics.formula_units import formula_of, whole_units
-from md.energetics.interface_sides import Side, clamped, in_plane, on_plane
-from md.energetics.relaxed import Relaxed, Tolerance, relax
+from md.energetics.formula_units import whole_units
+from md.energetics.interface_references import Reference, clamped_references, free_references
+from md.energetics.interface_sides import Side, clamped, in_plane
+from md.energetics.registries import RegistryScan, scan_registries
+from md.energetics.relaxed import Relaxed, Tolerance, relax_all
 from mlip.units import EV_PER_A2_IN_J_PER_M2
 
 GOOD_ADHESION_J_M2 = 0.7
@@ -42,7 +44,6 @@ class InterfaceEnergy:
     Attributes:
         name: Both formulas and the terminations, such as Li2S|Li 0|0.
         value: sigma; the mean of both where there are two that differ.
-        error: None: other thicknesses would tell.
         value_eV_A2: sigma in eV/A^2.
         formation: E_f.
         elastic: E_f - sigma; it grows with the thickness of what is strained.
@@ -52,17 +53,18 @@ class InterfaceEnergy:
         num_interfaces: 2 of a periodic stack, 1 under vacuum.
         equivalent: Whether two are images of each other; None of one.
         symmetric: Whether the surfaces of both free slabs are alike on both sides.
+        is_glass: Whether a side is a glass: then it is one sample of many.
         units: Formula units of both sides.
         area_A2: Of one interface, relaxed.
         converged: Whether all relaxations were.
         relaxed: The interface at its minimum.
+        scan: Registries that were tried before it was relaxed; None if none were.
         method: How it was computed.
         unit: Of all energies but `value_eV_A2`.
     """
 
     name: str
     value: float
-    error: float | None
     value_eV_A2: float
     formation: float
     elastic: float
@@ -72,10 +74,12 @@ class InterfaceEnergy:
     num_interfaces: int
     equivalent: bool | None
     symmetric: bool
+    is_glass: bool
     units: tuple[int, int]
     area_A2: float
     converged: bool
     relaxed: Atoms
+    scan: RegistryScan | None
     method: str
     unit: str = "J/m^2"
 
@@ -90,67 +94,114 @@ class InterfaceEnergy:
         return self.adhesion > GOOD_ADHESION_J_M2
 
 
-@dataclass(frozen=True)
-class _Reference:
-    """A bulk and its slab in one state of strain: eV a formula unit, and surface energy in eV/A^2."""
-
-    unit_eV: float
-    surface_eV_A2: float
-    converged: bool
-
-
-def compute_interface_energy(
-    interface: Atoms,
-    sides: tuple[Side, Side],
+def compute_interface_energies(
+    interfaces: Sequence[tuple[Atoms, tuple[Side, Side]]],
     calculator: Calculator,
     *,
     tolerance: Tolerance | None = None,
     cell: str | None = "z",
-) -> InterfaceEnergy:
-    """Relax an interface and its references, and compare.
+    registries: int = 1,
+) -> list[InterfaceEnergy]:
+    """Relax interfaces and their references, and compare; what can be relaxed together is.
 
     Args:
-        interface: Two solids; `info` and the array `origin` as `stack_interface` leaves them.
-        sides: Compound and metal.
+        interfaces: Two solids each, `info` and the array `origin` as `stack_interface` leaves them, with
+            their sides, compound and metal.
         calculator: Gives energy, forces and stress.
         tolerance: When relaxations are done.
-        cell: What of the interface's cell may change: z, flexible or None; none under vacuum.
+        cell: What of the cells of interfaces may change: z, flexible or None; none under vacuum.
+        registries: Shifts of crystals along each vector in the plane that are tried before one is relaxed; a
+            glass has no registry.
 
     Raises:
         DataError: A side is not made of whole formula units.
     """
-    num_interfaces = int(interface.info["num_interfaces"])
-    units = _count(interface, sides)
-    found = relax(interface, calculator, tolerance, cell if num_interfaces == 2 else None)
-    plane = in_plane(found.atoms)
-    area = float(abs(np.linalg.det(plane)))
-    free = [_free_reference(side, calculator, tolerance) for side in sides]
-    bound = [
-        _clamped_reference(side, plane, calculator, tolerance, with_slab=num_interfaces == 1)
-        for side in sides
+    units = [_count(*each) for each in interfaces]
+    pairs = [pair for _, pair in interfaces]
+    sides = [side for pair in pairs for side in pair]
+    scans = _scan(interfaces, calculator, registries)
+    starts = [
+        atoms if scan is None else scan.kept for (atoms, _), scan in zip(interfaces, scans, strict=True)
     ]
-    formation = _excess(found, units, free, num_interfaces * area, num_interfaces)
-    sigma = _excess(found, units, bound, num_interfaces * area, num_interfaces)
-    surfaces = free[0].surface_eV_A2 + free[1].surface_eV_A2
+    has_vacuum = [int(atoms.info["num_interfaces"]) == 1 for atoms in starts]
+    cells = [*(None if vacuum else cell for vacuum in has_vacuum), *["flexible"] * len(sides)]
+    relaxed = relax_all([*starts, *(side.bulk for side in sides)], calculator, tolerance, cells)
+    found, bulks = relaxed[: len(starts)], relaxed[len(starts) :]
+    free = free_references(sides, bulks, calculator, tolerance)
+    planes = [
+        clamped(side, in_plane(each.atoms)) for each, pair in zip(found, pairs, strict=True) for side in pair
+    ]
+    with_slabs = [vacuum for vacuum in has_vacuum for _ in range(2)]
+    bound = clamped_references(sides, planes, with_slabs, calculator, tolerance)
+    return [
+        _compare(
+            each,
+            pairs[k],
+            units[k],
+            _States((free[2 * k], free[2 * k + 1]), (bound[2 * k], bound[2 * k + 1])),
+            scans[k],
+            _describe(starts[k], cell),
+        )
+        for k, each in enumerate(found)
+    ]
+
+
+@dataclass(frozen=True)
+class _States:
+    """References of both sides: at their minima, and as strained as in the interface."""
+
+    free: tuple[Reference, Reference]
+    bound: tuple[Reference, Reference]
+
+
+def _scan(
+    interfaces: Sequence[tuple[Atoms, tuple[Side, Side]]], calculator: Calculator, registries: int
+) -> list[RegistryScan | None]:
+    """Registries of the interfaces that have some."""
+    crystals = [k for k, (_, sides) in enumerate(interfaces) if not any(side.is_glass for side in sides)]
+    if registries == 1:
+        return [None] * len(interfaces)
+    found = scan_registries([interfaces[k][0] for k in crystals], calculator, registries)
+    scans = dict(zip(crystals, found, strict=True))
+    return [scans.get(k) for k in range(len(interfaces))]
+
+
+def _compare(
+    found: Relaxed,
+    sides: tuple[Side, Side],
+    units: tuple[int, int],
+    states: _States,
+    scan: RegistryScan | None,
+    method: str,
+) -> InterfaceEnergy:
+    """Energies of one interface from what was relaxed."""
+    info = found.atoms.info
+    num_interfaces = int(info["num_interfaces"])
+    area = float(abs(np.linalg.det(in_plane(found.atoms))))
+    formation = _excess(found, units, states.free, num_interfaces * area, num_interfaces)
+    sigma = _excess(found, units, states.bound, num_interfaces * area, num_interfaces)
+    surfaces = sum(side.surface_eV_A2 for side in states.free)
     j = EV_PER_A2_IN_J_PER_M2
+    named = "|".join(f"{side.formula}{' glass' if side.is_glass else ''}" for side in sides)
     return InterfaceEnergy(
-        name=f"{sides[0].formula}|{sides[1].formula} {interface.info.get('terminations', '')}".strip(),
+        name=f"{named} {info.get('terminations', '')}".strip(),
         value=sigma * j,
-        error=None,
         value_eV_A2=sigma,
         formation=formation * j,
         elastic=(formation - sigma) * j,
-        surface_energies=(free[0].surface_eV_A2 * j, free[1].surface_eV_A2 * j),
+        surface_energies=(states.free[0].surface_eV_A2 * j, states.free[1].surface_eV_A2 * j),
         adhesion=(surfaces - sigma) * j,
         adhesion_with_strain=(surfaces - formation) * j,
         num_interfaces=num_interfaces,
-        equivalent=bool(interface.info["equivalent"]) if num_interfaces == 2 else None,
+        equivalent=bool(info["equivalent"]) if num_interfaces == 2 else None,
         symmetric=all(side.symmetric for side in sides),
+        is_glass=any(side.is_glass for side in sides),
         units=units,
         area_A2=area,
-        converged=found.converged and all(each.converged for each in (*free, *bound)),
+        converged=found.converged and all(each.converged for each in (*states.free, *states.bound)),
         relaxed=found.atoms,
-        method=_describe(interface, cell),
+        scan=scan,
+        method=method,
     )
 
 
@@ -164,47 +215,16 @@ def _count(interface: Atoms, sides: tuple[Side, Side]) -> tuple[int, int]:
 
 
 def _excess(
-    found: Relaxed, units: tuple[int, int], sides: list[_Reference], area_A2: float, num_interfaces: int
+    found: Relaxed,
+    units: tuple[int, int],
+    sides: tuple[Reference, Reference],
+    area_A2: float,
+    num_interfaces: int,
 ) -> float:
     """Energy beyond that of both bulks per area, less the surfaces where there is vacuum, eV/A^2."""
     beyond = found.energy_eV - sum(n * side.unit_eV for n, side in zip(units, sides, strict=True))
     outer = sum(side.surface_eV_A2 for side in sides) if num_interfaces == 1 else 0.0
     return beyond / area_A2 - outer
-
-
-def _free_reference(side: Side, calculator: Calculator, tolerance: Tolerance | None) -> _Reference:
-    """Bulk at its minimum, and the slab on its lattice."""
-    bulk = relax(side.bulk, calculator, tolerance, cell="flexible")
-    return _reference(side, bulk, in_plane(bulk.atoms), calculator, tolerance)
-
-
-def _clamped_reference(
-    side: Side,
-    plane: NDArray[np.float64],
-    calculator: Calculator,
-    tolerance: Tolerance | None,
-    with_slab: bool,
-) -> _Reference:
-    """Bulk on the lattice of the interface, relaxed along z; the slab, too, where surfaces are there."""
-    own = clamped(side, plane)
-    bulk = relax(on_plane(side.bulk, own), calculator, tolerance, cell="z")
-    if with_slab:
-        return _reference(side, bulk, own, calculator, tolerance)
-    return _Reference(bulk.energy_eV / formula_of(bulk.atoms)[1], 0.0, bulk.converged)
-
-
-def _reference(
-    side: Side,
-    bulk: Relaxed,
-    plane: NDArray[np.float64],
-    calculator: Calculator,
-    tolerance: Tolerance | None,
-) -> _Reference:
-    slab = relax(on_plane(side.slab, plane), calculator, tolerance)
-    unit = bulk.energy_eV / formula_of(bulk.atoms)[1]
-    number = whole_units(side.slab, side.formula, f"the slab of {side.formula}")
-    surface = (slab.energy_eV - number * unit) / (2 * float(abs(np.linalg.det(plane))))
-    return _Reference(unit, surface, bulk.converged and slab.converged)
 
 
 def _describe(interface: Atoms, cell: str | None) -> str:

@@ -1,5 +1,6 @@
 """The two sides of an interface as references: their bulks and free slabs, put on the interface's lattice."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 
 from md.energetics.formula_units import formula_of
 from mlip.errors import DataError
+from mlip.structures.lineage import read_lineage
 
 Plane = NDArray[np.float64]
 
@@ -22,12 +24,14 @@ class Side:
         slab: Free, on the same lattice in the plane, vacuum along z.
         supercell: (2, 2) whole numbers: vectors of the interface by those of the bulk.
         symmetric: Whether both surfaces of the slab are the same.
+        is_glass: Whether it is a glass, which has no registry and many samples.
     """
 
     bulk: Atoms
     slab: Atoms
     supercell: NDArray[np.int64]
     symmetric: bool = True
+    is_glass: bool = False
 
     @property
     def formula(self) -> str:
@@ -38,14 +42,17 @@ class Side:
 def read_interfaces(frames: Sequence[Atoms]) -> list[tuple[Atoms, tuple[Side, Side]]]:
     """Interfaces and their sides among frames of `mlip build builder=interface builder.references=true`.
 
+    Several builds may be there, such as samples of a glass: an interface belongs to the references that were
+    built of the same structures with the same options.
+
     Raises:
         DataError: There is no interface, or its references are not there.
     """
-    references: dict[tuple[str, str, str], Atoms] = {}
+    references: dict[tuple[str, ...], Atoms] = {}
     for atoms in frames:
         kind = atoms.info.get("config_type")
         if kind in ("interface_bulk", "interface_slab"):
-            references[kind, atoms.info["side"], str(atoms.info["termination"])] = atoms
+            references[kind, atoms.info["side"], str(atoms.info["termination"]), *_build_of(atoms)] = atoms
     interfaces = [atoms for atoms in frames if atoms.info.get("config_type") == "interface"]
     if not interfaces or not references:
         raise DataError(
@@ -55,19 +62,28 @@ def read_interfaces(frames: Sequence[Atoms]) -> list[tuple[Atoms, tuple[Side, Si
     return [(atoms, _sides(atoms, references)) for atoms in interfaces]
 
 
-def _sides(interface: Atoms, references: Mapping[tuple[str, str, str], Atoms]) -> tuple[Side, Side]:
+def _build_of(atoms: Atoms) -> tuple[str, ...]:
+    """What it was built of and how; nothing where that is not told."""
+    steps = [step for step in read_lineage(atoms) if step.get("builder") == "interface"]
+    return (*steps[-1]["parents"], json.dumps(steps[-1]["options"])) if steps else ()
+
+
+def _sides(interface: Atoms, references: Mapping[tuple[str, ...], Atoms]) -> tuple[Side, Side]:
     below, above = str(interface.info["terminations"]).split("|")
+    build = _build_of(interface)
     found = []
     for side, termination in (("compound", below), ("metal", above)):
         try:
-            bulk, slab = (references[f"interface_{kind}", side, termination] for kind in ("bulk", "slab"))
+            bulk, slab = (
+                references[f"interface_{kind}", side, termination, *build] for kind in ("bulk", "slab")
+            )
         except KeyError:
             raise DataError(
                 f"found no references of the {side}, termination {termination}; expected both in the file of "
                 "the interface: build it with builder.references=true"
             ) from None
         supercell = np.array(interface.info[f"{side}_supercell"], dtype=np.int64).reshape(2, 2)
-        found.append(Side(bulk, slab, supercell, bool(slab.info["symmetric"])))
+        found.append(Side(bulk, slab, supercell, bool(slab.info["symmetric"]), bool(slab.info["is_glass"])))
     return found[0], found[1]
 
 

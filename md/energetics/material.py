@@ -14,6 +14,7 @@ from mlip.data.read import read_frames
 from mlip.errors import DataError
 from mlip.inputs import as_names
 from mlip.settings import build_settings
+from mlip.structures.build import build_chosen, read_parents
 
 if TYPE_CHECKING:  # torch, which most analyses do without
     from md.energetics.relaxed import Relaxed
@@ -69,17 +70,15 @@ class Material:
         settings = self.settings
         crystal = conventional_cell(self.crystal.atoms, SYMMETRY_A)
         planes = [(plane[0], plane[1], plane[2]) for plane in settings.planes or ()]
-        found = []
-        for plane in planes or distinct_planes(crystal, settings.max_index, SYMMETRY_A):
-            found += compute_surface_energies(
-                crystal,
-                plane,
-                self.calculator,
-                thickness_A=settings.thickness_A,
-                vacuum_A=settings.vacuum_A,
-                bonds=settings.bonds,
-                tolerance=settings.tolerance,
-            )
+        found = compute_surface_energies(
+            crystal,
+            planes or distinct_planes(crystal, settings.max_index, SYMMETRY_A),
+            self.calculator,
+            thickness_A=settings.thickness_A,
+            vacuum_A=settings.vacuum_A,
+            bonds=settings.bonds,
+            tolerance=settings.tolerance,
+        )
         if not found:
             raise DataError(
                 "found no surface of whole formula units; expected one: take other energetics.planes, a "
@@ -104,8 +103,18 @@ def open_material(config: DictConfig, folder: Path) -> Material:
     calculator = open_calculator(
         config.potential, config.calculator, arguments, config.device, config.dtype, config.kernel
     )
-    structures, crystals = (
-        read_frames(as_names(config[key])) if config[key] is not None else []
-        for key in ("structure", "crystal")
-    )
+    structures = _build(config) if config.get("builder") is not None else _read(config.structure)
+    crystals = _read(config.crystal)
     return Material(structures, crystals, as_names(config.species), calculator, settings, folder)
+
+
+def _read(names: str | Sequence[str] | None) -> list[Atoms]:
+    return [] if names is None else read_frames(as_names(names))
+
+
+def _build(config: DictConfig) -> list[Atoms]:
+    """What a builder makes of structure=, interfaces with what they are compared with."""
+    options = config.builder.copy()
+    if "references" in options:
+        options.references = True
+    return list(build_chosen(options, read_parents(as_names(config.structure)), config.seed))

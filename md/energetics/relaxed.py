@@ -1,18 +1,22 @@
 """A structure at its minimum, or as it is, with its energy: what every energy difference is made of."""
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from ase import Atoms
 from ase.calculators.calculator import Calculator
+from ase.stress import full_3x3_to_voigt_6_stress
+from numpy.typing import NDArray
 
-from md.engines.ase import AseForces
-from md.engines.relaxation import RelaxationEngine
+from md.energetics.relaxing import Rest, relax_one_by_one, relax_together
 from md.protocols.relaxation import Relaxation
-from md.protocols.stages import plan_stages
+from md.protocols.stages import PlannedStage, plan_stages
 from md.state import State
+from mlip.deploy import MLIPCalculator
 from mlip.errors import ConfigError
+from mlip.units import EV_PER_A3_IN_GPA
 
 logger = logging.getLogger(__name__)
 
@@ -47,33 +51,71 @@ class Relaxed:
         atoms: The structure, without calculator.
         energy_eV: Its energy.
         force_eV_A: The largest force that is left on an atom.
-        converged: Whether force and stress are within the tolerance.
+        stress_GPa: (6,) (1/V) dE/dstrain, Voigt order xx yy zz yz xz xy; NaN where there is none.
+        converged: Whether force and stress are within the tolerance, or nothing was to relax.
     """
 
     atoms: Atoms
     energy_eV: float
     force_eV_A: float
+    stress_GPa: NDArray[np.float64]
     converged: bool
 
 
 def relax(
     atoms: Atoms, calculator: Calculator, tolerance: Tolerance | None = None, cell: str | None = None
 ) -> Relaxed:
-    """Take atoms, and what is asked of the cell, to a minimum of the energy by FIRE.
+    """Take one structure to a minimum, as `relax_all` does."""
+    (found,) = relax_all([atoms], calculator, tolerance, [cell])
+    return found
+
+
+def relax_all(
+    structures: Sequence[Atoms],
+    calculator: Calculator,
+    tolerance: Tolerance | None = None,
+    cells: Sequence[str | None] | None = None,
+) -> list[Relaxed]:
+    """Take atoms, and what is asked of the cells, to minima of the energy by FIRE.
+
+    With a `.mlip` potential all structures move in one batch, with another calculator one after the other.
 
     Args:
-        atoms: The structure, which stays as it is.
+        structures: They stay as they are.
         calculator: Gives energy, forces and, for a cell that relaxes, stress.
         tolerance: When it is done; the usual ones if None.
-        cell: What of the cell may change: None, iso, z (normal to the first two vectors), xy,
-            orthorhombic or flexible.
+        cells: What of each cell may change: None, iso, z (normal to the first two vectors), xy, orthorhombic
+            or flexible; None for no cell.
 
     Raises:
-        ConfigError: The cell shall relax, and there is no stress.
+        ConfigError: A cell shall relax, and there is no stress, or it is open.
     """
     tolerance = tolerance or Tolerance()
-    if tolerance.max_steps == 0:
-        return _as_it_is(atoms, calculator)
+    stages = [
+        _plan(atoms, cell, tolerance)
+        for atoms, cell in zip(structures, cells or [None] * len(structures), strict=True)
+    ]
+    states = [State.from_atoms(atoms) for atoms in structures]
+    if isinstance(calculator, MLIPCalculator) and calculator.path.suffix == ".mlip":
+        found = relax_together(states, stages, calculator, tolerance.max_steps)
+    else:
+        found = relax_one_by_one(states, stages, calculator, tolerance.max_steps)
+    return [_as_relaxed(atoms, each, tolerance) for atoms, each in zip(structures, found, strict=True)]
+
+
+def compute_energies(structures: Sequence[Atoms], calculator: Calculator) -> NDArray[np.float64]:
+    """Energies of structures as they are, (K,) eV, in one batch where `relax_all` has one."""
+    still = Tolerance(max_steps=0)
+    return np.array([each.energy_eV for each in relax_all(structures, calculator, still)])
+
+
+def _plan(atoms: Atoms, cell: str | None, tolerance: Tolerance) -> PlannedStage:
+    if cell is not None and not atoms.pbc.all():
+        raise ConfigError(
+            f"found {atoms.get_chemical_formula()}, open in a direction, whose cell is to relax ({cell}); "
+            "expected one that is periodic in three directions"
+        )
+    steps = max(tolerance.max_steps, 1)  # a stage has some, also where none is taken
     (stage,) = plan_stages(
         [
             Relaxation(
@@ -81,32 +123,31 @@ def relax(
                 barostat=cell,
                 force_tolerance_eV_A=tolerance.force_eV_A,
                 stress_tolerance_GPa=tolerance.stress_GPa,
-                max_steps=tolerance.max_steps,
-                every_steps=tolerance.max_steps,
+                max_steps=steps,
+                every_steps=steps,
             )
         ]
     )
-    engine = RelaxationEngine(AseForces(calculator))
-    engine.begin(stage, State.from_atoms(atoms))
-    engine.advance(tolerance.max_steps)
-    state, left = engine.state(), engine.residual
+    return stage
+
+
+def _as_relaxed(atoms: Atoms, rest: Rest, tolerance: Tolerance) -> Relaxed:
+    state, left = rest.state, rest.residual
     found = atoms.copy()
     found.set_cell(state.cell)
     found.set_positions(state.positions, apply_constraint=False)
-    if not left.is_converged:
+    if tolerance.max_steps and not left.is_converged:
         logger.warning(
             "%s is not relaxed after %d steps: force %.2g eV/A; energetics.max_steps allows more",
             atoms.get_chemical_formula(),
             left.steps,
             left.force_eV_A,
         )
-    return Relaxed(found, engine.observe().potential_eV, left.force_eV_A, left.is_converged)
-
-
-def _as_it_is(atoms: Atoms, calculator: Calculator) -> Relaxed:
-    still = atoms.copy()
-    still.calc = calculator
-    energy = float(still.get_potential_energy(force_consistent=True))
-    force = float(np.linalg.norm(still.get_forces(apply_constraint=False), axis=1).max(initial=0.0))
-    still.calc = None
-    return Relaxed(still, energy, force, converged=True)
+    stress = np.full((3, 3), np.nan) if rest.observation.stress is None else rest.observation.stress
+    return Relaxed(
+        found,
+        rest.observation.potential_eV,
+        left.force_eV_A,
+        full_3x3_to_voigt_6_stress(stress) * EV_PER_A3_IN_GPA,
+        left.is_converged or tolerance.max_steps == 0,
+    )

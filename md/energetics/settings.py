@@ -23,6 +23,7 @@ class EnergeticsSettings:
         stress_tolerance_GPa: Largest stress on what of a cell may change.
         max_steps: Of each relaxation; 0 relaxes nothing.
         relax_cell: Of interfaces: z, flexible or None.
+        registries: Shifts of interfaces of crystals that are tried, along each vector in the plane.
         max_index: Largest Miller index of surfaces.
         planes: These alone, each three Miller indices of the conventional cell.
         thickness_A: Of slabs, at least.
@@ -40,6 +41,7 @@ class EnergeticsSettings:
     stress_tolerance_GPa: float = 0.01
     max_steps: int = 500
     relax_cell: str | None = "z"
+    registries: int = 6
     max_index: int = 1
     planes: Sequence[Sequence[int]] | None = None
     thickness_A: Sequence[float] = (8.0, 12.0, 16.0, 20.0)
@@ -57,7 +59,7 @@ class EnergeticsSettings:
             raise ConfigError(
                 f"found energetics.relax_cell={self.relax_cell}; expected z, flexible, or null: a fixed cell"
             )
-        for key in ("max_index", "vacuum_A", "strain", "displacement_A"):
+        for key in ("registries", "max_index", "vacuum_A", "strain", "displacement_A"):
             if getattr(self, key) <= 0:
                 raise ConfigError(
                     f"found energetics.{key}={getattr(self, key)}; expected a number above zero"

@@ -13,6 +13,7 @@ Source: Boettger 1994 (10.1103/PhysRevB.49.16798) for the drift; Fiorentini and 
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import islice
 
 import numpy as np
 from ase import Atoms
@@ -20,7 +21,7 @@ from ase.calculators.calculator import Calculator
 from numpy.typing import NDArray
 
 from md.energetics.formula_units import formula_of, whole_units
-from md.energetics.relaxed import Relaxed, Tolerance, relax
+from md.energetics.relaxed import Relaxed, Tolerance, compute_energies, relax_all
 from mlip.structures.orientation import orient
 from mlip.structures.slabs import cut_slab
 from mlip.structures.terminations import Slice, find_slices
@@ -81,9 +82,30 @@ class SurfaceEnergy:
         return f"{plane}.{self.termination}" if self.termination else plane
 
 
+@dataclass(frozen=True)
+class Cut:
+    """Slabs of one surface, and the crystal that they are compared with.
+
+    Attributes:
+        plane: Miller indices of the conventional cell.
+        termination: Number of the cut among those of the plane.
+        symmetric: Whether both sides of the slabs are the same.
+        slabs: One or more, thin ones first; vacuum along their third vector.
+        formula: Of one formula unit of the crystal.
+        bulk_eV: Energy of a formula unit of it, best in the cell of the slabs.
+    """
+
+    plane: tuple[int, int, int]
+    termination: int
+    symmetric: bool
+    slabs: Sequence[Atoms]
+    formula: str
+    bulk_eV: float
+
+
 def compute_surface_energies(
     crystal: Atoms,
-    plane: tuple[int, int, int],
+    planes: Sequence[tuple[int, int, int]],
     calculator: Calculator,
     *,
     thickness_A: Sequence[float] = (8.0, 12.0, 16.0, 20.0),
@@ -91,11 +113,11 @@ def compute_surface_energies(
     bonds: Sequence[Sequence[str | float]] = (),
     tolerance: Tolerance | None = None,
 ) -> list[SurfaceEnergy]:
-    """Surface energy of every distinct stoichiometric termination of a plane.
+    """Surface energy of every distinct stoichiometric termination of planes.
 
     Args:
         crystal: A conventional cell at its minimum.
-        plane: Miller indices of it.
+        planes: Miller indices of it.
         calculator: Gives energy and forces.
         thickness_A: Of the slabs, at least.
         vacuum_A: From a slab to its next image.
@@ -103,82 +125,76 @@ def compute_surface_energies(
         tolerance: When slabs are relaxed; their cells stay.
 
     Returns:
-        None where the plane has no gap to cut, or no cut leaves whole formula units.
+        Planes in turn; none of those that have no gap to cut, or no cut that leaves whole formula units.
     """
-    oriented = orient(crystal, plane, _SYMMETRY_A)
-    slices = find_slices(oriented, _LAYER_A, _SYMMETRY_A, bonds)
-    whole = [each for each in slices if each.stoichiometric]
-    if not whole:
-        logger.warning("plane %s has no slab of whole formula units: no surface energy", plane)
-    bulk = relax(oriented, calculator, Tolerance(max_steps=0))
-    return [
-        compute_surface_energy(
-            _cut(oriented, part, thickness_A, vacuum_A),
-            bulk,
-            calculator,
-            plane=plane,
-            termination=number,
-            symmetric=part.symmetric,
-            tolerance=tolerance,
-        )
-        for number, part in enumerate(whole)
-    ]
+    oriented = [orient(crystal, plane, _SYMMETRY_A) for plane in planes]
+    formula, _ = formula_of(crystal)
+    cuts = []
+    for plane, bulk, energy_eV in zip(planes, oriented, compute_energies(oriented, calculator), strict=True):
+        slices = find_slices(bulk, _LAYER_A, _SYMMETRY_A, bonds)
+        whole = [each for each in slices if each.stoichiometric]
+        if not whole:
+            logger.warning("plane %s has no slab of whole formula units: no surface energy", plane)
+        for number, part in enumerate(whole):
+            slabs = _cut(bulk, part, thickness_A, vacuum_A)
+            unit_eV = float(energy_eV) / formula_of(bulk)[1]
+            cuts.append(Cut(plane, number, part.symmetric, slabs, formula, unit_eV))
+    return measure_cuts(cuts, calculator, tolerance)
 
 
-def compute_surface_energy(
-    slabs: Sequence[Atoms],
-    bulk: Relaxed,
-    calculator: Calculator,
-    *,
-    plane: tuple[int, int, int],
-    termination: int = 0,
-    symmetric: bool = True,
-    tolerance: Tolerance | None = None,
-) -> SurfaceEnergy:
-    """Surface energy from slabs of one surface.
+def measure_cuts(
+    cuts: Sequence[Cut], calculator: Calculator, tolerance: Tolerance | None = None
+) -> list[SurfaceEnergy]:
+    """Surface energies from slabs; those of all surfaces are relaxed together.
 
     Args:
-        slabs: One or more, thin ones first; vacuum along their third vector.
-        bulk: The crystal, best in the cell of the slabs.
+        cuts: The surfaces.
         calculator: Gives energy and forces.
-        plane: Miller indices, for the result.
-        termination: Number of the cut, for the result.
-        symmetric: Whether both sides of the slabs are the same.
         tolerance: When slabs are relaxed; their cells stay.
 
     Raises:
         DataError: A slab is not made of whole formula units.
     """
-    formula, in_bulk = formula_of(bulk.atoms)
-    units = np.array([whole_units(slab, formula, "a slab") for slab in slabs])
-    bulk_eV = bulk.energy_eV / in_bulk
-    area = float(np.linalg.norm(np.cross(*slabs[-1].cell.array[:2])))
-    found = [relax(slab, calculator, tolerance) for slab in slabs]
-    as_cut = relax(slabs[-1], calculator, Tolerance(max_steps=0)).energy_eV
+    if not cuts:
+        return []
+    units = [[whole_units(slab, cut.formula, "a slab") for slab in cut.slabs] for cut in cuts]
+    relaxed = iter(relax_all([slab for cut in cuts for slab in cut.slabs], calculator, tolerance))
+    as_cut = compute_energies([cut.slabs[-1] for cut in cuts], calculator)
+    return [
+        _measure(cut, np.array(numbers), list(islice(relaxed, len(cut.slabs))), float(unrelaxed_eV))
+        for cut, numbers, unrelaxed_eV in zip(cuts, units, as_cut, strict=True)
+    ]
+
+
+def _measure(
+    cut: Cut, units: NDArray[np.int64], found: Sequence[Relaxed], unrelaxed_eV: float
+) -> SurfaceEnergy:
+    """Surface energy from relaxed slabs, and from the thickest as it was cut."""
+    area = float(np.linalg.norm(np.cross(*cut.slabs[-1].cell.array[:2])))
     energies = np.array([each.energy_eV for each in found])
-    of_slabs = (energies - units * bulk_eV) / (2 * area)
+    of_slabs = (energies - units * cut.bulk_eV) / (2 * area)
     by_slope, slope = _fit(units, energies, area)
     value = float(of_slabs[-1]) if by_slope is None else by_slope
     differences = np.abs([*np.diff(of_slabs[-2:]), value - of_slabs[-1]])
     way = "slope of energy against thickness" if by_slope is not None else "thickest slab"
-    sides = "both sides alike" if symmetric else "mean of two sides that differ"
+    sides = "both sides alike" if cut.symmetric else "mean of two sides that differ"
     return SurfaceEnergy(
-        plane=plane,
-        termination=termination,
+        plane=cut.plane,
+        termination=cut.termination,
         value=value * EV_PER_A2_IN_J_PER_M2,
-        error=float(differences.max()) * EV_PER_A2_IN_J_PER_M2 if len(slabs) > 1 else None,
+        error=float(differences.max()) * EV_PER_A2_IN_J_PER_M2 if len(found) > 1 else None,
         value_eV_A2=value,
-        unrelaxed=float(as_cut - units[-1] * bulk_eV) / (2 * area) * EV_PER_A2_IN_J_PER_M2,
-        symmetric=symmetric,
-        thickness_A=np.array([np.ptp(slab.positions[:, 2]) for slab in slabs]),
+        unrelaxed=float(unrelaxed_eV - units[-1] * cut.bulk_eV) / (2 * area) * EV_PER_A2_IN_J_PER_M2,
+        symmetric=cut.symmetric,
+        thickness_A=np.array([np.ptp(slab.positions[:, 2]) for slab in cut.slabs]),
         units=units,
         energies_eV=energies,
         of_slabs=of_slabs * EV_PER_A2_IN_J_PER_M2,
-        bulk_eV=bulk_eV,
+        bulk_eV=cut.bulk_eV,
         slope_eV=slope,
         area_A2=area,
         converged=all(each.converged for each in found),
-        method=f"(E - N E_bulk) / 2S, {way}, {len(slabs)} slabs, {sides}",
+        method=f"(E - N E_bulk) / 2S, {way}, {len(found)} slabs, {sides}",
     )
 
 

@@ -89,7 +89,11 @@ _MOST_STAGES = 6
 
 
 def methods_section(
-    paths: Sequence[Path], stretches: Sequence[Frames], chosen: Sequence[str], folder: Path
+    paths: Sequence[Path],
+    stretches: Sequence[Frames],
+    chosen: Sequence[str],
+    folder: Path,
+    energetics: Sequence[str] = (),
 ) -> Section:
     """Write the chapter, and the cited papers as methods.bib.
 
@@ -98,10 +102,11 @@ def methods_section(
         stretches: their frames; empty where no analysis asked for them.
         chosen: names of the analyses.
         folder: where methods.bib goes.
+        energetics: sentences on what was computed with a potential.
     """
     # runs of one protocol are said once
     runs = dict.fromkeys(_simulation(path) for path in paths if path.suffix in H5MD_SUFFIXES)
-    parts = [*runs, _frames(stretches), *(ANALYSIS_METHODS.get(name, "") for name in chosen)]
+    parts = [*runs, _frames(stretches), *(ANALYSIS_METHODS.get(name, "") for name in chosen), *energetics]
     text, keys = number_citations(" ".join(part for part in parts if part))
     folder.mkdir(parents=True, exist_ok=True)
     files = [write_bibtex(keys, folder / "methods.bib")] if keys else []

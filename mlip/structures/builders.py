@@ -11,7 +11,7 @@ from ase import Atoms
 
 from mlip.errors import ConfigError, DataError
 from mlip.settings import check_options, suggest
-from mlip.structures.lineage import record_builder
+from mlip.structures.lineage import read_lineage, record_builder
 
 
 @dataclass(frozen=True)
@@ -105,9 +105,33 @@ def _turns(name: str, parents: Sequence[Atoms]) -> Iterator[tuple[Atoms, ...]]:
         yield from ((parent,) for parent in parents)
     elif count == len(parents):
         yield tuple(parents)
+    elif count == 2 and (pairs := _pairs_of_files(parents)):
+        yield from pairs
     else:
-        wanted = ("no structure", "at least one structure", "two structures")[count]
+        wanted = (
+            "no structure",
+            "at least one structure",
+            "two structures, or two files of as many each or of one",
+        )[count]
         raise DataError(f"found {len(parents)} structures for builder={name}; expected {wanted}: structure=")
+
+
+def _pairs_of_files(parents: Sequence[Atoms]) -> list[tuple[Atoms, Atoms]]:
+    """Frames of two files, first with first and so on, or the only one of a file with each of the other."""
+    files: list[list[Atoms]] = []
+    last: tuple[str, int] | None = None
+    for atoms in parents:
+        step = (read_lineage(atoms) or [{}])[-1]
+        place = str(step.get("file")), int(step.get("frame", 0))
+        if last is None or place[0] != last[0] or place[1] <= last[1]:
+            files.append([])
+        files[-1].append(atoms)
+        last = place
+    if len(files) != 2 or (len(files[0]) != len(files[1]) and 1 not in map(len, files)):
+        return []
+    longer = max(map(len, files))
+    first, second = (each * longer if len(each) == 1 else each for each in files)
+    return list(zip(first, second, strict=True))
 
 
 def _without_results(parent: Atoms) -> Atoms:

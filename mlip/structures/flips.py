@@ -1,4 +1,4 @@
-"""Operations that turn a slab upside down and leave it as it was: they make both sides of it equivalent."""
+"""Operations that leave a slab as it was: flips make both sides of it equivalent, translations repeat it."""
 
 from itertools import product
 
@@ -44,15 +44,29 @@ def find_flips(slab: Atoms, change: Integers) -> Array:
     Returns:
         Fractional translations in the plane, shape (n, 2), from 0 to 1; none if both sides differ.
     """
+    heights = slab.positions[:, 2]
+    return _find_shifts(slab, change, heights.max() + heights.min() - heights)
+
+
+def find_translations(slab: Atoms) -> Array:
+    """Translations t in the plane that leave a slab as it was, fractional, shape (n, 2), from 0 to 1.
+
+    Args:
+        slab: Periodic in the plane of its first two lattice vectors, which are normal to z.
+    """
+    return _find_shifts(slab, np.eye(2, dtype=np.int64), slab.positions[:, 2])
+
+
+def _find_shifts(slab: Atoms, change: Integers, moved: Array) -> Array:
+    """Translations t for which (s, z) -> (s M + t, moved) maps a slab onto itself."""
     plane = slab.cell.array[:2, :2]
     places, heights = slab.positions[:, :2] @ np.linalg.inv(plane), slab.positions[:, 2]
-    flipped = heights.max() + heights.min() - heights
     tree = _torus(places, heights, slab.numbers, plane)
     kinds, counts = np.unique(slab.numbers, return_counts=True)
     first = int(np.flatnonzero(slab.numbers == kinds[np.argmin(counts)])[0])
-    partners = (slab.numbers == slab.numbers[first]) & (np.abs(heights - flipped[first]) < _SAME_PLACE_A)
+    partners = (slab.numbers == slab.numbers[first]) & (np.abs(heights - moved[first]) < _SAME_PLACE_A)
     shifts = (places[partners] - places[first] @ change) % 1.0
-    kept = [shift for shift in shifts if _maps(tree, places @ change + shift, flipped, slab.numbers, plane)]
+    kept = [shift for shift in shifts if _maps(tree, places @ change + shift, moved, slab.numbers, plane)]
     return np.array(kept).reshape(-1, 2)
 
 

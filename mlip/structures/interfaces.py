@@ -1,4 +1,4 @@
-"""Builder of interfaces: surfaces of two crystals, or of a crystal and a glass, matched and stacked."""
+"""Builder of interfaces: surfaces of crystals or glasses, matched and stacked."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -47,7 +47,7 @@ def build_interface(
 
     Args:
         compound: The lower side: a crystal, or a glass that is cut open along its third vector.
-        metal: The upper side, a metal as a rule.
+        metal: The upper side, a metal as a rule, or a glass, too.
         compound_plane: Miller indices of its surface; none: it is a glass.
         metal_plane: Those of the other side.
         compound_thickness_A: Least thickness of its slab, A; that of a glass is its own.
@@ -68,7 +68,8 @@ def build_interface(
     Yields:
         Structures of config_type `interface`; `info` as `stack_interface` says, and `terminations`, such as
         0|1r: number of the compound's and of the metal's, r where the slab is upside down. References are of
-        config_type `interface_bulk` and `interface_slab`; `side` and `termination` say whose.
+        config_type `interface_bulk` and `interface_slab`; `side` and `termination` say whose, `is_glass`
+        whether of a glass.
 
     Raises:
         ConfigError: A number makes no sense.
@@ -181,7 +182,7 @@ def _references(
         for kind, atoms in (("bulk", own), ("slab", free)):
             symmetric = bool(slab.info["symmetric"])
             atoms.info = {"config_type": f"interface_{kind}", "side": side, "termination": termination}
-            atoms.info["symmetric"] = symmetric
+            atoms.info |= {"symmetric": symmetric, "is_glass": plane is None}
             yield atoms
 
 

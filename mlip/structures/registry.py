@@ -90,7 +90,7 @@ def find_registry(lower: Atoms, upper: Atoms) -> Registry:
         below, above = find_flips(lower, change), find_flips(upper, change)
         for offset, tilt in _settings(below, above, change):
             length = round(float(np.linalg.norm(tilt @ plane)), 3)
-            found.append((length, offset, tilt, _translations(below, above)))
+            found.append((length, offset, tilt, sums_of(below, above)))
     if not found:
         return Registry(np.zeros(2), np.zeros(2), equivalent=False)
     least = min(length for length, *_ in found)
@@ -108,16 +108,21 @@ def _settings(below: Array, above: Array, change: Integers) -> Iterator[tuple[Ar
     freedom = np.eye(2) - change
     for t, other in product(below, above):
         moved = [(t - other + whole) @ np.linalg.pinv(freedom) for whole in _CORNERS]
-        upright = [offset for offset in moved if _is_whole(offset @ freedom - (t - other))]
+        upright = [offset for offset in moved if is_whole(offset @ freedom - (t - other))]
         for offset in upright:
             yield offset, np.zeros(2)
         tilt = other - t - np.rint(other - t)
-        if not upright and _is_whole(tilt @ change + tilt):
+        if not upright and is_whole(tilt @ change + tilt):
             yield np.zeros(2), tilt
 
 
-def _translations(below: Array, above: Array) -> Array:
-    """Translations that leave either slab as it is, and sums of them, shape (n, 2)."""
+def sums_of(below: Array, above: Array) -> Array:
+    """Translations between operations of either slab, and sums of them, fractional, shape (n, 2).
+
+    Args:
+        below: Translations of operations of one kind that leave the lower slab as it is, shape (p, 2).
+        above: Those of the upper slab, shape (q, 2).
+    """
     sums = (below - below[0])[:, None] + (above - above[0])[None]
     return np.unique(np.round(sums.reshape(-1, 2) % 1.0, 4) % 1.0, axis=0)
 
@@ -127,8 +132,9 @@ def _is_among(offset: Array, translations: Array) -> bool:
     return bool(np.any(np.abs(difference - np.rint(difference)).max(axis=1) < _SAME))
 
 
-def _is_whole(vector: Array) -> bool:
-    return bool(np.abs(vector - np.rint(vector)).max() < _SAME)
+def is_whole(vectors: Array) -> bool:
+    """Whether fractional coordinates are those of lattice points."""
+    return bool(np.abs(vectors - np.rint(vectors)).max() < _SAME)
 
 
 def displaced(slab: Atoms, offset: Array) -> Atoms:

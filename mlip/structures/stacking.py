@@ -76,7 +76,7 @@ def stack_interface(
         - `compound_supercell` and `metal_supercell`, vectors of the plane by those of the free slabs, (2, 2)
         - `num_interfaces`, 1 or 2; `equivalent`, whether two are images of each other; `area_A2` of each
         - `strained`; `strain`, its two principal strains in the plane; `misfit`, the larger without sign;
-          `area_change`; `normal_strain`; `gap_A` of each interface
+          `area_change`; `normal_strain`; `gap_A` of each interface, and `least_gap_A`, what was asked
 
     Source:
         J. Wang, A. A. Panchal, G. Sai Gautam, P. Canepa (2022): the metal is strained, both interfaces are
@@ -85,13 +85,30 @@ def stack_interface(
     compound, metal = _fit(compound, metal, match, how)
     free = Registry(np.zeros(2), np.zeros(2), equivalent=False)
     registry = find_registry(compound, metal) if how.vacuum_A is None else free
+    atoms = place_slabs(compound, metal, registry, how)
+    atoms.info |= _account((compound, metal), formulas, match, how)
+    return atoms
+
+
+def place_slabs(compound: Atoms, metal: Atoms, registry: Registry, how: Stacking) -> Atoms:
+    """Put one slab on another of the same cell in the plane.
+
+    Args:
+        compound: The lower slab.
+        metal: The upper slab.
+        registry: Where the upper slab and the next period stand.
+        how: Gap, vacuum, size.
+
+    Returns:
+        Both, with the array `origin`, and `gap_A`, `least_gap_A` and `equivalent` of `stack_interface` in
+        `info`.
+    """
     metal = displaced(metal, registry.offset)
     gap = max(how.gap_A, closest_gap(compound, metal))
     metal.positions[:, 2] += compound.positions[:, 2].max() + gap - metal.positions[:, 2].min()
     atoms = compound + metal
     atoms.set_array("origin", np.repeat([COMPOUND, METAL], [len(compound), len(metal)]))
-    atoms.info = _account(atoms, formulas, match, how)
-    atoms.info["gap_A"] = [gap]
+    atoms.info = {"gap_A": [gap], "least_gap_A": how.gap_A}
     room = how.vacuum_A
     if room is None:
         next_period = displaced(compound, registry.tilt)
@@ -153,13 +170,15 @@ def _close(atoms: Atoms, tilt: Array, room: float, how: Stacking) -> None:
     atoms.wrap()
 
 
-def _account(atoms: Atoms, formulas: tuple[str, str], match: LatticeMatch, how: Stacking) -> dict[str, Any]:
+def _account(
+    sides: tuple[Atoms, Atoms], formulas: tuple[str, str], match: LatticeMatch, how: Stacking
+) -> dict[str, Any]:
     """What an interface says of itself, in the supercell that it will be."""
     tiles = how.repeat[0] * how.repeat[1]
     counts: dict[str, Any] = {}
     excess: Counter[str] = Counter()
-    for side, origin, formula in zip(("compound", "metal"), (COMPOUND, METAL), formulas, strict=True):
-        number, left = count_formula_units(atoms[atoms.arrays["origin"] == origin], formula, tiles)
+    for side, slab, formula in zip(("compound", "metal"), sides, formulas, strict=True):
+        number, left = count_formula_units(slab, formula, tiles)
         counts |= {side: formula, f"num_{side}": number}
         excess.update(left)
     strain = match.strain_of(("compound", "metal").index(how.strained))
@@ -169,7 +188,7 @@ def _account(atoms: Atoms, formulas: tuple[str, str], match: LatticeMatch, how: 
         "metal_supercell": repeat * match.second,
         "excess": Formula.from_dict(excess).format("metal") if excess else "none",
         "num_interfaces": 1 if how.vacuum_A is not None else 2,
-        "area_A2": tiles * float(np.linalg.det(atoms.cell.array[:2, :2])),
+        "area_A2": tiles * float(np.linalg.det(sides[0].cell.array[:2, :2])),
         "strained": how.strained,
         "strain": list(strain),
         "misfit": abs(strain[0]),

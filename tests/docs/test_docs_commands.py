@@ -45,6 +45,7 @@ SMALLER = {
     ],
     "builder.count=20": ["builder.count=4"],
     "neb": ["max_steps=2", "images=3"],
+    "builder.metal_plane=null": ["energetics.max_steps=2"],
     "protocol=relax": ["protocol.relax.max_steps=2", "protocol.relax.every_steps=1"],
     "protocol=anneal": [
         *(f"++protocol.{stage}.every_ps=0.005" for stage in ("hold", "cool", "rest")),

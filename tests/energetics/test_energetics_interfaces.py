@@ -11,7 +11,7 @@ from ase.build import bulk
 from ase.calculators.emt import EMT
 
 from md.energetics.elastic import compute_elastic_tensor
-from md.energetics.interface_energy import compute_interface_energy
+from md.energetics.interface_energy import compute_interface_energies
 from md.energetics.interface_sides import Side, clamped, in_plane, on_plane, read_interfaces
 from md.energetics.relaxed import Tolerance, relax
 from md.energetics.surface_energy import compute_surface_energies
@@ -36,6 +36,11 @@ def sides_of(copper):
     return tuple(Side(copper, slab, np.eye(2, dtype=int)) for _ in range(2))
 
 
+def energies_of(interface, sides, **options):
+    (found,) = compute_interface_energies([(interface, sides)], EMT(), tolerance=TIGHT, **options)
+    return found
+
+
 def with_itself(copper, strain=0.0, vacuum_A=0.0):
     """Copper on copper, which nothing but the array `origin` parts, strained in the plane."""
     atoms = copper.repeat((1, 1, LAYERS))
@@ -50,10 +55,12 @@ def with_itself(copper, strain=0.0, vacuum_A=0.0):
 
 
 def test_a_crystal_with_itself_has_no_interfacial_energy(copper):
-    found = compute_interface_energy(with_itself(copper), sides_of(copper), EMT(), tolerance=TIGHT)
+    found = energies_of(with_itself(copper), sides_of(copper))
     assert found.value == pytest.approx(0.0, abs=1e-5)
     assert found.formation == pytest.approx(0.0, abs=1e-5)
-    (surface,) = compute_surface_energies(copper, (1, 0, 0), EMT(), thickness_A=(8.0, 10.0), tolerance=TIGHT)
+    (surface,) = compute_surface_energies(
+        copper, [(1, 0, 0)], EMT(), thickness_A=(8.0, 10.0), tolerance=TIGHT
+    )
     assert found.surface_energies == pytest.approx((surface.value,) * 2, rel=1e-4)
     assert found.adhesion == pytest.approx(2 * surface.value, rel=1e-4)
     assert found.units == (12, 12)
@@ -66,7 +73,7 @@ def test_under_vacuum_both_surfaces_are_taken_off(copper):
     """Also where the crystal is strained, and its surfaces with it."""
     for strain in (0.0, 0.02):
         interface = with_itself(copper, strain, vacuum_A=12.0)
-        found = compute_interface_energy(interface, sides_of(copper), EMT(), tolerance=TIGHT)
+        found = energies_of(interface, sides_of(copper))
         assert found.value == pytest.approx(0.0, abs=2e-3)
         assert found.num_interfaces == 1
         assert found.equivalent is None
@@ -79,10 +86,7 @@ def test_the_elastic_part_is_that_of_the_elastic_tensor(copper):
     strain, volume_of_area = 0.004, LAYERS * copper.cell[2, 2] / 2
     density = (c11 + c12 - 2 * c12**2 / c11) * strain**2 / EV_PER_A3_IN_GPA
     expected = density * volume_of_area * EV_PER_A2_IN_J_PER_M2
-    found = [
-        compute_interface_energy(with_itself(copper, sign * strain), sides_of(copper), EMT(), tolerance=TIGHT)
-        for sign in (1, -1)
-    ]
+    found = [energies_of(with_itself(copper, sign * strain), sides_of(copper)) for sign in (1, -1)]
     assert np.mean([each.elastic for each in found]) == pytest.approx(expected, rel=5e-3)
     for each in found:
         assert each.value == pytest.approx(0.0, abs=1e-5)
@@ -91,9 +95,7 @@ def test_the_elastic_part_is_that_of_the_elastic_tensor(copper):
 
 
 def test_a_cell_that_relaxes_loses_its_elastic_part(copper):
-    found = compute_interface_energy(
-        with_itself(copper, 0.01), sides_of(copper), EMT(), tolerance=TIGHT, cell="flexible"
-    )
+    found = energies_of(with_itself(copper, 0.01), sides_of(copper), cell="flexible")
     assert found.elastic == pytest.approx(0.0, abs=1e-5)
 
 
@@ -105,7 +107,7 @@ def test_a_side_that_is_no_whole_formula_units_is_refused():
     del interface[0]
     side = Side(salt, salt, np.eye(2, dtype=int))
     with pytest.raises(DataError, match=r"the side NaCl of an interface.*expected whole formula units"):
-        compute_interface_energy(interface, (side, side), EMT())
+        energies_of(interface, (side, side))
 
 
 def test_references_lie_on_the_lattice_of_the_interface():

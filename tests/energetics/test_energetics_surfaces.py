@@ -8,8 +8,8 @@ from ase.calculators.emt import EMT
 from ase.optimize import BFGS
 from ase.spacegroup import crystal as spacegroup_crystal
 
-from md.energetics.relaxed import Relaxed, Tolerance, relax
-from md.energetics.surface_energy import compute_surface_energies, compute_surface_energy
+from md.energetics.relaxed import Tolerance, compute_energies
+from md.energetics.surface_energy import Cut, compute_surface_energies, measure_cuts
 from md.energetics.wulff import build_wulff_shape
 from mlip.errors import DataError
 from mlip.units import EV_PER_A2_IN_J_PER_M2
@@ -22,9 +22,9 @@ THICKNESS_A = (5.0, 8.0, 11.0, 14.0)
 def surfaces():
     crystal = bulk("Cu", a=LATTICE_A, cubic=True)
     planes = ((1, 1, 1), (1, 0, 0), (1, 1, 0))
-    found = [compute_surface_energies(crystal, plane, EMT(), thickness_A=THICKNESS_A) for plane in planes]
-    assert all(len(each) == 1 for each in found)
-    return {each.plane: each for (each,) in found}
+    found = compute_surface_energies(crystal, planes, EMT(), thickness_A=THICKNESS_A)
+    assert [each.plane for each in found] == list(planes)
+    return {each.plane: each for each in found}
 
 
 def test_the_close_packed_surface_of_copper_costs_least(surfaces):
@@ -58,13 +58,9 @@ def test_the_slope_does_not_drift_with_a_wrong_reference():
     slabs = [fcc111("Cu", (1, 1, layers), a=LATTICE_A, vacuum=8.0) for layers in (5, 7, 9, 11)]
     for slab in slabs:
         slab.pbc = True
-    right = relax(bulk("Cu", a=LATTICE_A), EMT(), Tolerance(max_steps=0))
-    wrong = Relaxed(right.atoms, right.energy_eV - 0.01, 0.0, True)
-    still = Tolerance(max_steps=0)
-    good, bad = (
-        compute_surface_energy(slabs, each, EMT(), plane=(1, 1, 1), tolerance=still)
-        for each in (right, wrong)
-    )
+    (right,) = compute_energies([bulk("Cu", a=LATTICE_A)], EMT())
+    cuts = [Cut((1, 1, 1), 0, True, slabs, "Cu", unit_eV) for unit_eV in (right, right - 0.01)]
+    good, bad = measure_cuts(cuts, EMT(), Tolerance(max_steps=0))
     assert bad.value == pytest.approx(good.value, rel=1e-9)
     assert np.ptp(good.of_slabs) < 1e-3
     drift = np.diff(bad.of_slabs) * 2 * bad.area_A2 / EV_PER_A2_IN_J_PER_M2
@@ -73,12 +69,10 @@ def test_the_slope_does_not_drift_with_a_wrong_reference():
 
 
 def test_a_slab_that_is_no_whole_formula_units_is_refused():
-    salt = bulk("NaCl", "rocksalt", a=5.6)
-    reference = Relaxed(salt, -6.0, 0.0, True)
-    slab = salt.repeat((1, 1, 3))
+    slab = bulk("NaCl", "rocksalt", a=5.6).repeat((1, 1, 3))
     del slab[0]
     with pytest.raises(DataError, match=r"2 NaCl and Cl1; expected whole formula units.*chemical potentials"):
-        compute_surface_energy([slab], reference, EMT(), plane=(1, 0, 0))
+        measure_cuts([Cut((1, 0, 0), 0, True, [slab], "NaCl", -6.0)], EMT())
 
 
 def test_shapes_are_known():
