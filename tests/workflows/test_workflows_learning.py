@@ -186,7 +186,8 @@ def explored(tmp_path, graded_file, plan):
         run_md(compose("md", words), Run(folder, resumed=False, finished=False))
         leg = Leg("broke", 0, 0, 0.0, 0.0, 1.0, frames=0, highest_grade=0.0, restart="", reason="")
         record = {"potential": 0, "explorers": {"x": asdict(leg)}}
-        return generation, select(plan, generation, record, None)
+        as_explored = replace(plan, grade=Thresholds(select=0.1))
+        return generation, select(as_explored, generation, record, None)
 
     return run
 

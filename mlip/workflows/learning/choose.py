@@ -55,7 +55,7 @@ def select(plan: Plan, generation: Generation, explored: Record, budget: int | N
     seen = _seen_before(generation)
     frames = _new_frames([f for name in legs for f in _candidates(generation, name)], seen)
     potential = Potential.load(potential_before(generation)[0])
-    supplied, chosen = _by_maxvol(potential, frames, budget)
+    supplied, chosen = _by_maxvol(potential, frames, budget, plan.grade.at(generation.number)["mark"])
     picked = [frames[k] for k in chosen]
     if not picked:  # the grade is blind here: what came last before the explosion is worth a label
         broke = [name for name in stuck if legs[name].ended == BROKE]
@@ -96,7 +96,7 @@ def describe_frames(potential: Potential, frames: Sequence[Atoms]) -> DescribedA
 
 
 def _by_maxvol(
-    potential: Potential, frames: Sequence[Atoms], budget: int | None
+    potential: Potential, frames: Sequence[Atoms], budget: int | None, select_above: str | float
 ) -> tuple[int, tuple[int, ...]]:
     if potential.uncertainty is None:
         raise PotentialError(
@@ -104,7 +104,9 @@ def _by_maxvol(
         )
     if not frames:
         return 0, ()
-    selection = select_structures(potential.uncertainty.grade, describe_frames(potential, frames), budget)
+    known = potential.uncertainty.select if select_above == "auto" else float(select_above)
+    atoms = describe_frames(potential, frames)
+    selection = select_structures(potential.uncertainty.grade, atoms, budget, known)
     return len(selection.supplied), selection.chosen
 
 
