@@ -62,11 +62,11 @@ def main() -> None:
 def make_glass(work: Path) -> Atoms:
     """Packed, molten at 2500 K, quenched to 300 K by a small potential."""
     words = ["model.num_layers=2", "model.num_features=16", "model.radial_mlp_width=32", "model.r_max=4.5"]
-    words += ["model.parity=false", "model.pair_potential=zbl", "trainer.max_epochs=30", "device=cpu"]
-    words += ["data.train=dataset:lipon_xtb/lipon_gfn1.extxyz.xz", "data.num_train=200", "data.batch_size=5"]
+    words += ["model.parity=false", "model.pair_potential=zbl", "trainer.max_epochs=20", "device=cpu"]
+    words += ["data.train=dataset:lipon_xtb/lipon_gfn1.extxyz.xz", "data.num_train=100", "data.batch_size=5"]
     run_mlip(work / "train", "train", *words)
-    words = ["protocol=melt_quench", "protocol.melt.temperature_K=2500", "protocol.melt.duration_ps=1"]
-    words += ["protocol.quench.rate_K_per_ps=2200", "protocol.equilibrate.duration_ps=0.5", "grade.stop=null"]
+    words = ["protocol=melt_quench", "protocol.melt.temperature_K=2500", "protocol.melt.duration_ps=0.5"]
+    words += ["protocol.quench.rate_K_per_ps=4400", "protocol.equilibrate.duration_ps=0.2", "grade.stop=null"]
     words += ["builder=glass", "builder.composition=Li3PO4", f"builder.num_atoms={NUM_ATOMS}"]
     words += ["builder.density_g_cm3=2.3", f"potential={work / 'train' / 'potential.mlip'}", "device=cpu"]
     run_mlip(work / "glass", "md", *words)
