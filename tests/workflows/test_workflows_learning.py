@@ -208,6 +208,24 @@ def test_the_same_frames_are_selected_whichever_engine_explored(explored):
         assert one.info["explorer"] == "x"
 
 
+@pytest.mark.parametrize(("grades", "taken"), [([2.0, 7.0, 30.0], [2.0, 7.0]), ([30.0], [30.0])])
+def test_what_is_beyond_the_stop_is_labelled_only_if_there_is_nothing_else(
+    tmp_path, graded_file, plan, grades, taken
+):
+    generation = begun(tmp_path, 1)
+    Generation(tmp_path, 0).potential.write_bytes(graded_file.read_bytes())
+    frames = [random_structure("triclinic", seed=seed) for seed in range(len(grades))]
+    for frame, grade in zip(frames, grades, strict=True):
+        frame.info["max_grade"] = grade
+    folder = generation.path / "explorers" / "x"
+    folder.mkdir(parents=True)
+    write(folder / "extrapolating.extxyz", frames)
+    leg = Leg("stopped", 0, 0, 0.0, 0.0, 1.0, frames=len(frames), highest_grade=30.0, restart="", reason="")
+    record = {"potential": 0, "explorers": {"x": asdict(leg)}}
+    selected = select(replace(plan, grade=Thresholds(stop=10.0)), generation, record, None)
+    assert selected["candidate_grades"] == taken
+
+
 @pytest.mark.usefixtures("composing")
 def test_large_frames_are_cut_around_the_atom_of_the_highest_grade(explored, plan):
     generation, record = explored("ase", replace(plan, subcells=Subcells(above=6, num_atoms=3)))
