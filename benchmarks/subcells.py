@@ -24,7 +24,7 @@ from subcells_report import write_results
 from mlip.labelers.xtb import XtbLabeler
 from mlip.structures.subcells import build_subcells
 
-NUM_ATOMS, BOX_ATOMS = 200, 25
+NUM_BOXES = 8
 # Pad and buffer, A.
 MARGINS = ((0.5, 0.0), (1.0, 0.0), (2.0, 0.0), (4.0, 0.0), (0.5, 1.0), (0.5, 2.0), (0.5, 3.0))
 KEPT = [["P", "O", 2.0]]
@@ -43,11 +43,13 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("--work", type=Path, default=Path("runs/subcells"), help="where everything is kept")
+    parser.add_argument("--atoms", type=int, default=200, help="of the glass")
     parser.add_argument("--count", type=int, default=4, help="boxes of the eight that are cut out")
     parser.add_argument("--ways", nargs="+", choices=WAYS, default=list(WAYS))
     arguments = parser.parse_args()
     work = arguments.work.resolve()
-    glass = make_glass(work)
+    glass = make_glass(work, arguments.atoms)
+    work /= str(arguments.atoms)
     whole = forces_of(glass, 0.0, work / "whole.npy")
     glass.arrays["whole_forces"] = whole
     rows = [
@@ -59,7 +61,7 @@ def main() -> None:
     write_results(rows, float(np.sqrt(np.mean(np.sum(whole**2, axis=1)))))
 
 
-def make_glass(work: Path) -> Atoms:
+def make_glass(work: Path, num_atoms: int) -> Atoms:
     """Packed, molten at 2500 K, quenched to 300 K by a small potential."""
     words = ["model.num_layers=2", "model.num_features=16", "model.radial_mlp_width=32", "model.r_max=4.5"]
     words += ["model.parity=false", "model.pair_potential=zbl", "trainer.max_epochs=20", "device=cpu"]
@@ -67,10 +69,11 @@ def make_glass(work: Path) -> Atoms:
     run_mlip(work / "train", "train", *words)
     words = ["protocol=melt_quench", "protocol.melt.temperature_K=2500", "protocol.melt.duration_ps=0.5"]
     words += ["protocol.quench.rate_K_per_ps=4400", "protocol.equilibrate.duration_ps=0.2", "grade.stop=null"]
-    words += ["builder=glass", "builder.composition=Li3PO4", f"builder.num_atoms={NUM_ATOMS}"]
+    words += ["builder=glass", "builder.composition=Li3PO4", f"builder.num_atoms={num_atoms}"]
     words += ["builder.density_g_cm3=2.3", f"potential={work / 'train' / 'potential.mlip'}", "device=cpu"]
-    run_mlip(work / "glass", "md", *words)
-    atoms = ase.io.read(work / "glass" / "final.extxyz")
+    folder = work / f"glass_{num_atoms}"
+    run_mlip(folder, "md", *words)
+    atoms = ase.io.read(folder / "final.extxyz")
     return Atoms(atoms.numbers, atoms.positions, cell=atoms.cell, pbc=True)
 
 
@@ -80,7 +83,7 @@ def cut(
     """Boxes with their margin: what they are, their name and the structure."""
     bonds, ionic = WAYS[way]
     pieces = build_subcells(
-        glass, num_atoms=BOX_ATOMS, pad_A=pad_A, buffer_A=buffer_A, bonds=bonds, charges=IONS
+        glass, num_atoms=len(glass) // NUM_BOXES, pad_A=pad_A, buffer_A=buffer_A, bonds=bonds, charges=IONS
     )
     for number, piece in enumerate(islice(pieces, count)):
         charge = piece.info["formal_charge"] if ionic else 0.0

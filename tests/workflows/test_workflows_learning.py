@@ -208,9 +208,16 @@ def test_the_same_frames_are_selected_whichever_engine_explored(explored):
         assert one.info["explorer"] == "x"
 
 
-@pytest.mark.parametrize(("grades", "taken"), [([2.0, 7.0, 30.0], [2.0, 7.0]), ([30.0], [30.0])])
+@pytest.mark.parametrize(
+    ("grades", "threshold", "taken"),
+    [
+        ([2.0, 7.0, 30.0], 0.1, [2.0, 7.0]),
+        ([30.0], 0.1, [30.0]),
+        ([2.0, 7.0, 30.0], 1e9, [2.0, 7.0, 30.0]),  # nothing is new below: then beyond
+    ],
+)
 def test_what_is_beyond_the_stop_is_labelled_only_if_there_is_nothing_else(
-    tmp_path, graded_file, plan, grades, taken
+    tmp_path, graded_file, plan, grades, threshold, taken
 ):
     generation = begun(tmp_path, 1)
     Generation(tmp_path, 0).potential.write_bytes(graded_file.read_bytes())
@@ -222,8 +229,8 @@ def test_what_is_beyond_the_stop_is_labelled_only_if_there_is_nothing_else(
     write(folder / "extrapolating.extxyz", frames)
     leg = Leg("stopped", 0, 0, 0.0, 0.0, 1.0, frames=len(frames), highest_grade=30.0, restart="", reason="")
     record = {"potential": 0, "explorers": {"x": asdict(leg)}}
-    selected = select(replace(plan, grade=Thresholds(stop=10.0)), generation, record, None)
-    assert selected["candidate_grades"] == taken
+    plan = replace(plan, grade=Thresholds(select=threshold, stop=10.0))
+    assert select(plan, generation, record, None)["candidate_grades"] == taken
 
 
 @pytest.mark.usefixtures("composing")

@@ -1,6 +1,7 @@
 """Which of the frames that explorers left are labelled, and what is cut out of those that are too large."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -57,8 +58,11 @@ def select(plan: Plan, generation: Generation, explored: Record, budget: int | N
     seen = _seen_before(generation)
     potential = Potential.load(potential_before(generation)[0])
     limits = _limits(potential, plan.grade.at(generation.number))
-    frames = _new_frames([f for name in legs for f in _candidates(generation, name, limits.stop)], seen)
-    supplied, chosen = _by_maxvol(potential, frames, budget, limits.mark)
+    for stop in (limits.stop, math.inf):  # what is beyond, too, where nothing nearer is new
+        frames = _new_frames([f for name in legs for f in _candidates(generation, name, stop)], seen)
+        supplied, chosen = _by_maxvol(potential, frames, budget, limits.mark)
+        if chosen:
+            break
     picked = [frames[k] for k in chosen]
     if not picked:  # the grade is blind here: what came last before the explosion is worth a label
         broke = [name for name in stuck if legs[name].ended == BROKE]
