@@ -116,3 +116,34 @@ def test_over_budget_the_farthest_come_first_and_then_those_far_from_them():
     grade = grade_of(np.eye(2), num_species=2)
     frames = [[(0, np.array([10.0, 0.0]))], [(0, np.array([9.0, 3.0]))], [(1, np.array([10.0, 0.0]))]]
     assert select_structures(grade, described(*frames)).chosen == (0, 2, 1)
+
+
+def event(rng, num_frames=8):
+    """Frames of one event: the same atoms, and in each frame another one is the farthest out."""
+    directions = rng.normal(size=(num_frames, RANK))
+    reach = np.linspace(0.9, 1.0, num_frames)
+    far = 6.0 * directions / np.linalg.norm(directions, axis=1, keepdims=True)
+    return [[(0, far[atom] * reach[(k + atom) % num_frames]) for atom in range(num_frames)] for k in range(8)]
+
+
+def test_of_the_frames_of_one_event_one_is_taken_whole():
+    """Row by row each frame supplies the atoms that are farthest in it, by a tenth."""
+    rng = np.random.default_rng(5)
+    train = rng.normal(size=(20, RANK))
+    grade, frames = grade_of(train), event(rng)
+    candidates = described(*frames)
+    assert grade(candidates.descriptors, candidates.species).max() > 1.5
+    (taken,) = select_structures(grade, candidates, known=1.5).supplied
+    after = grade_of(np.concatenate([train, [h for _, h in frames[taken]]]))
+    assert after(candidates.descriptors, candidates.species).max() <= 1.5
+    everything = select_structures(grade, candidates).supplied
+    assert len(everything) > 1  # without a threshold a tenth more is worth a label
+
+
+def test_what_is_known_after_another_was_taken_is_not_taken():
+    grade = grade_of(np.eye(2))
+    frames = [[4.0, 0.0], [5.0, 0.0], [0.0, 1.4], [0.0, 1.6]]
+    assert select_structures(grade, one_atom_each(frames), known=1.5).supplied == (1, 3)
+    assert select_structures(grade, one_atom_each(frames), known=1.7).supplied == (1,)
+    assert select_structures(grade, one_atom_each(frames[2:3]), known=0.5).supplied == (0,)
+    assert select_structures(grade, one_atom_each([[1.005, 0.0]]), known=0.5).supplied == ()

@@ -186,7 +186,8 @@ def explored(tmp_path, graded_file, plan):
         run_md(compose("md", words), Run(folder, resumed=False, finished=False))
         leg = Leg("broke", 0, 0, 0.0, 0.0, 1.0, frames=0, highest_grade=0.0, restart="", reason="")
         record = {"potential": 0, "explorers": {"x": asdict(leg)}}
-        return generation, select(plan, generation, record, None)
+        as_explored = replace(plan, grade=Thresholds(select=0.1))
+        return generation, select(as_explored, generation, record, None)
 
     return run
 
@@ -205,6 +206,31 @@ def test_the_same_frames_are_selected_whichever_engine_explored(explored):
     for one, other in zip(*frames.values(), strict=True):
         np.testing.assert_allclose(one.positions, other.positions, atol=1e-6)
         assert one.info["explorer"] == "x"
+
+
+@pytest.mark.parametrize(
+    ("grades", "threshold", "taken"),
+    [
+        ([2.0, 7.0, 30.0], 0.1, [2.0, 7.0]),
+        ([30.0], 0.1, [30.0]),
+        ([2.0, 7.0, 30.0], 1e9, [2.0, 7.0, 30.0]),  # nothing is new below: then beyond
+    ],
+)
+def test_what_is_beyond_the_stop_is_labelled_only_if_there_is_nothing_else(
+    tmp_path, graded_file, plan, grades, threshold, taken
+):
+    generation = begun(tmp_path, 1)
+    Generation(tmp_path, 0).potential.write_bytes(graded_file.read_bytes())
+    frames = [random_structure("triclinic", seed=seed) for seed in range(len(grades))]
+    for frame, grade in zip(frames, grades, strict=True):
+        frame.info["max_grade"] = grade
+    folder = generation.path / "explorers" / "x"
+    folder.mkdir(parents=True)
+    write(folder / "extrapolating.extxyz", frames)
+    leg = Leg("stopped", 0, 0, 0.0, 0.0, 1.0, frames=len(frames), highest_grade=30.0, restart="", reason="")
+    record = {"potential": 0, "explorers": {"x": asdict(leg)}}
+    plan = replace(plan, grade=Thresholds(select=threshold, stop=10.0))
+    assert select(plan, generation, record, None)["candidate_grades"] == taken
 
 
 @pytest.mark.usefixtures("composing")

@@ -1,6 +1,7 @@
 """Which of the frames that explorers left are labelled, and what is cut out of those that are too large."""
 
 import logging
+import math
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -9,9 +10,11 @@ import numpy as np
 import torch
 from ase import Atoms
 
+from md.engines.grade_watch import GradeLimits
 from md.engines.record import RunFiles
 from mlip.data.fingerprint import fingerprint
 from mlip.data.graph import build_graph
+from mlip.deploy.calculator import GradeThresholds
 from mlip.deploy.potential import Potential
 from mlip.errors import PotentialError
 from mlip.models.grade_fit import DescribedAtoms
@@ -53,9 +56,13 @@ def select(plan: Plan, generation: Generation, explored: Record, budget: int | N
     if not stuck:
         return {"chosen": [], "reason": "no explorer stopped: the potential stays"}
     seen = _seen_before(generation)
-    frames = _new_frames([f for name in legs for f in _candidates(generation, name)], seen)
     potential = Potential.load(potential_before(generation)[0])
-    supplied, chosen = _by_maxvol(potential, frames, budget)
+    limits = _limits(potential, plan.grade.at(generation.number))
+    for stop in (limits.stop, math.inf):  # what is beyond, too, where nothing nearer is new
+        frames = _new_frames([f for name in legs for f in _candidates(generation, name, stop)], seen)
+        supplied, chosen = _by_maxvol(potential, frames, budget, limits.mark)
+        if chosen:
+            break
     picked = [frames[k] for k in chosen]
     if not picked:  # the grade is blind here: what came last before the explosion is worth a label
         broke = [name for name in stuck if legs[name].ended == BROKE]
@@ -95,23 +102,35 @@ def describe_frames(potential: Potential, frames: Sequence[Atoms]) -> DescribedA
     return DescribedAtoms(torch.cat(descriptors), torch.cat(species), torch.cat(of_frame))
 
 
-def _by_maxvol(
-    potential: Potential, frames: Sequence[Atoms], budget: int | None
-) -> tuple[int, tuple[int, ...]]:
-    if potential.uncertainty is None:
+def _limits(potential: Potential, asked: dict[str, str | float]) -> GradeLimits:
+    """Thresholds of a generation, in numbers."""
+    fitted = potential.uncertainty
+    if fitted is None:
         raise PotentialError(
             "found a potential without extrapolation grade; expected one that mlip train made"
         )
-    if not frames:
+    return GradeLimits.of_settings(asked["stop"], asked["mark"], GradeThresholds(fitted.select, fitted.stop))
+
+
+def _by_maxvol(
+    potential: Potential, frames: Sequence[Atoms], budget: int | None, known: float
+) -> tuple[int, tuple[int, ...]]:
+    if potential.uncertainty is None or not frames:
         return 0, ()
-    selection = select_structures(potential.uncertainty.grade, describe_frames(potential, frames), budget)
+    atoms = describe_frames(potential, frames)
+    selection = select_structures(potential.uncertainty.grade, atoms, budget, known)
     return len(selection.supplied), selection.chosen
 
 
-def _candidates(generation: Generation, name: str) -> list[Atoms]:
-    """Frames above the threshold, each with who found it."""
+def _candidates(generation: Generation, name: str, stop: float) -> list[Atoms]:
+    """Frames between the thresholds, each with who found it.
+
+    Where dynamics were stopped, forces had been wrong for a while: a frame beyond `stop` is a candidate only
+    if it is all that the explorer has found.
+    """
     frames = read_frames_of(RunFiles(explorer_folder(generation, name)).extrapolating)
-    return [_named(frame, generation, name) for frame in frames]
+    within = [frame for frame in frames if frame.info["max_grade"] <= stop]
+    return [_named(frame, generation, name) for frame in within or frames]
 
 
 def _last_good(generation: Generation, name: str) -> list[Atoms]:
