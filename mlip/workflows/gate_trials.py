@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ase.io
 
@@ -22,7 +21,7 @@ from mlip.inputs import as_names, resolve_input
 from mlip.models.build import config_to_dict
 from mlip.settings import build_settings
 from mlip.workflows.gate_subject import Subject, gate_settings, gate_values
-from mlip.workflows.stage import run_verb
+from mlip.workflows.stage import as_overrides, run_verb
 from train.cross_validation import CrossValidation, choose_folds, judge_folds
 
 
@@ -47,7 +46,7 @@ def _try_pair_curves(subject: Subject) -> GateResult:
 
 def _try_equation_of_state(subject: Subject) -> GateResult:
     values = gate_values(subject.config, "equation_of_state")
-    file, labelling = values.pop("crystals"), _overrides(values.pop("label"))
+    file, labelling = values.pop("crystals"), as_overrides(values.pop("label"))
     limits = build_settings(CrystalLimits, values, "gate.equation_of_state")
     if labelling:
         file = _label_volumes(file, labelling, subject.folder / "equation_of_state")
@@ -89,7 +88,7 @@ def _try_rdf(subject: Subject) -> GateResult:
 
 def _try_cross_validation(subject: Subject) -> GateResult:
     values = gate_values(subject.config, "cross_validation")
-    asked = _overrides(values.pop("train"))
+    asked = as_overrides(values.pop("train"))
     limits = build_settings(CrossValidation, values, "gate.cross_validation")
     potential = Potential.load(subject.config.potential)
     folder = subject.folder / "cross_validation"
@@ -117,13 +116,6 @@ def _architecture(potential: Potential, asked: Sequence[str]) -> list[str]:
     numbers = config_to_dict(potential.config)
     name = numbers.pop("model")
     return [f"model={name}", *(f"model.{key}={json.dumps(value)}" for key, value in numbers.items())]
-
-
-def _overrides(keys: Mapping[str, Any] | None) -> list[str]:
-    """Keys of another verb as overrides for its command line."""
-    return [
-        f"{key}={each if isinstance(each, str) else json.dumps(each)}" for key, each in (keys or {}).items()
-    ]
 
 
 TRIALS: Mapping[str, Callable[[Subject], GateResult]] = {

@@ -76,7 +76,7 @@ def learn_generation(config: DictConfig, plan: Plan, generation: Generation, lab
     left = frames_left(plan.budget, generation)
     selected = generation.once("select", partial(select, plan, generation, explored, left))
     generation.once("label", partial(label, config, plan, generation, labeler))
-    generation.once("train", partial(train, config, plan, generation))
+    generation.once("train", partial(train, plan, generation))
     generation.once("deploy", partial(deploy, generation))
     for phase in PHASES[1:]:
         logger.info("%s: %s", phase, (generation.read(phase) or {})["reason"])
@@ -140,7 +140,10 @@ _learn = application(
     "learn",
     run_learn,
     inputs=("potential", "data", "valid", "structure"),
-    mutable=("budget", "at_once", "workers", "cluster", "device", "labeler.cores", "labeler.command"),
+    mutable=(
+        *("budget", "at_once", "workers", "cluster", "labeler.cores", "labeler.command"),
+        *("device", "explorer.device", "explorer.job", "train.device", "train.job"),
+    ),
 )
 
 if __name__ == "__main__":

@@ -56,17 +56,20 @@ def select(plan: Plan, generation: Generation, explored: Record, budget: int | N
     frames = _new_frames([f for name in legs for f in _candidates(generation, name)], seen)
     potential = Potential.load(potential_before(generation)[0])
     supplied, chosen = _by_maxvol(potential, frames, budget)
-    picked = [frames[k] for k in chosen]
+    picked, why = [frames[k] for k in chosen], "its atoms enlarge the active sets"
+    if len(chosen) < supplied:
+        why += f", farthest from them among {supplied}"
     if not picked:  # the grade is blind here: what came last before the explosion is worth a label
         broke = [name for name in stuck if legs[name].ended == BROKE]
         picked = _new_frames([f for name in broke for f in _last_good(generation, name)], seen)[:budget]
+        why = "the last one before its explorer broke at low grades"
     write_frames(generation.path / SELECTED, [_to_label(frame, plan.subcells) for frame in picked])
     what = f"{supplied} of {len(frames)} new candidates enlarge the active sets"
     return {
         "candidates": len(frames),
         "supplied": supplied,
         "candidate_grades": [float(frame.info.get("max_grade", 0.0)) for frame in frames],
-        "chosen": [_describe(frame) for frame in picked],
+        "chosen": [_describe(frame) | {"why": why} for frame in picked],
         "fingerprints": [fingerprint(frame) for frame in picked],
         "reason": f"{what}, {len(picked)} are labelled",
     }
