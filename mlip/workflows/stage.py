@@ -58,7 +58,7 @@ def run_verb(command: Sequence[str], folder: Path, environment: Mapping[str, str
         )
 
 
-def as_job(command: Sequence[str], job: Mapping[str, Any]) -> list[str]:
+def as_job(command: Sequence[str], job: Mapping[str, Any] | None) -> list[str]:
     """A command that a launcher of Hydra takes to a job: a sweep of one member, in the folder of the sweep.
 
     Args:

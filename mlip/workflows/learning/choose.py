@@ -33,7 +33,7 @@ from mlip.workflows.learning.records import (
 logger = logging.getLogger(__name__)
 
 SELECTED = "selected.extxyz"
-_GRADES = "extrapolation_grade"
+GRADES = "extrapolation_grade"
 
 
 def select(plan: Plan, generation: Generation, explored: Record, budget: int | None) -> Record:
@@ -149,7 +149,7 @@ def _to_label(frame: Atoms, subcells: Subcells) -> Atoms:
     """A frame, or the piece of it around the atom of the highest grade."""
     if subcells.above is None or len(frame) <= subcells.above or not frame.pbc.all():
         return frame
-    atom = int(np.argmax(frame.arrays[_GRADES])) if _GRADES in frame.arrays else 0
+    atom = int(np.argmax(frame.arrays[GRADES])) if GRADES in frame.arrays else 0
     piece = cut_around(
         frame,
         atom,
@@ -166,8 +166,8 @@ def _describe(frame: Atoms) -> dict[str, Any]:
     """Where a chosen frame is from, and for which atom it was chosen."""
     said: dict[str, Any] = {key: frame.info.get(key) for key in ("explorer", "stage", "max_grade")}
     said["step"] = None if "step" not in frame.info else int(frame.info["step"])
-    if _GRADES in frame.arrays:
-        atom = int(np.argmax(frame.arrays[_GRADES]))
+    if GRADES in frame.arrays:
+        atom = int(np.argmax(frame.arrays[GRADES]))
         said |= {"atom": atom, "element": frame.symbols[atom]}
     return said
 

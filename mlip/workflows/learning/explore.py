@@ -52,7 +52,7 @@ class _Task:
     generation: Generation
     name: str
     words: list[str]
-    job: Mapping[str, object]
+    job: Mapping[str, object] | None
     stages: list[PlannedStage]
     potential: int
     turn: int

@@ -34,7 +34,7 @@ class Explorer:
             of the protocol.
         overrides: More of `mlip md`, as on its command line.
         device: Of its dynamics; null: that of the loop.
-        job: `launcher` of Hydra and its options, for a job of its own; empty: a process beside the loop.
+        job: `launcher` of Hydra and its options, for a job of its own; null: a process beside the loop.
     """
 
     structure: str
@@ -47,7 +47,7 @@ class Explorer:
     every_ps: float | None = None
     overrides: list[str] = field(default_factory=list)
     device: str | None = None
-    job: dict[str, object] = field(default_factory=dict)
+    job: dict[str, object] | None = None
 
     def words(self) -> list[str]:
         """Overrides of `mlip md` that do not change from generation to generation."""
@@ -120,7 +120,7 @@ class Training:
     scratch_every: int | None = 5
     valid_fraction: float = 0.1
     device: str | None = None
-    job: dict[str, object] = field(default_factory=dict)
+    job: dict[str, object] | None = None
 
 
 @dataclass(frozen=True)
