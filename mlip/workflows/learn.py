@@ -20,6 +20,7 @@ from mlip.workflows.learning.records import END, PHASES, Generation, generations
 from mlip.workflows.learning.report import write_loop_report
 from mlip.workflows.learning.story import tell
 from mlip.workflows.learning.teach import begin, deploy, label, train
+from mlip.workflows.learning.trial import try_gates
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ def run_learn(config: DictConfig, run: Run) -> None:
         end = end or over_budget(plan.budget, run.path, number)
         write_loop_report(run.path)
     write_json(run.path / END, {"reason": end})
+    if config.gates is not None:
+        try_gates(run.path, config.gates, plan.device)
+        write_loop_report(run.path)
     for line in tell(run.path):
         logger.info(line)
 
@@ -141,7 +145,7 @@ _learn = application(
     run_learn,
     inputs=("potential", "data", "valid", "structure"),
     mutable=(
-        *("budget", "at_once", "workers", "cluster", "labeler.cores", "labeler.command"),
+        *("budget", "gates", "at_once", "workers", "cluster", "labeler.cores", "labeler.command"),
         *("device", "explorer.device", "explorer.job", "train.device", "train.job"),
     ),
 )

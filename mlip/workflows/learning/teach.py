@@ -143,7 +143,8 @@ def train(plan: Plan, generation: Generation) -> Record:
     init, why = _start(plan.training, generation)
     training = plan.training
     command = ["train", f"seed={plan.seed}", f"device={training.device or plan.device}"]
-    command += [*_data_words(generation), *training.overrides]
+    command += data_words(generation, "data.train", TRAIN) + data_words(generation, "data.valid", VALID)
+    command += training.overrides
     if init is not None:
         command += [f"init={init}", *training.finetune]
     folder = generation.path / "train"
@@ -201,13 +202,16 @@ def _start(training: Training, generation: Generation) -> tuple[Path | None, str
     return init, f"from generation {made}"
 
 
-def _data_words(generation: Generation) -> list[str]:
-    words = []
-    for key, name in (("train", TRAIN), ("valid", VALID)):
-        files = [each.path / name for each in generations(generation.run_dir) if (each.path / name).exists()]
-        if files:
-            words.append(f"data.{key}=[{','.join(json.dumps(str(file)) for file in files)}]")
-    return words
+def data_words(generation: Generation, key: str, part: str) -> list[str]:
+    """The files of all generations as an override of another verb, none where there are none.
+
+    Args:
+        generation: Of the loop.
+        key: Of the verb.
+        part: `TRAIN` or `VALID`.
+    """
+    files = [each.path / part for each in generations(generation.run_dir) if (each.path / part).exists()]
+    return [f"{key}=[{','.join(json.dumps(str(file)) for file in files)}]"] if files else []
 
 
 def _frames_so_far(generation: Generation, part: str) -> list[Atoms]:
