@@ -34,7 +34,7 @@ ELEMENT_COLORS = {
     "Cl": "#4bae63",
 }
 Spheres = tuple[np.ndarray, np.ndarray, np.ndarray]
-_ATOM_SIZE, _RING_SIZE = 0.5, 0.85
+_ATOM_SIZE, _RING_SIZE = 0.5, 0.75
 _BOND_RADIUS, _EDGE_RADIUS = 0.13, 0.045
 _EDGE_COLOR = "#8e9aab"
 # in sums of covalent radii
@@ -77,7 +77,7 @@ def draw_structure(
     if ring is not None:
         centre = atoms.positions[ring] @ view.T
         radius = _RING_SIZE * covalent_radii[atoms.numbers[ring]]
-        axes.add_patch(Circle(centre[:2], radius, fill=False, edgecolor=INK, linewidth=2.0))
+        axes.add_patch(Circle(centre[:2], radius, fill=False, edgecolor=INK, linewidth=2.0, clip_on=False))
     axes.set_aspect("equal")
     axes.set_axis_off()
     handles = [

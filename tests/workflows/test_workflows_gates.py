@@ -88,7 +88,7 @@ def test_killed_inside_the_run_of_a_gate_it_goes_on(folder):
     given = ["potential=good.mlip", "data=data.extxyz", "device=cpu", "kernel=reference", "run_dir=killed"]
     run = folder / "killed" / "gates" / "nvt"
     process = start_mlip("eval", *given, *longer, cwd=folder, output=folder, checkpoint_every_s=0.05)
-    deadline = time.monotonic() + 100.0
+    deadline = time.monotonic() + 400.0
     while process.is_alive() and not (run / "restart.npz").exists() and time.monotonic() < deadline:
         time.sleep(0.01)
     process.kill()

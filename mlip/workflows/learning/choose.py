@@ -1,6 +1,5 @@
 """Which of the frames that explorers left are labelled, and what is cut out of those that are too large."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -29,8 +28,6 @@ from mlip.workflows.learning.records import (
     read_frames_of,
     write_frames,
 )
-
-logger = logging.getLogger(__name__)
 
 SELECTED = "selected.extxyz"
 GRADES = "extrapolation_grade"

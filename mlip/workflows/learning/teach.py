@@ -1,7 +1,6 @@
 """Labels and training: what a generation adds to the data, and the potential that comes of it."""
 
 import json
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -34,8 +33,6 @@ from mlip.workflows.learning.records import (
     write_frames,
 )
 from mlip.workflows.stage import as_job, run_verb
-
-logger = logging.getLogger(__name__)
 
 TRAIN, VALID = "train.extxyz", "valid.extxyz"
 
@@ -114,7 +111,7 @@ def label(config: DictConfig, plan: Plan, generation: Generation, labeler: Label
     before = examine(potential_before(generation)[0], known, plan.device, select) if known else {}
     said = f", errors before training {before['force_rmse']:.3g} eV/A" if before else ""
     if warning := before.get("calibration", {}).get("warning"):
-        logger.warning("%s", warning)
+        said += f"; {warning}"
     return {
         "labelled": len(labelled),
         "failed": len(failed),
