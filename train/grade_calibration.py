@@ -71,8 +71,22 @@ class GradeCalibration:
         """Ready for JSON: what is infinite is None."""
         content = asdict(self)
         for group in content["groups"]:
-            group |= {name: value if np.all(np.isfinite(value)) else None for name, value in group.items()}
+            group |= {
+                "grades": [grade if np.isfinite(grade) else None for grade in group["grades"]],
+                "error_95": group["error_95"] if np.isfinite(group["error_95"]) else None,
+            }
         return content
+
+    @classmethod
+    def from_dict(cls, content: Mapping[str, Any]) -> "GradeCalibration":
+        """What `to_dict` made."""
+        groups = []
+        for group in content["groups"]:
+            lowest, highest, error = (
+                np.inf if value is None else value for value in (*group["grades"], group["error_95"])
+            )
+            groups.append(GradeGroup(**{**group, "grades": (lowest, highest), "error_95": error}))
+        return cls(**{**content, "groups": tuple(groups)})
 
 
 def calibrate_grade(

@@ -12,11 +12,13 @@ from ase.data.colors import jmol_colors
 from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
+from matplotlib.patches import Circle
 
 from md.analysis.pairs import find_pairs
 from md.report.spheres import render_spheres
 from mlip.report.figures import new_panels, save_figure
 from mlip.report.html import FigureBlock
+from mlip.report.style import INK
 
 ELEMENT_COLORS = {
     "H": "#dfe4ea",
@@ -32,7 +34,7 @@ ELEMENT_COLORS = {
     "Cl": "#4bae63",
 }
 Spheres = tuple[np.ndarray, np.ndarray, np.ndarray]
-_ATOM_SIZE = 0.5
+_ATOM_SIZE, _RING_SIZE = 0.5, 0.75
 _BOND_RADIUS, _EDGE_RADIUS = 0.13, 0.045
 _EDGE_COLOR = "#8e9aab"
 # in sums of covalent radii
@@ -48,7 +50,12 @@ def element_color(number: int) -> tuple[float, float, float]:
 
 
 def draw_structure(
-    axes: Axes, atoms: Atoms, turn_deg: float = 24.0, tilt_deg: float = 14.0, surface: Spheres | None = None
+    axes: Axes,
+    atoms: Atoms,
+    turn_deg: float = 24.0,
+    tilt_deg: float = 14.0,
+    surface: Spheres | None = None,
+    ring: int | None = None,
 ) -> None:
     """Draw a periodic structure, seen almost along its second lattice vector.
 
@@ -58,6 +65,7 @@ def draw_structure(
         turn_deg: rotation about the vertical.
         tilt_deg: how far the view comes from above.
         surface: centres (S, 3), radii (S,), A, and colours (S, 3) of small spheres drawn as well.
+        ring: an atom to draw a ring around, seen through whatever is in front of it.
     """
     atoms = atoms.copy()
     atoms.wrap()
@@ -66,6 +74,10 @@ def draw_structure(
     centres, radii, colors = (np.concatenate(parts) for parts in zip(*drawn, strict=True))
     image, extent = render_spheres(centres @ view.T, radii, colors, pixels_per_A=40.0)
     axes.imshow(image, extent=extent, interpolation="antialiased")
+    if ring is not None:
+        centre = atoms.positions[ring] @ view.T
+        radius = _RING_SIZE * covalent_radii[atoms.numbers[ring]]
+        axes.add_patch(Circle(centre[:2], radius, fill=False, edgecolor=INK, linewidth=2.0, clip_on=False))
     axes.set_aspect("equal")
     axes.set_axis_off()
     handles = [
@@ -78,7 +90,11 @@ def draw_structure(
 
 
 def picture_figure(
-    structures: Mapping[str, Atoms], folder: Path, caption: str, name: str = "structure"
+    structures: Mapping[str, Atoms],
+    folder: Path,
+    caption: str,
+    name: str = "structure",
+    rings: Mapping[str, int] | None = None,
 ) -> FigureBlock:
     """Draw structures side by side as a figure of a report; the CSV behind it holds the positions.
 
@@ -87,11 +103,12 @@ def picture_figure(
         folder: where PNG and CSV go.
         caption: what they are.
         name: file name of the figure.
+        rings: title -> an atom to draw a ring around.
     """
     table: dict[str, Any] = {}
     with new_panels(1, len(structures), (4.8 * len(structures), 4.9)) as (figure, panels):
         for axes, (title, atoms) in zip(panels, structures.items(), strict=True):
-            draw_structure(axes, atoms)
+            draw_structure(axes, atoms, ring=(rings or {}).get(title))
             axes.set_title(title)
             table[f"{title}: symbol"] = atoms.get_chemical_symbols()
             for column, axis in enumerate("xyz"):

@@ -64,7 +64,8 @@ def split_frames(
     if not in_valid.any():
         raise DataError(
             f"The {len(frames)} frames are all near-duplicates (within {threshold} A) or lone atoms; "
-            "expected at least two groups to split: give validation frames of their own with data.valid=FILE."
+            "expected at least two groups to split: give validation frames of their own (mlip train: "
+            "data.valid=FILE, mlip learn: valid=FILE)."
         )
     found = int(in_valid.sum())
     logger.info(

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import product
 
 import numpy as np
 from ase import Atoms
@@ -145,15 +146,24 @@ def _divide(atoms: Atoms, num_atoms: int, bonds: Sequence[Sequence[str | float]]
 
 
 def _divisions(lengths: NDArray[np.float64], count: float) -> NDArray[np.int64]:
-    """How often to divide lengths (3,) so that there are about so many boxes, as near to cubes as can be."""
+    """How often to divide lengths (3,) for a number of boxes as near to `count`, and cubes, as can be."""
     divided = np.ones(3, dtype=bool)
     while divided.any():
         edge = (lengths[divided].prod() / count) ** (1 / divided.sum())
         short = divided & (lengths < edge)
         if not short.any():
-            return np.where(divided, np.rint(lengths / edge), 1).astype(np.int64)
+            return _nearest_whole(np.where(divided, lengths / edge, 1.0), count)
         divided &= ~short
     return np.ones(3, dtype=np.int64)
+
+
+def _nearest_whole(divisions: NDArray[np.float64], count: float) -> NDArray[np.int64]:
+    """Each of (3,) rounded up or down, so that their product is nearest to `count`; of equals, by little."""
+    fewer, more = np.maximum(np.floor(divisions), 1.0), np.ceil(divisions)
+    candidates = np.array(list(product(*zip(fewer, more, strict=True))))
+    ratio = np.abs(np.log(candidates.prod(axis=1) / count)).round(9)
+    rounding = np.abs(np.log(candidates / divisions)).sum(axis=1)
+    return candidates[np.lexsort((rounding, ratio))[0]].astype(np.int64)
 
 
 def _spacings(atoms: Atoms) -> NDArray[np.float64]:

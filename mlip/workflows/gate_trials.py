@@ -1,133 +1,28 @@
 """How each gate gets what it judges: structures and runs from md, potentials of parts from train."""
 
 import json
-import logging
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import ase.io
-from ase import Atoms
-from omegaconf import DictConfig, OmegaConf
 
 from md.analysis import load_frames
-from md.engines.base import Backend
-from md.engines.grade_watch import GradeLimits
-from md.gates.dynamics import Held, hold
 from md.gates.energy import EnergyLimits, check_energy
 from md.gates.equation_of_state import CrystalLimits, check_equation_of_state, group_crystals
 from md.gates.pair_curves import PairLimits, check_pair_curves
 from md.gates.rdf import RdfLimits, check_rdf
 from md.gates.stability import StabilityLimits, check_stability
-from md.protocols.stages import Stage
-from md.start import read_structures
 from mlip.data.read import read_frames
-from mlip.deploy import MLIPCalculator, Potential
+from mlip.deploy import Potential
 from mlip.deploy.gates import GateResult
-from mlip.errors import ConfigError, DataError
+from mlip.errors import DataError
 from mlip.inputs import as_names, resolve_input
 from mlip.models.build import config_to_dict
-from mlip.settings import build_group, build_settings
-from mlip.workflows.stage import run_verb
+from mlip.settings import build_settings
+from mlip.workflows.gate_subject import Subject, gate_settings, gate_values
+from mlip.workflows.stage import as_overrides, run_verb
 from train.cross_validation import CrossValidation, choose_folds, judge_folds
-
-logger = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class DynamicsSettings:
-    """The runs of the gates energy, nvt, npt and rdf.
-
-    Attributes:
-        structure: What they start from; None for the largest periodic frame of the data.
-        index: Which frame of that file.
-        temperature_K: The hottest that the potential will be used at.
-        pressure_GPa: Of npt.
-        barostat: Of npt.
-        timestep_fs: The one that will be used.
-        duration_ps: Of each run.
-        every_ps: Between stored frames.
-    """
-
-    structure: str | None = None
-    index: int | None = None
-    temperature_K: float = 300.0
-    pressure_GPa: float = 0.0
-    barostat: str = "iso"
-    timestep_fs: float = 1.0
-    duration_ps: float = 10.0
-    every_ps: float = 0.05
-
-    def stage(self, ensemble: str, temperature_K: float | None = None) -> Stage:
-        """The stage of one run."""
-        return Stage(
-            name=ensemble,
-            ensemble=ensemble,
-            temperature_K=temperature_K or self.temperature_K,
-            duration_ps=self.duration_ps,
-            timestep_fs=self.timestep_fs,
-            pressure_GPa=self.pressure_GPa,
-            barostat=self.barostat,
-            every_ps=self.every_ps,
-        )
-
-
-@dataclass(frozen=True)
-class Subject:
-    """A potential at the gates.
-
-    Attributes:
-        config: `conf/eval.yaml`, resolved.
-        calculator: The potential.
-        frames: The labelled data.
-        folder: Where runs and figures of gates go, one folder a gate.
-        dynamics: The runs.
-    """
-
-    config: DictConfig
-    calculator: MLIPCalculator
-    frames: Sequence[Atoms]
-    folder: Path
-    dynamics: DynamicsSettings
-
-    @classmethod
-    def open(cls, config: DictConfig, folder: Path) -> "Subject":
-        """Load what all gates need.
-
-        Raises:
-            ConfigError: Settings that make no sense.
-            DataError: The data cannot be read.
-            PotentialError: The potential cannot be read.
-        """
-        calculator = MLIPCalculator(config.potential, config.device, kernel=config.kernel)
-        frames = read_frames(as_names(config.data))
-        return cls(config, calculator, frames, folder, _settings(config, "dynamics", DynamicsSettings))
-
-    def start(self) -> Atoms:
-        """What dynamics starts from.
-
-        Raises:
-            DataError: There is no frame that is periodic in three directions.
-        """
-        if self.dynamics.structure is not None:
-            path = resolve_input(self.dynamics.structure)
-            return read_structures(path, self.dynamics.index, several=False)[0]
-        periodic = [atoms for atoms in self.frames if atoms.pbc.all() and len(atoms) > 1]
-        if not periodic:
-            raise DataError(
-                "found no frame in data that is periodic in three directions; give what dynamics shall start "
-                "from: gate.dynamics.structure=FILE"
-            )
-        return max(periodic, key=len)
-
-    def hold(self, name: str, stage: Stage, start: Atoms) -> Held:
-        """Run a stage with the engine of the config, in the folder of its gate."""
-        backend: Backend = build_group(self.config, "engine")
-        limits = GradeLimits.of_settings(None, "auto", self.calculator.grade_thresholds)
-        seed = self.config.seed
-        return hold(partial(backend.open, self.calculator), start, stage, self.folder / name, seed, limits)
 
 
 def what_is_missing(name: str, subject: Subject) -> str:
@@ -145,13 +40,13 @@ def what_is_missing(name: str, subject: Subject) -> str:
 
 
 def _try_pair_curves(subject: Subject) -> GateResult:
-    limits = _settings(subject.config, "pair_curves", PairLimits)
+    limits = gate_settings(subject.config, "pair_curves", PairLimits)
     return check_pair_curves(subject.calculator, subject.calculator.species, limits)
 
 
 def _try_equation_of_state(subject: Subject) -> GateResult:
-    values = _values(subject.config, "equation_of_state")
-    file, labelling = values.pop("crystals"), _overrides(values.pop("label"))
+    values = gate_values(subject.config, "equation_of_state")
+    file, labelling = values.pop("crystals"), as_overrides(values.pop("label"))
     limits = build_settings(CrystalLimits, values, "gate.equation_of_state")
     if labelling:
         file = _label_volumes(file, labelling, subject.folder / "equation_of_state")
@@ -170,17 +65,17 @@ def _label_volumes(crystals: str, labelling: Sequence[str], folder: Path) -> Pat
 
 def _try_energy(subject: Subject) -> GateResult:
     held = subject.hold("energy", subject.dynamics.stage("nve"), subject.start())
-    return check_energy(held, _settings(subject.config, "energy", EnergyLimits))
+    return check_energy(held, gate_settings(subject.config, "energy", EnergyLimits))
 
 
 def _try_stability(ensemble: str, subject: Subject) -> GateResult:
     held = subject.hold(ensemble, subject.dynamics.stage(ensemble), subject.start())
-    return check_stability(held, _settings(subject.config, "stability", StabilityLimits))
+    return check_stability(held, gate_settings(subject.config, "stability", StabilityLimits))
 
 
 def _try_rdf(subject: Subject) -> GateResult:
     """A run in the cell of the reference, at its temperature if it is known."""
-    values = _values(subject.config, "rdf")
+    values = gate_values(subject.config, "rdf")
     (reference, *others) = load_frames(resolve_input(values.pop("trajectory")))
     if others:
         raise DataError(
@@ -192,8 +87,8 @@ def _try_rdf(subject: Subject) -> GateResult:
 
 
 def _try_cross_validation(subject: Subject) -> GateResult:
-    values = _values(subject.config, "cross_validation")
-    asked = _overrides(values.pop("train"))
+    values = gate_values(subject.config, "cross_validation")
+    asked = as_overrides(values.pop("train"))
     limits = build_settings(CrossValidation, values, "gate.cross_validation")
     potential = Potential.load(subject.config.potential)
     folder = subject.folder / "cross_validation"
@@ -221,24 +116,6 @@ def _architecture(potential: Potential, asked: Sequence[str]) -> list[str]:
     numbers = config_to_dict(potential.config)
     name = numbers.pop("model")
     return [f"model={name}", *(f"model.{key}={json.dumps(value)}" for key, value in numbers.items())]
-
-
-def _overrides(keys: Mapping[str, Any] | None) -> list[str]:
-    """Keys of another verb as overrides for its command line."""
-    return [
-        f"{key}={each if isinstance(each, str) else json.dumps(each)}" for key, each in (keys or {}).items()
-    ]
-
-
-def _values(config: DictConfig, group: str) -> dict[str, Any]:
-    values = OmegaConf.to_container(config.gate[group], resolve=True)
-    if not isinstance(values, dict):
-        raise ConfigError(f"found gate.{group}={values}; expected its keys, as mlip eval --help shows them")
-    return {str(key): value for key, value in values.items()}
-
-
-def _settings(config: DictConfig, group: str, kind: type[Any]) -> Any:
-    return build_settings(kind, _values(config, group), f"gate.{group}")
 
 
 TRIALS: Mapping[str, Callable[[Subject], GateResult]] = {

@@ -15,7 +15,8 @@ from mlip.report.html import FigureBlock, Highlight, Section, TableBlock, write_
 from mlip.report.panels import save_panels
 from mlip.runs import Run
 from mlip.settings import suggest
-from mlip.workflows.gate_trials import TRIALS, Subject, what_is_missing
+from mlip.workflows.gate_subject import Subject
+from mlip.workflows.gate_trials import TRIALS, what_is_missing
 from train.evaluate import run_eval
 
 logger = logging.getLogger(__name__)

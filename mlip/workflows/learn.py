@@ -20,6 +20,7 @@ from mlip.workflows.learning.records import END, PHASES, Generation, generations
 from mlip.workflows.learning.report import write_loop_report
 from mlip.workflows.learning.story import tell
 from mlip.workflows.learning.teach import begin, deploy, label, train
+from mlip.workflows.learning.trial import try_gates
 
 logger = logging.getLogger(__name__)
 
@@ -51,6 +52,9 @@ def run_learn(config: DictConfig, run: Run) -> None:
         end = end or over_budget(plan.budget, run.path, number)
         write_loop_report(run.path)
     write_json(run.path / END, {"reason": end})
+    if config.gates is not None:
+        try_gates(run.path, config.gates, plan.device)
+        write_loop_report(run.path)
     for line in tell(run.path):
         logger.info(line)
 
@@ -76,7 +80,7 @@ def learn_generation(config: DictConfig, plan: Plan, generation: Generation, lab
     left = frames_left(plan.budget, generation)
     selected = generation.once("select", partial(select, plan, generation, explored, left))
     generation.once("label", partial(label, config, plan, generation, labeler))
-    generation.once("train", partial(train, config, plan, generation))
+    generation.once("train", partial(train, plan, generation))
     generation.once("deploy", partial(deploy, generation))
     for phase in PHASES[1:]:
         logger.info("%s: %s", phase, (generation.read(phase) or {})["reason"])
@@ -140,7 +144,10 @@ _learn = application(
     "learn",
     run_learn,
     inputs=("potential", "data", "valid", "structure"),
-    mutable=("budget", "at_once", "workers", "cluster", "device", "labeler.cores", "labeler.command"),
+    mutable=(
+        *("budget", "gates", "at_once", "workers", "cluster", "labeler.cores", "labeler.command"),
+        *("device", "explorer.device", "explorer.job", "train.device", "train.job"),
+    ),
 )
 
 if __name__ == "__main__":

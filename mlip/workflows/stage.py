@@ -4,6 +4,7 @@ The process holds an end of a pipe to the workflow: killed with -9, the workflow
 the same command finds their run directories free.
 """
 
+import json
 import logging
 import os
 import runpy
@@ -15,8 +16,9 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
-from mlip.errors import MlipError
+from mlip.errors import ConfigError, MlipError
 from mlip.runs import is_running
 
 logger = logging.getLogger(__name__)
@@ -54,6 +56,34 @@ def run_verb(command: Sequence[str], folder: Path, environment: Mapping[str, str
         raise MlipError(
             f"mlip {command[0]} ended with exit code {ended.returncode}; see {folder / 'log.txt'}"
         )
+
+
+def as_job(command: Sequence[str], job: Mapping[str, Any] | None) -> list[str]:
+    """A command that a launcher of Hydra takes to a job: a sweep of one member, in the folder of the sweep.
+
+    Args:
+        command: The verb and its overrides.
+        job: `launcher`, such as `submitit_slurm`, and its options; the command stays as it is without any.
+
+    Raises:
+        ConfigError: There are options and no launcher.
+    """
+    if not job:
+        return list(command)
+    if "launcher" not in job:
+        raise ConfigError(
+            f"found job={dict(job)}; expected its launcher, too, such as launcher:submitit_slurm"
+        )
+    options = {f"hydra.launcher.{key}": value for key, value in job.items() if key != "launcher"}
+    verb, *overrides = command
+    return [verb, "--multirun", f"hydra/launcher={job['launcher']}", *as_overrides(options), *overrides]
+
+
+def as_overrides(keys: Mapping[str, Any] | None) -> list[str]:
+    """Keys of a verb as overrides for its command line."""
+    return [
+        f"{key}={each if isinstance(each, str) else json.dumps(each)}" for key, each in (keys or {}).items()
+    ]
 
 
 def main() -> None:

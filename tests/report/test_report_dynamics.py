@@ -56,6 +56,17 @@ def test_picture_shows_every_species_in_its_legend(tmp_path):
     assert figure.path.with_suffix(".csv").read_text().count("\n") == 13
 
 
+def test_a_ring_is_around_its_atom():
+    """Seen along the second lattice vector x is to the right and z is up; an atom outside comes in first."""
+    atoms = bulk("Li2S", "fluorite", a=5.7, cubic=True)
+    atoms.positions[5] += [5.7, 0.0, -11.4]
+    with new_axes("", "") as (_, axes):
+        draw_structure(axes, atoms, turn_deg=0.0, tilt_deg=0.0, ring=5)
+        (circle,) = axes.patches
+    atoms.wrap()
+    assert circle.center == pytest.approx(atoms.positions[5, [0, 2]])
+
+
 def test_arrhenius_plot_keeps_bounds_out_of_the_line():
     temperatures = [500.0, 600.0, 700.0, 800.0]
     points = [(500.0, measured(None, None, 1e-6))]

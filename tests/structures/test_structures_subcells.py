@@ -191,3 +191,13 @@ def test_a_piece_cut_around_an_atom_has_it_in_its_middle(buffer_A):
             assert piece.arrays["force_mask"][place]
         near = parent.get_distances(atom, range(len(parent)), mic=True) < 3.2
         assert set(np.flatnonzero(near)) <= set(piece.arrays["number"])
+
+
+@pytest.mark.parametrize(("num_atoms", "boxes"), [(400, 1), (256, 2), (170, 4), (64, 8)])
+def test_cubes_are_cut_that_are_a_little_too_large(num_atoms, boxes):
+    """Rounded each by itself, no edge of a cube would be divided below 3.4 times `num_atoms`."""
+    parent = bulk("Cu", cubic=True).repeat(5)
+    pieces = list(build_subcells(parent, num_atoms=num_atoms))
+    assert len(pieces) == boxes
+    assert sum(len(piece) for piece in pieces) == len(parent)
+    assert len(cut_around(parent, 7, num_atoms=num_atoms)) == pytest.approx(len(parent) / boxes, rel=0.25)

@@ -1,6 +1,8 @@
 """`mlip eval gates=` and what `mlip deploy` says of it, in processes of their own."""
 
 import json
+import signal
+import time
 from dataclasses import asdict
 
 import ase.io
@@ -8,9 +10,10 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
-from cli.cli_process import fork_mlip
+from cli.cli_process import fork_mlip, start_mlip
 from structures import random_structure
 
+from md.state import State
 from mlip.deploy import MLIPCalculator, Potential
 from mlip.deploy.gates import GATES, Check, GateResult, read_record, record_file, standing_of, write_record
 from mlip.errors import DataError
@@ -77,6 +80,42 @@ def test_the_same_command_with_more_gates_goes_on(folder):
     assert ended.code == 0, ended.stderr
     assert (folder / "more" / "gates" / "energy" / "thermo.csv").read_text() == before
     assert set(json.loads((folder / "more" / "gates.json").read_text())["gates"]) == {"energy", "pair_curves"}
+
+
+def test_killed_inside_the_run_of_a_gate_it_goes_on(folder):
+    """To the last digit as if nothing had happened, from the last checkpoint."""
+    longer = ["gates=[nvt]", *QUICK, "gate.dynamics.duration_ps=0.03"]
+    given = ["potential=good.mlip", "data=data.extxyz", "device=cpu", "kernel=reference", "run_dir=killed"]
+    run = folder / "killed" / "gates" / "nvt"
+    process = start_mlip("eval", *given, *longer, cwd=folder, output=folder, checkpoint_every_s=0.05)
+    deadline = time.monotonic() + 400.0
+    while process.is_alive() and not (run / "restart.npz").exists() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    process.kill()
+    process.join(60)
+    assert process.exitcode == -signal.SIGKILL
+    assert 0 < State.load(run / "restart.npz").steps_done < 300
+    assert not (folder / "killed" / "gates.json").exists()
+    assert evaluate(folder, *longer, "run_dir=killed").code == 0
+    assert evaluate(folder, *longer, "run_dir=whole").code == 0
+    whole = (folder / "whole" / "gates" / "nvt" / "thermo.csv").read_text()
+    assert (run / "thermo.csv").read_text() == whole
+    found = [json.loads((folder / name / "gates.json").read_text())["gates"] for name in ("killed", "whole")]
+    assert found[0] == found[1]
+
+
+def test_lammps_runs_gates_as_ase_does(folder):
+    """Without a thermostat both follow the same path, and judge it alike."""
+    found = {}
+    for engine in ("ase", "lammps"):
+        ended = evaluate(folder, f"engine={engine}", "gates=[energy]", *QUICK, f"run_dir={engine}")
+        assert ended.code == 0, ended.stderr
+        content = json.loads((folder / engine / "gates.json").read_text())
+        found[engine] = [check["value"] for check in content["gates"]["energy"]["checks"]]
+        table = np.genfromtxt(folder / engine / "gates" / "energy" / "thermo.csv", delimiter=",", names=True)
+        found[f"{engine} energies"] = table["potential_eV"]
+    np.testing.assert_allclose(found["lammps energies"], found["ase energies"], rtol=1e-6)
+    np.testing.assert_allclose(found["lammps"], found["ase"], rtol=1e-2, atol=1e-3)
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from cli.cli_process import fork_mlip, start_mlip
 
 from mlip.data.fingerprint import fingerprint
 from mlip.data.store import Store
+from mlip.inputs import sha256
 from mlip.workflows.learning.records import PHASES, Generation, generations
 
 LOOP = [
@@ -118,6 +119,32 @@ def test_killed_twice_the_loop_learns_and_tells(folder):
     assert "generation 1" in fork_mlip("status", "run", cwd=folder).stdout
     assert "time_to_extrapolation" in (run / "report.html").read_text() or (run / "figures").is_dir()
     assert "holds the finished run" in finish(command, folder).stderr
+
+
+@pytest.mark.slow
+def test_explorers_of_every_engine_run_at_once_and_as_jobs(folder):
+    """Beside each other, in fixed cells and at pressure, two and training as jobs; gates at the end."""
+    pytest.importorskip("hydra_plugins.hydra_submitit_launcher", reason="pip install 'vitreous[slurm]'")
+    job = "job:{launcher:submitit_local}"
+    explorers = f"explorers={{ase:{{{job}}},torch:{{engine:torch}},lammps:{{engine:lammps,{job}}}}}"
+    placed = ["explorer=nvt_npt", explorers, "at_once=3", f"train.{job.replace(':', '=', 1)}"]
+    command = [*LOOP, *placed, "gates={gates:[pair_curves]}", "budget.generations=1"]
+    finish(command, folder, timeout=900)
+    run, first = folder / "run", Generation(folder / "run", 1)
+    require_sound(run)
+    legs = first.read("explore")["explorers"]
+    assert set(legs) == {"ase", "torch", "lammps"}
+    assert all(leg["total_ps"] == pytest.approx(0.6) for leg in legs.values())
+    assert any(leg["ended"] == "stopped" for leg in legs.values())
+    as_jobs = {path.parent.name for path in run.glob("generation_*/**/.submitit")}
+    assert as_jobs == {"ase", "lammps", "train"}
+    found = json.loads((first.path / "gates" / "gates.json").read_text())
+    record = json.loads((run / "potential.gates.json").read_text())
+    assert record["gates"] == found["gates"]
+    assert record["sha256"] == sha256(run / "potential.mlip")
+    page = (run / "report.html").read_text()
+    assert "Gates of the newest potential" in page
+    assert "Was the grade right?" in page
 
 
 @pytest.mark.slow

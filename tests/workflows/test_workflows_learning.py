@@ -1,47 +1,27 @@
 """The parts of the loop by themselves: records, made-up explorers, budgets, thresholds, selection."""
 
-from dataclasses import asdict, replace
+from dataclasses import replace
 
-import numpy as np
 import pytest
 from ase.build import bulk
 from ase.io import write
-from hydra import compose, initialize_config_module
-from structures import random_structure
 
-from md.run import run_md
 from md.state import State
-from mlip.errors import MlipError
-from mlip.runs import Run
+from mlip.errors import ConfigError, MlipError
 from mlip.workflows import learn
 from mlip.workflows.learning import explore as exploring
-from mlip.workflows.learning.choose import SELECTED, select
 from mlip.workflows.learning.explore import explore
-from mlip.workflows.learning.legs import Leg, all_passed, read_legs
-from mlip.workflows.learning.plan import Budget, Explorer, Plan, Subcells, Thresholds, Training
-from mlip.workflows.learning.records import Generation, read_frames_of, write_json
+from mlip.workflows.learning.legs import all_passed, read_legs
+from mlip.workflows.learning.plan import Budget, Thresholds
+from mlip.workflows.learning.records import (
+    Generation,
+    write_json,
+)
+from mlip.workflows.stage import as_job
 
 STOPPED = (
     "x ERROR stopped: atom 3 (Cu) has an extrapolation grade of 9 at step 7; expected at most 2: label\n"
 )
-
-
-@pytest.fixture
-def composing():
-    with initialize_config_module("mlip.conf", version_base="1.3"):
-        yield
-
-
-@pytest.fixture
-def plan(tmp_path):
-    write(tmp_path / "start.extxyz", bulk("Cu", cubic=True))
-    ramp = ["protocol.nvt.temperature_K=[300,900]"]
-    explorers = {
-        "a": Explorer(structure=str(tmp_path / "start.extxyz"), duration_ps=1.0, overrides=ramp),
-        "b": Explorer(structure=str(tmp_path / "start.extxyz"), duration_ps=1.0, temperature_K=500.0),
-    }
-    grade = Thresholds(select=[3.0, 2.0], stop="auto")
-    return Plan(explorers, grade, Subcells(), Training(), Budget(), at_once=1, device="cpu", seed=5)
 
 
 def begun(run_dir, number):
@@ -140,6 +120,39 @@ def test_dynamics_that_never_moved_are_an_error_not_a_discovery(tmp_path, plan, 
     assert one.read("explore") is None
 
 
+@pytest.mark.usefixtures("composing")
+def test_dynamics_ended_from_outside_are_no_discovery(tmp_path, plan, monkeypatch):
+    """A job that ran out of time, a process out of memory: files, and nothing says why it stopped."""
+
+    def end(command, folder):
+        folder.mkdir(parents=True)
+        write(folder / "final.extxyz", bulk("Cu", cubic=True))
+        (folder / "log.txt").write_text("x INFO going on\n")
+        raise MlipError("mlip md ended with exit code -9")
+
+    monkeypatch.setattr(exploring, "run_verb", end)
+    one = begun(tmp_path, 1)
+    with pytest.raises(MlipError, match="exit code -9"):
+        one.once("explore", lambda: explore(plan, one))
+
+
+@pytest.mark.usefixtures("composing")
+def test_explorers_are_placed_each_by_itself(tmp_path, plan, monkeypatch):
+    placed = {
+        "a": replace(plan.explorers["a"], device="cuda:1"),
+        "b": replace(plan.explorers["b"], job={"launcher": "submitit_slurm", "partition": "gpu", "nodes": 1}),
+    }
+    md = MadeUp({"a": None, "b": None})
+    monkeypatch.setattr(exploring, "run_verb", md)
+    one = begun(tmp_path, 1)
+    explore(replace(plan, explorers=placed, at_once=2), one)
+    assert md.commands["a"][:2] == ["md", "device=cuda:1"]
+    words = ["hydra/launcher=submitit_slurm", "hydra.launcher.partition=gpu", "hydra.launcher.nodes=1"]
+    assert md.commands["b"][:6] == ["md", "--multirun", *words, "device=cpu"]
+    with pytest.raises(ConfigError, match="expected its launcher"):
+        as_job(["md"], {"partition": "gpu"})
+
+
 def test_budgets(tmp_path):
     for number, computed in ((0, 0), (1, 4), (2, 3)):
         folder = Generation(tmp_path, number).path
@@ -163,82 +176,3 @@ def test_thresholds_follow_their_schedule():
     grade = Thresholds(select="auto", stop=[5.5, 4.0, 2.5])
     assert [grade.at(number)["stop"] for number in (1, 2, 3, 4, 9)] == [5.5, 4.0, 2.5, 2.5, 2.5]
     assert grade.at(9)["mark"] == "auto"
-
-
-@pytest.fixture
-def explored(tmp_path, graded_file, plan):
-    """Selection after a short run of an engine, in a folder of its own."""
-    dense = random_structure("triclinic", seed=20)  # none of those that the grade was fitted to
-    dense.set_cell(0.93 * dense.cell.array, scale_atoms=True)
-    write(tmp_path / "disordered.extxyz", dense)
-
-    def run(engine, plan=plan):
-        generation = Generation(tmp_path / engine, 1)
-        folder = generation.path / "explorers" / "x"
-        folder.mkdir(parents=True)
-        before = Generation(tmp_path / engine, 0)
-        before.path.mkdir()
-        before.potential.write_bytes(graded_file.read_bytes())
-        words = [f"engine={engine}", f"structure={tmp_path}/disordered.extxyz", f"potential={graded_file}"]
-        words += ["protocol=nve", "protocol.nve.temperature_K=2000", "protocol.nve.duration_ps=0.02"]
-        words += ["protocol.nve.every_ps=0.002", "protocol.nve.timestep_fs=0.5", "kernel=reference"]
-        words += ["device=cpu", "grade.stop=null", "grade.mark=0.1"]
-        run_md(compose("md", words), Run(folder, resumed=False, finished=False))
-        leg = Leg("broke", 0, 0, 0.0, 0.0, 1.0, frames=0, highest_grade=0.0, restart="", reason="")
-        record = {"potential": 0, "explorers": {"x": asdict(leg)}}
-        as_explored = replace(plan, grade=Thresholds(select=0.1))
-        return generation, select(as_explored, generation, record, None)
-
-    return run
-
-
-@pytest.mark.usefixtures("composing")
-def test_the_same_frames_are_selected_whichever_engine_explored(explored):
-    found = {engine: explored(engine) for engine in ("ase", "torch")}
-    records = {engine: record for engine, (_, record) in found.items()}
-    assert records["ase"]["candidates"] > 3
-    assert records["ase"]["supplied"] > 0
-    assert records["ase"]["fingerprints"] == records["torch"]["fingerprints"]
-    assert [each["step"] for each in records["ase"]["chosen"]] == [
-        each["step"] for each in records["torch"]["chosen"]
-    ]
-    frames = {engine: read_frames_of(generation.path / SELECTED) for engine, (generation, _) in found.items()}
-    for one, other in zip(*frames.values(), strict=True):
-        np.testing.assert_allclose(one.positions, other.positions, atol=1e-6)
-        assert one.info["explorer"] == "x"
-
-
-@pytest.mark.parametrize(
-    ("grades", "threshold", "taken"),
-    [
-        ([2.0, 7.0, 30.0], 0.1, [2.0, 7.0]),
-        ([30.0], 0.1, [30.0]),
-        ([2.0, 7.0, 30.0], 1e9, [2.0, 7.0, 30.0]),  # nothing is new below: then beyond
-    ],
-)
-def test_what_is_beyond_the_stop_is_labelled_only_if_there_is_nothing_else(
-    tmp_path, graded_file, plan, grades, threshold, taken
-):
-    generation = begun(tmp_path, 1)
-    Generation(tmp_path, 0).potential.write_bytes(graded_file.read_bytes())
-    frames = [random_structure("triclinic", seed=seed) for seed in range(len(grades))]
-    for frame, grade in zip(frames, grades, strict=True):
-        frame.info["max_grade"] = grade
-    folder = generation.path / "explorers" / "x"
-    folder.mkdir(parents=True)
-    write(folder / "extrapolating.extxyz", frames)
-    leg = Leg("stopped", 0, 0, 0.0, 0.0, 1.0, frames=len(frames), highest_grade=30.0, restart="", reason="")
-    record = {"potential": 0, "explorers": {"x": asdict(leg)}}
-    plan = replace(plan, grade=Thresholds(select=threshold, stop=10.0))
-    assert select(plan, generation, record, None)["candidate_grades"] == taken
-
-
-@pytest.mark.usefixtures("composing")
-def test_large_frames_are_cut_around_the_atom_of_the_highest_grade(explored, plan):
-    generation, record = explored("ase", replace(plan, subcells=Subcells(above=6, num_atoms=3)))
-    pieces = read_frames_of(generation.path / SELECTED)
-    assert len(pieces) == len(record["chosen"]) > 0
-    for piece, said in zip(pieces, record["chosen"], strict=True):
-        assert 1 <= len(piece) < 12
-        assert piece.arrays["extrapolation_grade"].max() == pytest.approx(said["max_grade"])
-        assert said["element"] in piece.symbols

@@ -1,6 +1,5 @@
 """Which of the frames that explorers left are labelled, and what is cut out of those that are too large."""
 
-import logging
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -33,10 +32,8 @@ from mlip.workflows.learning.records import (
     write_frames,
 )
 
-logger = logging.getLogger(__name__)
-
 SELECTED = "selected.extxyz"
-_GRADES = "extrapolation_grade"
+GRADES = "extrapolation_grade"
 
 
 def select(plan: Plan, generation: Generation, explored: Record, budget: int | None) -> Record:
@@ -63,17 +60,20 @@ def select(plan: Plan, generation: Generation, explored: Record, budget: int | N
         supplied, chosen = _by_maxvol(potential, frames, budget, limits.mark)
         if chosen:
             break
-    picked = [frames[k] for k in chosen]
+    picked, why = [frames[k] for k in chosen], "its atoms enlarge the active sets"
+    if len(chosen) < supplied:
+        why += f", farthest from them among {supplied}"
     if not picked:  # the grade is blind here: what came last before the explosion is worth a label
         broke = [name for name in stuck if legs[name].ended == BROKE]
         picked = _new_frames([f for name in broke for f in _last_good(generation, name)], seen)[:budget]
+        why = "the last one before its explorer broke at low grades"
     write_frames(generation.path / SELECTED, [_to_label(frame, plan.subcells) for frame in picked])
     what = f"{supplied} of {len(frames)} new candidates enlarge the active sets"
     return {
         "candidates": len(frames),
         "supplied": supplied,
         "candidate_grades": [float(frame.info.get("max_grade", 0.0)) for frame in frames],
-        "chosen": [_describe(frame) for frame in picked],
+        "chosen": [_describe(frame) | {"why": why} for frame in picked],
         "fingerprints": [fingerprint(frame) for frame in picked],
         "reason": f"{what}, {len(picked)} are labelled",
     }
@@ -165,7 +165,7 @@ def _to_label(frame: Atoms, subcells: Subcells) -> Atoms:
     """A frame, or the piece of it around the atom of the highest grade."""
     if subcells.above is None or len(frame) <= subcells.above or not frame.pbc.all():
         return frame
-    atom = int(np.argmax(frame.arrays[_GRADES])) if _GRADES in frame.arrays else 0
+    atom = int(np.argmax(frame.arrays[GRADES])) if GRADES in frame.arrays else 0
     piece = cut_around(
         frame,
         atom,
@@ -182,8 +182,8 @@ def _describe(frame: Atoms) -> dict[str, Any]:
     """Where a chosen frame is from, and for which atom it was chosen."""
     said: dict[str, Any] = {key: frame.info.get(key) for key in ("explorer", "stage", "max_grade")}
     said["step"] = None if "step" not in frame.info else int(frame.info["step"])
-    if _GRADES in frame.arrays:
-        atom = int(np.argmax(frame.arrays[_GRADES]))
+    if GRADES in frame.arrays:
+        atom = int(np.argmax(frame.arrays[GRADES]))
         said |= {"atom": atom, "element": frame.symbols[atom]}
     return said
 

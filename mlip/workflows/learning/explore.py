@@ -1,6 +1,8 @@
 """Explorers: dynamics that go on until the potential no longer knows the atoms."""
 
 import logging
+import re
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -12,9 +14,12 @@ from mlip.errors import MlipError
 from mlip.workflows.learning.legs import BROKE, DONE, PASSED, STOPPED, Leg, last_legs
 from mlip.workflows.learning.plan import Plan
 from mlip.workflows.learning.records import Generation, Record, potential_before, read_frames_of
-from mlip.workflows.stage import run_verb
+from mlip.workflows.stage import as_job, run_verb
 
 logger = logging.getLogger(__name__)
+
+# What a run says of itself in its log, up to the advice.
+_STOPPED = re.compile(r" ERROR +stopped: (.+?)(?:; expected|$)", re.MULTILINE)
 
 
 def explore(plan: Plan, generation: Generation) -> Record:
@@ -47,6 +52,7 @@ class _Task:
     generation: Generation
     name: str
     words: list[str]
+    job: Mapping[str, object] | None
     stages: list[PlannedStage]
     potential: int
     turn: int
@@ -61,23 +67,23 @@ class _Task:
         files = RunFiles(explorer_folder(self.generation, self.name))
         restart = [f"restart={self.generation.run_dir / self.restart}"] if self.restart else []
         try:
-            run_verb(["md", *self.words, *restart], files.directory)
+            run_verb(as_job(["md", *self.words, *restart], self.job), files.directory)
         except MlipError:
-            if not files.final.exists():  # nothing moved: settings, or a file that cannot be read
+            why = _why_it_stopped(files)
+            if why is None:
                 raise
-            return self._failed(files)
+            return self._failed(files, why)
         total_ps = self._total_ps
         reason = f"ran from {self.from_ps:.4g} to {total_ps:.4g} ps"
         return self._leg(files, DONE if self.restart else PASSED, total_ps, "", reason)
 
-    def _failed(self, files: RunFiles) -> Leg:
+    def _failed(self, files: RunFiles, why: str) -> Leg:
         """The leg of an explorer that the potential, or physics, did not let go on."""
         known_ps, restart = self.from_ps, self.restart
         if files.known.exists():
             known = State.load(files.known)
             known_ps = self.stages[known.stage].time_ps(known.steps_done)
             restart = str(files.known.relative_to(self.generation.run_dir))
-        why = _last_error(files.directory / "log.txt")
         ended = STOPPED if "extrapolation grade" in why else BROKE
         reason = f"{ended} {known_ps - self.from_ps:.4g} ps after {self.from_ps:.4g} ps: {why}"
         return self._leg(files, ended, known_ps, restart, reason)
@@ -111,17 +117,24 @@ def _task(plan: Plan, generation: Generation, name: str, before: Leg | None) -> 
     seed = plan.seed + 1000 * turn + list(plan.explorers).index(name)
     limits = plan.grade.at(generation.number)
     words = [
-        f"device={plan.device}",
+        f"device={explorer.device or plan.device}",
         *explorer.words(),
         f"potential={potential}",
         f"seed={seed % 2**31}",
         *(f"grade.{key}={limit}" for key, limit in limits.items()),
     ]
     from_ps = before.known_ps if before is not None and restart else 0.0
-    return _Task(generation, name, words, explorer.stages(), made, turn, restart, from_ps)
+    stages = explorer.stages()
+    return _Task(generation, name, words, explorer.job, stages, made, turn, restart, from_ps)
 
 
-def _last_error(log: Path) -> str:
-    """Why dynamics stopped, up to the advice."""
-    lines = [line for line in log.read_text(errors="replace").splitlines() if " ERROR " in line]
-    return lines[-1].split("stopped: ", 1)[-1].split("; expected", 1)[0] if lines else "for no known reason"
+def _why_it_stopped(files: RunFiles) -> str | None:
+    """Why dynamics stopped, up to the advice.
+
+    None where nothing moved, or where it was ended from outside: that is no discovery.
+    """
+    log = files.directory / "log.txt"
+    if not files.final.exists() or not log.exists():
+        return None
+    said = _STOPPED.findall(log.read_text(errors="replace"))
+    return said[-1] if said else None

@@ -15,6 +15,7 @@ from md.start import read_structures
 from mlip.errors import ConfigError
 from mlip.inputs import resolve_input
 from mlip.settings import build_settings
+from mlip.workflows.stage import as_job
 
 # Keys of an explorer that are set in each stage of its protocol that has them.
 _STAGE_KEYS = ("temperature_K", "duration_ps", "pressure_GPa", "every_ps")
@@ -32,6 +33,8 @@ class Explorer:
         temperature_K, duration_ps, pressure_GPa, every_ps: Of each stage of the protocol; null leaves those
             of the protocol.
         overrides: More of `mlip md`, as on its command line.
+        device: Of its dynamics; null: that of the loop.
+        job: `launcher` of Hydra and its options, for a job of its own; null: a process beside the loop.
     """
 
     structure: str
@@ -43,6 +46,8 @@ class Explorer:
     pressure_GPa: float | None = None
     every_ps: float | None = None
     overrides: list[str] = field(default_factory=list)
+    device: str | None = None
+    job: dict[str, object] | None = None
 
     def words(self) -> list[str]:
         """Overrides of `mlip md` that do not change from generation to generation."""
@@ -107,12 +112,15 @@ class Training:
         scratch_every: From random weights in every so-manieth generation; null: only where fine-tuning has
             made validation worse.
         valid_fraction: Share of new frames that is held out, for good.
+        device, job: As of an explorer.
     """
 
     overrides: list[str] = field(default_factory=list)
     finetune: list[str] = field(default_factory=list)
     scratch_every: int | None = 5
     valid_fraction: float = 0.1
+    device: str | None = None
+    job: dict[str, object] | None = None
 
 
 @dataclass(frozen=True)
@@ -164,15 +172,18 @@ def read_plan(config: DictConfig) -> Plan:
     }
     for explorer in explorers.values():
         explorer.stages()
+        as_job(["md"], explorer.job)
         read_structures(resolve_input(explorer.structure), explorer.index, several=False)
-    grade, training = build_settings(Thresholds, content["grade"], "grade"), content["train"]
+    grade = build_settings(Thresholds, content["grade"], "grade")
+    training = build_settings(Training, content["train"], "train")
+    as_job(["train"], training.job)
     for key in ("select", "stop"):
         _require_threshold(key, getattr(grade, key))
     return Plan(
         explorers=explorers,
         grade=grade,
         subcells=build_settings(Subcells, content["subcells"], "subcells"),
-        training=build_settings(Training, training, "train"),
+        training=training,
         budget=build_settings(Budget, content["budget"], "budget"),
         at_once=content["at_once"],
         device=content["device"],

@@ -12,13 +12,13 @@ from matplotlib.ticker import MaxNLocator
 from mlip.report.figures import new_axes, save_figure
 from mlip.report.html import FigureBlock, Section, TableBlock, write_report
 from mlip.workflows.learning.legs import read_legs
+from mlip.workflows.learning.pictures import picture_selected
 from mlip.workflows.learning.records import Generation, Record, generations
 from mlip.workflows.learning.story import tell
+from mlip.workflows.learning.verdicts import calibration_section, gates_section
 
 INTRO = """Explorers ran dynamics until an atom was farther from the training data than the threshold stop; of
 their frames those that enlarge the active set were labelled, and the potential was trained on."""
-# Below this the grade says too little of errors to be the only watch.
-_WEAK_RANK_CORRELATION = 0.2
 
 
 def write_loop_report(run_dir: Path) -> Path:
@@ -36,13 +36,20 @@ def write_loop_report(run_dir: Path) -> Path:
     explored = [each for each in begun if each.read("explore")]
     if explored:
         figures += [_reach_figure(explored, folder), _grade_figure(explored, folder)]
-    columns = ("generation", "explorer", "step", "atom", "element", "grade")
+    columns = ("generation", "explorer", "step", "atom", "element", "grade", "why")
     sections = [
-        Section("Generations", figures=figures, tables=[_table(begun)], warnings=_warnings(begun)),
-        Section("What was selected, and for which atom", tables=[TableBlock(columns, _chosen(begun))]),
+        Section("Generations", figures=figures, tables=[_table(begun)]),
+        calibration_section(begun, folder),
+        Section(
+            "What was selected, and why",
+            figures=picture_selected(begun, folder),
+            tables=[TableBlock(columns, _chosen(begun))],
+        ),
+        gates_section(run_dir / "potential.mlip"),
         Section("The reason for each step", "\n\n".join(tell(run_dir))),
     ]
-    return write_report(run_dir / "report.html", "Learning on the fly", INTRO, sections)
+    written = [section for section in sections if section is not None]
+    return write_report(run_dir / "report.html", "Learning on the fly", INTRO, written)
 
 
 @contextmanager
@@ -129,7 +136,7 @@ def _table(begun: list[Generation]) -> TableBlock:
                 label.get("labelled"),
                 label.get("failed"),
                 label.get("core_seconds"),
-                _foretold(each),
+                label.get("before", {}).get("calibration", {}).get("rank_of_grade"),
                 train.get("start"),
                 train.get("seconds"),
                 fitted.get("select"),
@@ -144,25 +151,8 @@ def _table(begun: list[Generation]) -> TableBlock:
     )
 
 
-def _foretold(generation: Generation) -> float | None:
-    """Rank correlation of grades with errors on frames that were new."""
-    rank: float | None = _record(generation, "label").get("before", {}).get("grade_rank_correlation")
-    return rank
-
-
-def _warnings(begun: list[Generation]) -> list[str]:
-    ranks = [(each.number, _foretold(each)) for each in begun]
-    weak = [str(number) for number, rank in ranks if rank is not None and rank < _WEAK_RANK_CORRELATION]
-    if not weak:
-        return []
-    return [
-        f"In generations {', '.join(weak)} the grade hardly foretold the errors of new frames (a rank "
-        f"correlation below {_WEAK_RANK_CORRELATION:g}): have a second opinion, such as a committee."
-    ]
-
-
 def _chosen(begun: list[Generation]) -> list[tuple[Any, ...]]:
-    keys = ("explorer", "step", "atom", "element", "max_grade")
+    keys = ("explorer", "step", "atom", "element", "max_grade", "why")
     return [
         (each.number, *(said.get(key) for key in keys))
         for each in begun

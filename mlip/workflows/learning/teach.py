@@ -1,21 +1,19 @@
 """Labels and training: what a generation adds to the data, and the potential that comes of it."""
 
 import json
-import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from ase import Atoms
 from omegaconf import DictConfig
 
-from mlip.data.dataset import GraphDataset
+from mlip.data.entry import settings_hash
+from mlip.data.fingerprint import fingerprint
 from mlip.data.read import read_frames
 from mlip.data.splits import split_frames
 from mlip.data.store import Store
-from mlip.deploy.calculator import select_device
 from mlip.deploy.potential import Potential
 from mlip.errors import ConfigError, PotentialError
 from mlip.inputs import as_names, resolve_input
@@ -23,6 +21,7 @@ from mlip.labelers.batch import label_frames, require_computable
 from mlip.labelers.label import count_workers, open_workers, write_entries
 from mlip.labelers.labeler import Labeler
 from mlip.workflows.learning.choose import chosen_file
+from mlip.workflows.learning.examine import examine
 from mlip.workflows.learning.plan import Plan, Training
 from mlip.workflows.learning.records import (
     Generation,
@@ -33,16 +32,9 @@ from mlip.workflows.learning.records import (
     read_frames_of,
     write_frames,
 )
-from mlip.workflows.stage import run_verb
-from train.evaluate import evaluate_frames
-from train.judge import judge
-from train.metrics import compute_errors, whole_frames
-from train.reliability import rank_correlation
-
-logger = logging.getLogger(__name__)
+from mlip.workflows.stage import as_job, run_verb
 
 TRAIN, VALID = "train.extxyz", "valid.extxyz"
-_BATCH_SIZE = 5
 
 
 def begin(config: DictConfig, plan: Plan, generation: Generation) -> None:
@@ -59,7 +51,7 @@ def begin(config: DictConfig, plan: Plan, generation: Generation) -> None:
         )
     generation.once("label", lambda: _given_data(config, plan, generation))
     if config.potential is None:
-        generation.once("train", lambda: train(config, plan, generation))
+        generation.once("train", lambda: train(plan, generation))
         generation.once("deploy", lambda: deploy(generation))
     else:
         generation.once("train", lambda: {"start": "", "reason": f"the potential is {config.potential}"})
@@ -101,6 +93,7 @@ def label(config: DictConfig, plan: Plan, generation: Generation, labeler: Label
         return {"labelled": 0, "failed": 0, "computed": 0, "reason": "nothing was selected"}
     require_computable(labeler, frames)
     store = Store(str(config.store or generation.run_dir / "labels.db"), create=True)
+    paid = generation.once("paid", lambda: _paid_before(store, labeler, frames))["frames"]
     work, count = generation.path / "work", count_workers(config.workers, labeler.cores)
     with open_workers(config, count, labeler.cores, generation.path) as workers:
         entries, _ = label_frames(frames, labeler, store, workers.submit, work, generation=generation.number)
@@ -112,21 +105,31 @@ def label(config: DictConfig, plan: Plan, generation: Generation, labeler: Label
     write_entries(generation.path / "labelled.extxyz", labelled)
     known = read_frames_of(generation.path / "labelled.extxyz")
     _add_data(generation, known, plan.training.valid_fraction, plan.seed + generation.number)
-    seconds = sum(entry.provenance.seconds or 0.0 for entry in entries)
-    own = sum(entry.provenance.generation == generation.number for entry in entries)
-    before = _errors_of(potential_before(generation)[0], known, config.device) if known else {}
+    own = [entry for entry in entries if entry.fingerprint not in paid]
+    seconds = sum(entry.provenance.seconds or 0.0 for entry in own)
+    select = plan.grade.at(generation.number)["mark"]
+    before = examine(potential_before(generation)[0], known, plan.device, select) if known else {}
     said = f", errors before training {before['force_rmse']:.3g} eV/A" if before else ""
+    if warning := before.get("calibration", {}).get("warning"):
+        said += f"; {warning}"
     return {
         "labelled": len(labelled),
         "failed": len(failed),
-        "computed": own,
+        "computed": len(own),
         "core_seconds": seconds,
         "before": before,
         "reason": f"{len(labelled)} labelled, {len(failed)} failed, {seconds:.3g} core-seconds{said}",
     }
 
 
-def train(config: DictConfig, plan: Plan, generation: Generation) -> Record:
+def _paid_before(store: Store, labeler: Labeler, frames: Sequence[Atoms]) -> Record:
+    """Those of the frames that the store knows: another loop has paid for them."""
+    known = store.known(settings_hash(labeler.name, labeler.settings()))
+    names = [name for name in map(fingerprint, frames) if name in known]
+    return {"frames": names, "reason": f"{len(names)} of {len(frames)} were in the store"}
+
+
+def train(plan: Plan, generation: Generation) -> Record:
     """Train on all data so far: from random weights, or from the newest potential.
 
     Raises:
@@ -135,12 +138,14 @@ def train(config: DictConfig, plan: Plan, generation: Generation) -> Record:
     if not (generation.path / TRAIN).exists() and not (generation.path / VALID).exists():
         return {"start": "", "reason": "no new labels: the potential stays"}
     init, why = _start(plan.training, generation)
-    command = ["train", f"seed={plan.seed}", f"device={config.device}", *_data_words(generation)]
-    command += plan.training.overrides
+    training = plan.training
+    command = ["train", f"seed={plan.seed}", f"device={training.device or plan.device}"]
+    command += data_words(generation, "data.train", TRAIN) + data_words(generation, "data.valid", VALID)
+    command += training.overrides
     if init is not None:
-        command += [f"init={init}", *plan.training.finetune]
+        command += [f"init={init}", *training.finetune]
     folder = generation.path / "train"
-    run_verb(command, folder)
+    run_verb(as_job(command, training.job), folder)
     errors = json.loads((folder / "errors.json").read_text())
     sizes = {part: len(_frames_so_far(generation, part)) for part in (TRAIN, VALID)}
     record: Record = {
@@ -151,7 +156,7 @@ def train(config: DictConfig, plan: Plan, generation: Generation) -> Record:
     }
     valid = _frames_so_far(generation, VALID)
     if init is not None and valid:
-        earlier = _errors_of(init, valid, config.device)["force_rmse"]
+        earlier = examine(init, valid, plan.device, "auto")["force_rmse"]
         record["valid_before"], record["helped"] = earlier, errors["forces"]["rmse"] <= earlier
     after = errors["forces"]["rmse"]
     record["reason"] = f"{record['start']} ({why}), {sizes[TRAIN]} frames: validation {after:.3g} eV/A"
@@ -194,30 +199,17 @@ def _start(training: Training, generation: Generation) -> tuple[Path | None, str
     return init, f"from generation {made}"
 
 
-def _data_words(generation: Generation) -> list[str]:
-    words = []
-    for key, name in (("train", TRAIN), ("valid", VALID)):
-        files = [each.path / name for each in generations(generation.run_dir) if (each.path / name).exists()]
-        if files:
-            words.append(f"data.{key}=[{','.join(json.dumps(str(file)) for file in files)}]")
-    return words
+def data_words(generation: Generation, key: str, part: str) -> list[str]:
+    """The files of all generations as an override of another verb, none where there are none.
+
+    Args:
+        generation: Of the loop.
+        key: Of the verb.
+        part: `TRAIN` or `VALID`.
+    """
+    files = [each.path / part for each in generations(generation.run_dir) if (each.path / part).exists()]
+    return [f"{key}=[{','.join(json.dumps(str(file)) for file in files)}]"] if files else []
 
 
 def _frames_so_far(generation: Generation, part: str) -> list[Atoms]:
     return [frame for each in generations(generation.run_dir) for frame in read_frames_of(each.path / part)]
-
-
-def _errors_of(file: Path, frames: Sequence[Atoms], device: str) -> dict[str, Any]:
-    """Errors of a potential on labelled frames, and whether its grade foretold them."""
-    potential, on = Potential.load(file), select_device(device)
-    cutoffs = potential.normalization.edge_cutoffs
-    dataset = GraphDataset(frames, potential.config.r_max, potential.species, cutoffs)
-    results = evaluate_frames(potential.force_field(on), dataset, _BATCH_SIZE, on)
-    found: dict[str, Any] = {"force_rmse": compute_errors(results)["forces"]["rmse"]}
-    whole = whole_frames(results)
-    if potential.uncertainty is not None and whole:
-        judged = judge(whole, potential.uncertainty, potential.species)
-        rank = rank_correlation(judged.grades, judged.force_error_lengths)
-        if rank is not None:
-            found |= {"grade_rank_correlation": rank, "highest_grade": float(judged.grades.max())}
-    return found
