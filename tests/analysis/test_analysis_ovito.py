@@ -44,7 +44,7 @@ def test_partial_rdfs_and_coordination_equal_those_of_ovito():
 
 
 def compare_lattices(atoms):
-    """Atoms that ours finds in a lattice, those of them that OVITO finds in the same, ratios of deviations."""
+    """Atoms that ours finds in a lattice, of them those that OVITO finds in it, too, ratios of deviations."""
     modifier = PolyhedralTemplateMatchingModifier(rmsd_cutoff=0.0, output_rmsd=True)
     modifier.structures[LATTICES.SC].enabled = True
     found = modified(atoms, modifier).particles
