@@ -1,6 +1,6 @@
 """How fast is the analysis of trajectories, beside other libraries?
 
-    pip install kinisi tidynamics freud-analysis
+    pip install kinisi tidynamics freud-analysis ovito
     python benchmarks/analysis.py
 
 See benchmarks/README.md.
@@ -18,7 +18,7 @@ from analysis_rdf import measure_rdf
 from analysis_turns import Row
 from speed_machine import commit, describe_machine
 
-LIBRARIES = ("numpy", "scipy", "kinisi", "freud-analysis", "MDAnalysis", "tidynamics")
+LIBRARIES = ("numpy", "scipy", "kinisi", "freud-analysis", "MDAnalysis", "tidynamics", "ovito")
 COLUMNS = ("task", "engine", "atoms", "frames", "wall (s)", "CPU (s)", "largest difference to ours")
 
 

@@ -11,6 +11,7 @@ from md.analysis.chemistry import ANIONS
 from md.analysis.collective_transport import measure_collective_transport
 from md.analysis.density_map import compute_density_map
 from md.analysis.displacements import compute_displacements
+from md.analysis.first_passage import estimate_first_passage
 from md.analysis.frames import Frames, element_of
 from md.analysis.hops import find_hops
 from md.analysis.planes import count_net_flux, estimate_plane_diffusivity, lattice_index
@@ -42,7 +43,7 @@ def analyze_collective(transport: Transport, config: DictConfig, folder: Path) -
 
 
 def analyze_layers(transport: Transport, config: DictConfig, folder: Path) -> Analysis:
-    """Diffusion along regions, diffusion and net flux across planes."""
+    """Diffusion along and out of regions, diffusion and net flux across planes."""
     lattice_index(config.axis)
     regions = [Region(name, *ends, config.axis) for name, ends in _region_ends(config).items()]
     planes = [float(plane) for plane in (config.planes or [])]
@@ -117,21 +118,27 @@ def _measure_layers(
     planes: Sequence[float],
     axis: str,
 ) -> LayerTransport:
-    frames, along, across, fluxes, missing = stretch.frames, [], [], [], []
+    frames, along, out, across, fluxes, missing = stretch.frames, [], [], [], [], []
     for symbol in transport.species:
         hop, tracer = transport.hop_distances_A[symbol], stretch.diffusivity[symbol]
         along += [(each, estimate_parallel_diffusivity(frames, symbol, each, hop)) for each in regions]
         fluxes += [count_net_flux(frames, symbol, plane, axis) for plane in planes]
-        for plane in planes:
-            if tracer.value is None:
-                missing.append(f"{symbol}: no D across {axis} = {plane:g}, too few ions leave their sites")
-                continue
+        if tracer.value is None:
+            missing.append(f"{symbol}: no D out of layers or across planes, too few ions leave their sites")
+            continue
+        first = tracer.window_ps[0]
+        for each in regions:
             try:
-                first = tracer.window_ps[0]
+                out.append((each, estimate_first_passage(frames, symbol, each, first, hop)))
+            except DataError as error:
+                missing.append(f"{symbol}: no D out of {each.name}: {error}")
+        for plane in planes:
+            try:
                 across.append(estimate_plane_diffusivity(frames, symbol, plane, first, 2 * hop, axis))
             except DataError as error:
                 missing.append(f"{symbol}: no D across {axis} = {plane:g}: {error}")
-    return LayerTransport(_label(transport, stretch), frames.temperature_K, along, across, fluxes, missing)
+    label = _label(transport, stretch)
+    return LayerTransport(label, frames.temperature_K, along, out, across, fluxes, missing)
 
 
 def _anion_crossings(frames: Frames, symbol: str) -> AnionCrossings | None:

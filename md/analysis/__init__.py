@@ -15,6 +15,7 @@ from md.analysis.density_map import DensityMap, compute_density_map, write_densi
 from md.analysis.diffusion import Diffusivity, estimate_diffusivity
 from md.analysis.displacements import compute_displacements
 from md.analysis.extrapolation import Extrapolation, extrapolate
+from md.analysis.first_passage import FirstPassage, estimate_first_passage
 from md.analysis.fluxes import Flux, compute_fluxes
 from md.analysis.frames import Frames
 from md.analysis.glass_transition import GlassTransition, fit_glass_transition
@@ -49,6 +50,7 @@ __all__ = [
     "DensityMap",
     "Diffusivity",
     "Extrapolation",
+    "FirstPassage",
     "Flux",
     "Frames",
     "GlassTransition",
@@ -90,6 +92,7 @@ __all__ = [
     "compute_van_hove",
     "count_net_flux",
     "estimate_diffusivity",
+    "estimate_first_passage",
     "estimate_parallel_diffusivity",
     "estimate_plane_diffusivity",
     "estimate_pooled_diffusivity",

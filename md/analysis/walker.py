@@ -1,8 +1,12 @@
-"""What chance does to a measured mean squared displacement: the exact covariance for Brownian walkers."""
+"""Brownian walkers: the exact covariance of their mean squared displacement, their time in a layer."""
 
 from functools import lru_cache
 
 import numpy as np
+
+# -zeta(1/2) / sqrt(2 pi): how far a wall recedes from steps of unit variance that are seen only at their ends
+_OVERSHOOT = 0.5826
+_MOST_MODES = 401
 
 
 def brownian_covariance(lags: np.ndarray, num_frames: int, num_walkers: int, dimension: int) -> np.ndarray:
@@ -89,3 +93,29 @@ def slope_weights(x: np.ndarray, covariance: np.ndarray) -> tuple[np.ndarray, fl
     whitened = np.linalg.solve(covariance, design)
     spread = np.linalg.inv(design.T @ whitened)
     return (spread @ whitened.T)[1], float(spread[1, 1])
+
+
+def compute_survival(times_ps: np.ndarray, diffusivity: float, width_A: float, look_ps: float) -> np.ndarray:
+    """Share of ions that have not left a layer, spread evenly over it at first, seen only every `look_ps`.
+
+    Walls that absorb at every time lie 0.5826 sqrt(2 D look_ps) outside those of the layer.
+
+    Args:
+        times_ps: shape (K,).
+        diffusivity: D in A^2/ps.
+        width_A: thickness of the layer.
+        look_ps: time between looks.
+
+    Returns:
+        Shares, shape (K,).
+
+    Source:
+        Redner (2001), chapter 2; walls: Broadie, Glasserman and Kou, Math. Finance 7, 325 (1997),
+        10.1111/1467-9965.00035.
+    """
+    beyond = _OVERSHOOT * np.sqrt(2 * diffusivity * look_ps)
+    between = width_A + 2 * beyond
+    modes = np.pi * np.arange(1, _MOST_MODES, 2)[:, None]
+    weights = 8 * between / (width_A * modes**2) * np.cos(modes * beyond / between)
+    decays = np.exp(-diffusivity * (modes / between) ** 2 * times_ps)
+    return np.where(times_ps > 0, (weights * decays).sum(axis=0), 1.0)

@@ -36,8 +36,9 @@ ANALYSIS_METHODS: Mapping[str, str] = {
         "[murch1982] is D of tracer over D of charge."
     ),
     "layers": (
-        "Diffusion along a layer is from ions that stay in it for the whole lag [liu2004], across a plane "
-        "from the number of ions that are on its other side after a lag."
+        "Diffusion along a layer is from ions that stay in it for the whole lag [liu2004], out of it from "
+        "how far and how long ions go until they first leave it [wald1944, redner2001], across a plane from "
+        "the number of ions that are on its other side after a lag."
     ),
     "hops": (
         "Hops are maxima of the function of Candelier et al. [candelier2010]; self and distinct parts of the "

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from mlip.report.vector import inline_svg, svg_width
 
+_SCRIPT = Path(__file__).with_name("values.js")
 _MEDIA = {
     ".csv": "text/csv",
     ".svg": "image/svg+xml",
@@ -42,6 +43,16 @@ def render_figure(path: Path, caption: str, wide: bool) -> str:
         f'<figure{" class=wide" if wide else ""}><div class="{panel}">{drawn}</div>'
         f'<figcaption>{escape(caption)} <span class="files">{links}</span></figcaption></figure>'
     )
+
+
+def has_values(page: str) -> bool:
+    """Whether plots of a page have points with values, which `values_script` shows."""
+    return '<g class="values">' in page
+
+
+def values_script() -> str:
+    """The script that a page ends with whose plots show their values to fingers and keys."""
+    return f"<script>{_SCRIPT.read_text(encoding='utf-8')}</script>"
 
 
 def link_file(path: Path, text: str) -> str:

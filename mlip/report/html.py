@@ -1,4 +1,4 @@
-"""A report as one HTML file that needs nothing beside it: no network, no image; a script for scenes only."""
+"""A report as one HTML file that needs nothing beside it: no network, no image; small scripts of its own."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -6,7 +6,7 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from mlip.report.embed import link_file, render_figure
+from mlip.report.embed import has_values, link_file, render_figure, values_script
 from mlip.report.viewer import Scene, render_viewer, viewer_script
 
 _STYLESHEET = Path(__file__).with_name("report.css")
@@ -127,6 +127,7 @@ def write_report(
 {chapters}
 </main>
 {_render_footer(provenance or {})}
+{values_script() if has_values(chapters) else ""}
 {viewer_script() if any(section.scene for section in sections) else ""}
 </body>
 </html>

@@ -1,4 +1,4 @@
-"""Figures as SVG: transparent, small however many points there are, and with the values under the mouse."""
+"""Figures as SVG: transparent, small however many points there are, and with the values of their points."""
 
 import re
 from collections.abc import Iterator
@@ -40,10 +40,10 @@ def write_svg(figure: Figure, path: Path) -> Path:
         artist.set_rasterized(True)
     with matplotlib.rc_context({"svg.hashsalt": path.stem}):
         figure.savefig(path, transparent=True, metadata={"Date": None, "Creator": None})
-    marks = "\n".join(mark for axes in figure.axes for mark in _value_marks(figure, axes))
-    if marks:
+    lines = "\n".join(line for axes in figure.axes for line in _value_marks(figure, axes))
+    if lines:
         drawn = path.read_text(encoding="utf-8").removesuffix("</svg>\n")
-        path.write_text(f'{drawn}<g class="values">\n{marks}\n</g>\n</svg>\n', encoding="utf-8")
+        path.write_text(f'{drawn}<g class="values">\n{lines}\n</g>\n</svg>\n', encoding="utf-8")
     return path
 
 
@@ -80,7 +80,7 @@ def _is_crowded(artist: object) -> bool:
 
 
 def _value_marks(figure: Figure, axes: Axes) -> Iterator[str]:
-    """Circles that nobody sees, each with the label and the coordinates of what is below it."""
+    """A group a line, of circles that nobody sees, with the label and the coordinates of what is below."""
     height = figure.get_size_inches()[1] * _POINTS_PER_INCH
     to_inches = figure.dpi_scale_trans.inverted()
     for label, points in _labelled_points(axes):
@@ -92,13 +92,15 @@ def _value_marks(figure: Figure, axes: Axes) -> Iterator[str]:
             continue
         chosen = inside[np.unique(np.linspace(0, len(inside) - 1, _MOST_VALUES).astype(int))]
         places = to_inches.transform(pixels[chosen]) * _POINTS_PER_INCH
+        circles = []
         for (x, y), (left, up) in zip(points[chosen], places, strict=True):
             words = [label, f"{axes.get_xlabel()}: {x:.4g}", f"{axes.get_ylabel()}: {y:.4g}"]
             title = escape(_FORMULA.sub("", "\n".join(word.removeprefix(": ") for word in words if word)))
-            yield (
+            circles.append(
                 f'<circle cx="{left:.1f}" cy="{height - up:.1f}" r="{_REACH}" fill="#000" fill-opacity="0">'
                 f"<title>{title}</title></circle>"
             )
+        yield f"<g>{''.join(circles)}</g>"
 
 
 def _labelled_points(axes: Axes) -> Iterator[tuple[str, np.ndarray]]:

@@ -10,7 +10,9 @@ import pytest
 
 from md.analysis import Frames
 from md.report.scene import scene_section
-from mlip.report.html import Section, TableBlock, write_report
+from mlip.report.figures import new_axes, save_figure
+from mlip.report.html import FigureBlock, Section, TableBlock, write_report
+from mlip.report.style import WIDE
 from mlip.report.viewer import Scene
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
@@ -27,6 +29,14 @@ def walk(num_frames=3):
     return Frames(
         positions @ np.linalg.inv(cell), cells, np.array([15, 16, 15, 16, 3]), np.arange(num_frames) / 2
     )
+
+
+def two_lines(folder):
+    """A broad plot of two lines of three points, as a figure of a report."""
+    with new_axes("time (ps)", "MSD (Å²)", size=WIDE) as (figure, axes):
+        axes.plot([0, 1, 2], [0, 1, 4], label="Li")
+        axes.plot([0, 1, 2], [8, 7, 6], label="S")
+        return FigureBlock(save_figure(figure, folder / "msd", {"time_ps": [0, 1, 2]}), "MSD", wide=True)
 
 
 def browse(page, *options):
@@ -106,15 +116,48 @@ def test_the_nearer_of_two_atoms_answers_and_up_is_up(tmp_path):
 
 
 @in_a_browser
+def test_taps_and_keys_show_the_values_of_a_plot(tmp_path):
+    page = write_report(tmp_path / "page.html", "Plots", "", [Section("A", figures=[two_lines(tmp_path)])])
+    script = """<script>onload = () => {
+      const panel = document.querySelector(".plot"), said = panel.querySelector("output"), heard = [];
+      const hear = () => heard.push(said.hidden ? "nothing" : said.textContent.replace(/\\n.*: /g, " "));
+      const tap = (mark, beside) => {
+        const box = panel.querySelectorAll("circle")[mark].getBoundingClientRect();
+        document.elementFromPoint(box.left + beside, box.top + 5).dispatchEvent(
+          new MouseEvent("click", {clientX: box.left + beside, clientY: box.top + 5, bubbles: true}));
+        hear();
+      };
+      const press = key => {
+        panel.dispatchEvent(new KeyboardEvent("keydown", {key}));
+        hear();
+      };
+      hear(); tap(1, 15); tap(5, 5); tap(1, -60);
+      panel.focus();
+      heard.push(document.activeElement === panel ? "focus" : "none");
+      for (const key of "ArrowRight ArrowRight ArrowDown ArrowLeft ArrowUp Escape".split(" ")) press(key);
+      document.title = heard.join("; ");
+    }</script>"""
+    page.write_text(page.read_text().replace("</body>", f"{script}</body>"))
+    heard = re.search(r"<title>(.*?)</title>", browse(page))[1].split("; ")
+    assert heard[:5] == ["nothing", "Li 1 1", "S 2 6", "nothing", "focus"]
+    assert heard[5:] == ["Li 0 0", "Li 1 1", "S 1 7", "S 0 8", "Li 0 0", "nothing"]
+
+
+@in_a_browser
 def test_pages_fit_a_phone(tmp_path):
     table = TableBlock(["a long name of a column"] * 8, [["a value that does not break"] * 8])
-    page = write_report(
-        tmp_path / "page.html", "A title", "", [scene_section(walk()), Section("B", tables=[table])]
-    )
+    section = Section("B", figures=[two_lines(tmp_path)], tables=[table])
+    page = write_report(tmp_path / "page.html", "A title", "", [scene_section(walk()), section])
     phone = tmp_path / "phone.html"
     phone.write_text(
-        f'<iframe src="{page.as_uri()}" style="width:390px;height:800px"></iframe><script>onload = () => '
-        "document.title = frames[0].document.documentElement.scrollWidth</script>"
+        f'<iframe src="{page.as_uri()}" style="width:390px;height:800px"></iframe><script>onload = () => {{'
+        "const page = frames[0].document, last = [...page.querySelectorAll('.plot circle')].pop();"
+        "last.scrollIntoView({inline: 'nearest'}); const box = last.getBoundingClientRect();"
+        "last.dispatchEvent(new MouseEvent('click', {clientX: box.left, clientY: box.top, bubbles: true}));"
+        "const said = page.querySelector('figure output').getBoundingClientRect();"
+        "document.title = [page.documentElement.scrollWidth, said.left, said.right].map(Math.round)}</script>"
     )
     dom = browse(phone, "--allow-file-access-from-files")
-    assert int(re.search(r"<title>(\d+)</title>", dom)[1]) <= 390
+    width, left, right = map(int, re.search(r"<title>(.*?)</title>", dom)[1].split(","))
+    assert width <= 390
+    assert 0 < left < right < 390
