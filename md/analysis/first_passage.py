@@ -195,7 +195,7 @@ def _estimate(
     factor = float(np.exp(student.ppf(0.5 + _CONFIDENCE / 2, num_ions - 1) * relative))
     is_known = bool(found.a / num_origins >= 0.5 * hop_distance_A**2)
     mean_time_ps = float(found.b / num_origins * look_ps)
-    bound = 0.5 * hop_distance_A**2 / (2 * mean_time_ps)
+    bound = max(0.5 * hop_distance_A**2 / (2 * mean_time_ps), diffusivity * factor)
     times = look_ps * np.arange(len(found.counts))
     unit = A2_PER_PS_IN_CM2_PER_S
     where = f"the layer {region.axis} = {region.start:g} to {region.end:g}"
@@ -218,8 +218,8 @@ def _estimate(
             f"<dz^2> / (2 <time>) of {species} until they are first seen outside {where}, looked at every "
             f"{look_ps:.3g} ps (Wald 1944); {reference.method}; error: between ions, interval by Student"
             if is_known
-            else f"upper bound 0.5 a^2 / (2 <time>): {species} come less far until they are seen outside "
-            f"{where}, or within {times[-1]:.3g} ps"
+            else f"upper bound, the larger of 0.5 a^2 / (2 <time>) and the 95 % interval's end: {species} "
+            f"come less far than 0.7 a until they are seen outside {where}, or within {times[-1]:.3g} ps"
         ),
         warnings=(
             (f"{species} leave the layer fewer than ten times",)

@@ -18,8 +18,9 @@ from mlip.report.style import PALETTE
 _EXPLANATION = (
     "Atoms of a sublattice (the anions, with P in sulfides: the products Li2S, Li3P, LiCl have it in an fcc "
     "lattice) are compared with perfect surroundings over shifts, turns and scale, and are amorphous where "
-    "the root mean square deviation is above 0.15 of the mean distance. Domains are crystalline atoms that "
-    "touch; their size is that of the domain which a crystalline atom is in. Averaged q6 (Lechner and "
+    "the root mean square deviation is above 0.15 of the mean distance: so are those of a crystal that is "
+    "none of these, such as Li7P3S11. Domains are crystalline atoms that touch; their size is that of the "
+    "domain which a crystalline atom is in. Averaged q6 (Lechner and "
     "Dellago) is 0.575 in fcc, 0.485 in hcp, about 0.2 in a liquid."
 )
 

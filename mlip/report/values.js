@@ -53,6 +53,8 @@ for (const values of document.querySelectorAll("figure .values")) {
   });
   panel.addEventListener("blur", () => choose(null));
   panel.tabIndex = 0;
+  panel.setAttribute("role", "group");
+  panel.setAttribute("aria-label", "plot: arrow keys go from point to point");
   said.hidden = true;
   panel.append(said);
 }
