@@ -89,8 +89,8 @@ def _interfaces(material: Material) -> str:
         )
     elif settings.registries > 1:
         text += (
-            f" Of each, {settings.registries} × {settings.registries} shifts in the plane were computed "
-            "unrelaxed, and the lowest was relaxed."
+            f" Of each interface, {settings.registries} × {settings.registries} shifts in the plane were "
+            "computed unrelaxed, and the lowest was relaxed."
         )
     return text
 
