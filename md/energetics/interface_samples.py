@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.stats import t
 
 from md.energetics.interface_energy import InterfaceEnergy
 
@@ -30,6 +31,14 @@ class InterfaceSamples:
         values = np.array([quantity(sample) for sample in self.samples])
         error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
         return float(values.mean()), error
+
+    def interval(self, quantity: Callable[[InterfaceEnergy], float]) -> tuple[float, float] | None:
+        """Where the mean of all samples there may be is with 95 % probability (Student's t); None of one."""
+        value, error = self.mean(quantity)
+        if error is None:
+            return None
+        half = float(t.ppf(0.975, len(self.samples) - 1)) * error
+        return value - half, value + half
 
     @property
     def sigma(self) -> tuple[float, float | None]:

@@ -82,15 +82,15 @@ def _interfaces(material: Material) -> str:
         "interface in its plane that are relaxed along its normal, the work of adhesion the sum of both "
         "surface energies less sigma. Common cells are those of Zur and McGill [zur1984]."
     )
-    if settings.registries > 1:
-        text += (
-            f" Of crystals, {settings.registries} × {settings.registries} shifts in the plane were computed "
-            "unrelaxed, and the lowest was relaxed."
-        )
     if any(atoms.info.get("is_glass") for atoms in material.structures):
         text += (
             " Those of glasses are means over samples, each beyond relaxed bulks of the same glasses "
             "[wang2023]; errors are standard errors of these means."
+        )
+    elif settings.registries > 1:
+        text += (
+            f" Of each interface, {settings.registries} × {settings.registries} shifts in the plane were "
+            "computed unrelaxed, and the lowest was relaxed."
         )
     return text
 

@@ -27,6 +27,13 @@ _SAMPLES = (
     "\n\nEnergies of an interface with a glass are means over samples, each compared with bulks of the "
     "glasses it was made of; errors are those of the means."
 )
+_QUANTITIES: Mapping[str, Callable[[InterfaceEnergy], float]] = {
+    "interface_energy": lambda sample: sample.value,
+    "formation_energy": lambda sample: sample.formation,
+    "elastic_energy": lambda sample: sample.elastic,
+    "work_of_adhesion": lambda sample: sample.adhesion,
+    "work_of_adhesion_with_strain": lambda sample: sample.adhesion_with_strain,
+}
 _HEADER = ["interface", "samples", "E_f", "sigma", "elastic", "g of both", "W", "W > 2 g"]
 
 
@@ -159,24 +166,18 @@ def _warnings(results: Sequence[InterfaceSamples]) -> list[str]:
 def _entries(results: Sequence[InterfaceSamples]) -> Entries:
     entries: Entries = {}
     for each in results:
-        numbers = {
-            "interface_energy": each.sigma,
-            "formation_energy": each.formation,
-            "elastic_energy": each.mean(lambda sample: sample.elastic),
-            "work_of_adhesion": each.adhesion,
-            "work_of_adhesion_with_strain": each.mean(lambda sample: sample.adhesion_with_strain),
-        }
         part = each.name if len(results) > 1 else ""
         first, count = each.samples[0], len(each.samples)
         method = f"mean over {count} samples; {first.method}" if count > 1 else first.method
-        for name, (value, error) in numbers.items():
+        for name, quantity in _QUANTITIES.items():
+            (value, error), interval = each.mean(quantity), each.interval(quantity)
             entries[join_name(name, part)] = {
                 "value": value,
                 "unit": first.unit,
                 "error": error,
                 "method": method,
                 "interface": each.name,
-            }
+            } | ({} if interval is None else {"interval": list(interval)})
         entries[join_name("interface_energy", part)] |= _details(each)
     return entries
 

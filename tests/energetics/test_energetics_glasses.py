@@ -112,11 +112,15 @@ def test_one_result_of_many_samples_is_reported(files, tmp_path):
     assert entry["error"] > 0
     assert entry["value"] == pytest.approx(np.mean(entry["of_samples"]))
     assert entry["method"].startswith("mean over 3 samples")
+    low, high = entry["interval"]
+    assert high - entry["value"] == pytest.approx(4.3027 * entry["error"], rel=1e-4)  # Student's t of 2
+    assert low + high == pytest.approx(2 * entry["value"])
     assert entry["formula_units"] == [[32, 40]] * 3
     assert "±" in chapter.highlights[0].value
     assert not chapter.sections[0].warnings
     alone = interface_energy_chapter(gather_samples([found[0].samples[0]]), tmp_path / "one")
     assert alone.entries["interface_energy"]["error"] is None
+    assert "interval" not in alone.entries["interface_energy"]
     assert any("one sample of a glass" in each for each in alone.sections[0].warnings)
 
 
