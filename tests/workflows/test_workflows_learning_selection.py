@@ -84,8 +84,9 @@ def test_what_is_beyond_the_stop_is_labelled_only_if_there_is_nothing_else(
     before, generation = (Generation(tmp_path, number) for number in (0, 1))
     before.path.mkdir()
     before.potential.write_bytes(graded_file.read_bytes())
-    frames = [random_structure("triclinic", seed=seed) for seed in range(len(grades))]
+    frames = [random_structure("triclinic", seed=20 + number) for number in range(len(grades))]
     for frame, grade in zip(frames, grades, strict=True):
+        frame.set_cell(0.8 * frame.cell.array, scale_atoms=True)  # nothing like what trained
         frame.info["max_grade"] = grade
     folder = generation.path / "explorers" / "x"
     folder.mkdir(parents=True)
