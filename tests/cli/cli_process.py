@@ -34,7 +34,7 @@ class Ended:
         return self.stderr.strip().splitlines()[-1] if self.stderr.strip() else ""
 
 
-def run_mlip(*arguments, cwd, timeout=240, **environment):
+def run_mlip(*arguments, cwd, timeout=600, **environment):
     done = subprocess.run(
         [MLIP, *map(str, arguments)],
         cwd=cwd,
@@ -47,7 +47,7 @@ def run_mlip(*arguments, cwd, timeout=240, **environment):
     return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def fork_mlip(*arguments, cwd, timeout=120):
+def fork_mlip(*arguments, cwd, timeout=600):
     with tempfile.TemporaryDirectory() as folder:
         process = start_mlip(*arguments, cwd=cwd, output=Path(folder))
         process.join(timeout)

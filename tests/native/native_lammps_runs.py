@@ -103,7 +103,7 @@ def run_lmp(
     *,
     command: tuple[str, ...] = (str(LMP),),
     environment: dict[str, str] | None = None,
-    timeout: float = 120,
+    timeout: float = 400,
 ) -> subprocess.CompletedProcess[str]:
     """Run in.lmp of a folder."""
     return subprocess.run(

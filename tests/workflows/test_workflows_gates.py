@@ -40,9 +40,9 @@ def folder(tmp_path_factory, potential_file):
     return folder
 
 
-def evaluate(folder, *overrides, timeout=120):
+def evaluate(folder, *overrides):
     given = ["potential=good.mlip", "data=data.extxyz", "device=cpu", "kernel=reference"]
-    return fork_mlip("eval", *given, *overrides, cwd=folder, timeout=timeout)
+    return fork_mlip("eval", *given, *overrides, cwd=folder)
 
 
 def test_gates_leave_a_record_that_deploy_reads(folder):
