@@ -19,6 +19,7 @@ def _importable(monkeypatch):
     monkeypatch.syspath_prepend(str(BENCHMARKS))
 
 
+@pytest.mark.slow
 def test_rows_agree_and_are_not_measured_twice(tmp_path, monkeypatch):
     import speed
 

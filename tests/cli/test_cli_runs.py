@@ -96,6 +96,7 @@ def test_resume_never_starts_a_numbered_sibling(folder):
         assert (folder / name / "random.nequip.pth").exists()
 
 
+@pytest.mark.slow
 def test_a_sweep_names_its_members_by_what_differs(folder):
     ended = succeed(*TRAIN, "--multirun", "seed=1,2", "run_dir=sweep", cwd=folder)
     assert "Traceback" not in ended.stderr
@@ -108,6 +109,7 @@ def test_a_sweep_names_its_members_by_what_differs(folder):
         assert f"seed={record['seed']}" == name
 
 
+@pytest.mark.slow
 def test_a_finished_sweep_given_again_changes_nothing(folder):
     sweep = [*DEPLOY, "-m", "dtype=float32,float64", "run_dir=sweep"]
     succeed(*sweep, cwd=folder)
@@ -185,6 +187,7 @@ def test_version(tmp_path):
     assert ended.stdout.startswith("vitreous ")
 
 
+@pytest.mark.slow
 def test_doctor(tmp_path):
     ended = run_mlip("doctor", cwd=tmp_path)
     assert ended.code == 0, ended.stdout

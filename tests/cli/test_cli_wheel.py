@@ -101,6 +101,7 @@ def test_the_wheel_carries_configs_samples_and_sources(wheel):
     assert top == {"mlip", "train", "md"}
 
 
+@pytest.mark.slow
 def test_the_wheel_works_in_a_folder_with_a_train_py_of_its_own(installed, foreign):
     commands, site_packages = installed
     mlip = commands / "mlip"

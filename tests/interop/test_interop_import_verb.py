@@ -65,6 +65,7 @@ def test_what_is_wrong_is_said_in_one_line(tmp_path, arguments, said):
     assert "Traceback" not in ended.stderr
 
 
+@pytest.mark.slow
 def test_the_commands_of_the_document_run(tmp_path):
     """docs/nequip.md, for a user who has a checkpoint named as there."""
     text = (Path(__file__).parents[2] / "docs" / "nequip.md").read_text()

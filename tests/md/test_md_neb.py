@@ -258,6 +258,7 @@ def test_settings_that_make_no_sense_are_one_line(keys):
         NebSettings(**keys)
 
 
+@pytest.mark.slow
 def test_the_command_leaves_a_path_with_its_barrier(potential, tmp_path):
     """A vacancy of lithium hops, by symmetry as high from either side; the atom has left its cell."""
     initial = bulk("Li", "bcc", a=3.0, cubic=True).repeat(2)

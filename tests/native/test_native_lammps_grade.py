@@ -103,7 +103,7 @@ def test_atoms_outside_of_the_group_have_none(tmp_path, plugin, graded_model, at
 
 @pytest.mark.parametrize("ranks", [1, 2])
 def test_the_frame_of_a_halt_has_the_grade_that_halted(tmp_path, plugin, graded_model, atoms, ranks):
-    """Flung together until the grade is half as high again: the run ends there; the frame is the one judged."""
+    """Flung together until the grade is half as high again: the run ends at the frame that was judged."""
     after = SETUP + (
         "run 0\nvariable limit string $(1.5*c_largest:%.17g)\nvelocity all scale 60000\n"
         "fix stop all halt 2 v_largest > ${limit} error soft\ntimestep 0.0002\nthermo 50\nrun 100\n"
