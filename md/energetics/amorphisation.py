@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from md.energetics.formula_units import formula_of, whole_units
 from md.energetics.relaxed import Tolerance, relax_all
+from md.energetics.samples import mean_of_samples
 from mlip.errors import DataError
 
 
@@ -61,10 +62,10 @@ def compute_amorphisation_energy(
     reference, *found = relax_all([crystal, *glasses], calculator, tolerance, cells)
     per_atom = reference.energy_eV / len(crystal)
     values = np.array([1e3 * (each.energy_eV / len(each.atoms) - per_atom) for each in found])
-    error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    mean, error = mean_of_samples(values)
     count = f"{len(values)} glasses" if len(values) > 1 else "one glass"
     return AmorphisationEnergy(
-        float(values.mean()),
+        mean,
         error,
         values,
         formula,

@@ -12,6 +12,7 @@ import numpy as np
 from scipy.stats import t
 
 from md.energetics.interface_energy import InterfaceEnergy
+from md.energetics.samples import mean_of_samples
 
 
 @dataclass(frozen=True)
@@ -28,9 +29,7 @@ class InterfaceSamples:
 
     def mean(self, quantity: Callable[[InterfaceEnergy], float]) -> tuple[float, float | None]:
         """Mean of a quantity over the samples and its standard error; None of one sample."""
-        values = np.array([quantity(sample) for sample in self.samples])
-        error = float(values.std(ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-        return float(values.mean()), error
+        return mean_of_samples(np.array([quantity(sample) for sample in self.samples]))
 
     def interval(self, quantity: Callable[[InterfaceEnergy], float]) -> tuple[float, float] | None:
         """Where the mean of all samples there may be is with 95 % probability (Student's t); None of one."""
