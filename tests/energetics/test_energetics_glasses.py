@@ -1,14 +1,13 @@
 """Interfaces of glasses: samples, each against the bulk it was made of; their mean and its standard error."""
 
 import json
-import subprocess
-import sys
 
 import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from cli.cli_process import run_mlip
 
 from md.energetics.interface_energy import compute_interface_energies
 from md.energetics.interface_samples import gather_samples
@@ -137,15 +136,8 @@ def test_one_command_from_glasses_to_the_energy_of_their_interface(files):
         *("structure=[copper.extxyz,nickel.extxyz]", "calculator=ase.calculators.emt.EMT"),
         *("builder.compound_plane=null", "builder.metal_plane=null", "energetics.max_steps=3"),
     ]
-    done = subprocess.run(
-        [sys.executable, "-m", "mlip.cli", *words],
-        cwd=files,
-        capture_output=True,
-        text=True,
-        timeout=500,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
+    done = run_mlip(*words, cwd=files)
+    assert done.code == 0, done.stderr
     entry = json.loads((files / "out" / "results.json").read_text())["interface_energy"]
     assert len(entry["of_samples"]) == len(SEEDS)
     assert entry["error"] > 0

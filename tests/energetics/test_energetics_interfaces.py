@@ -1,14 +1,13 @@
 """Interfaces of known energy: a crystal with itself, strained and not, under vacuum; copper on nickel."""
 
 import json
-import subprocess
-import sys
 
 import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
+from cli.cli_process import run_mlip
 
 from md.energetics.elastic import compute_elastic_tensor
 from md.energetics.interface_energy import compute_interface_energies
@@ -188,15 +187,8 @@ def test_copper_on_nickel_by_the_command(tmp_path):
         ],
     )
     for words in commands:
-        done = subprocess.run(
-            [sys.executable, "-m", "mlip.cli", *words],
-            cwd=tmp_path,
-            capture_output=True,
-            text=True,
-            timeout=500,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
+        done = run_mlip(*words, cwd=tmp_path)
+        assert done.code == 0, done.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     sigma, formation = (results[name]["value"] for name in ("interface_energy", "formation_energy"))
     assert 0 < sigma < formation < 3.0
