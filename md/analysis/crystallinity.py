@@ -17,6 +17,8 @@ from mlip.errors import DataError
 # neighbors in a lattice are closer than this many distances of the nearest twelve
 _TOUCHING = 1.2
 _FEWEST = 32
+# with a smaller share in lattices, what the rest is cannot be told
+_FEW_CRYSTALLINE = 0.05
 
 
 @dataclass(frozen=True)
@@ -36,6 +38,7 @@ class Crystallinity:
         atoms: indices of the sublattice, shape (n,).
         times_ps: times of the frames, shape (T,), or None.
         method: how it was found.
+        warnings: why it should be believed less.
     """
 
     sublattice: tuple[str, ...]
@@ -50,6 +53,7 @@ class Crystallinity:
     atoms: np.ndarray
     times_ps: np.ndarray | None
     method: str
+    warnings: tuple[str, ...] = ()
 
     unit = "share of the sublattice"
 
@@ -107,7 +111,15 @@ def compute_crystallinity(
         atoms=atoms,
         times_ps=None if frames.times_ps is None else frames.times_ps[chosen],
         method=f"atoms of {', '.join(symbols)}; {match.method}; {len(found)} frames; {crystalline.method}",
+        warnings=_warn_of_other_lattices(crystalline.value, match.shares),
     )
+
+
+def _warn_of_other_lattices(crystalline: float, shares: Mapping[str, float]) -> tuple[str, ...]:
+    if crystalline >= _FEW_CRYSTALLINE:
+        return ()
+    known = ", ".join(name for name in shares if name != AMORPHOUS)
+    return (f"a glass, or a crystal whose lattice is not among {known}: this share does not tell them apart",)
 
 
 def _default_sublattice(frames: Frames) -> tuple[str, ...]:

@@ -92,6 +92,7 @@ def _entries(stretches: Sequence[Frames], results: Sequence[Crystallinity]) -> E
             "method": result.method,
             "shares": {kind: average.value for kind, average in result.averages.items()},
             "mean_q6_last_frame": float(result.bond_order.mean()),
+            "warnings": list(result.warnings),
             **context,
         }
         entries[join_name("largest_domain", part)] = {

@@ -146,5 +146,16 @@ def test_anions_of_an_antifluorite_grain_in_a_gas():
     assert result.shares["fcc"][0] * (num_sulfur + 60) == pytest.approx(inner, abs=4)
     assert result.largest_domain[0] == pytest.approx(inner, abs=4)
     assert result.mean_domain[0] == pytest.approx(result.largest_domain[0], abs=3)
+    assert not result.warnings
     with pytest.raises(DataError, match="expected at least 32"):
         compute_crystallinity(frames, ("P",))
+
+
+def test_a_crystal_of_another_lattice_is_not_called_a_glass_without_a_warning():
+    diamond = bulk("Si", "diamond", a=5.43, cubic=True).repeat(3)
+    cells = np.tile(diamond.cell.array, (2, 1, 1))
+    scaled = np.tile(diamond.get_scaled_positions(), (2, 1, 1))
+    result = compute_crystallinity(Frames(scaled, cells, diamond.numbers, np.arange(2.0)), ("Si",))
+    assert result.value == 0.0
+    (warning,) = result.warnings
+    assert warning.startswith("a glass, or a crystal whose lattice is not among fcc, hcp, bcc, sc:")

@@ -17,7 +17,8 @@ from mlip.deploy.calculator import GradeThresholds
 from mlip.deploy.potential import Potential
 from mlip.errors import PotentialError
 from mlip.models.grade_fit import DescribedAtoms
-from mlip.models.selection import select_structures
+from mlip.models.selection import Selection, select_structures
+from mlip.models.uncertainty import Uncertainty
 from mlip.nn.derivatives import edge_vectors
 from mlip.structures.subcells import cut_around
 from mlip.workflows.learning.explore import explorer_folder
@@ -54,12 +55,18 @@ def select(plan: Plan, generation: Generation, explored: Record, budget: int | N
         return {"chosen": [], "reason": "no explorer stopped: the potential stays"}
     seen = _seen_before(generation)
     potential = Potential.load(potential_before(generation)[0])
-    limits = _limits(potential, plan.grade.at(generation.number))
+    fitted = _fitted(potential)
+    asked, calibrated = plan.grade.at(generation.number), GradeThresholds(fitted.select, fitted.stop)
+    limits = GradeLimits.of_settings(asked["stop"], asked["mark"], calibrated)
     for stop in (limits.stop, math.inf):  # what is beyond, too, where nothing nearer is new
         frames = _new_frames([f for name in legs for f in _candidates(generation, name, stop)], seen)
-        supplied, chosen = _by_maxvol(potential, frames, budget, limits.mark)
-        if chosen:
+        selection = Selection((), ())
+        if frames:
+            atoms = describe_frames(potential, frames)
+            selection = select_structures(fitted.grade, atoms, budget, limits.mark)
+        if selection.chosen:
             break
+    supplied, chosen = len(selection.supplied), selection.chosen
     picked, why = [frames[k] for k in chosen], "its atoms enlarge the active sets"
     if len(chosen) < supplied:
         why += f", farthest from them among {supplied}"
@@ -102,24 +109,12 @@ def describe_frames(potential: Potential, frames: Sequence[Atoms]) -> DescribedA
     return DescribedAtoms(torch.cat(descriptors), torch.cat(species), torch.cat(of_frame))
 
 
-def _limits(potential: Potential, asked: dict[str, str | float]) -> GradeLimits:
-    """Thresholds of a generation, in numbers."""
-    fitted = potential.uncertainty
-    if fitted is None:
+def _fitted(potential: Potential) -> Uncertainty:
+    if potential.uncertainty is None:
         raise PotentialError(
             "found a potential without extrapolation grade; expected one that mlip train made"
         )
-    return GradeLimits.of_settings(asked["stop"], asked["mark"], GradeThresholds(fitted.select, fitted.stop))
-
-
-def _by_maxvol(
-    potential: Potential, frames: Sequence[Atoms], budget: int | None, known: float
-) -> tuple[int, tuple[int, ...]]:
-    if potential.uncertainty is None or not frames:
-        return 0, ()
-    atoms = describe_frames(potential, frames)
-    selection = select_structures(potential.uncertainty.grade, atoms, budget, known)
-    return len(selection.supplied), selection.chosen
+    return potential.uncertainty
 
 
 def _candidates(generation: Generation, name: str, stop: float) -> list[Atoms]:
