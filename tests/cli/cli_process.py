@@ -1,10 +1,9 @@
 """Runs `mlip` commands in processes of their own.
 
-`run_mlip` starts the console script, as a user does. `fork_mlip` is the same command in a process forked
-from a server that has imported everything already: tenths of a second instead of five, for many cases.
+`run_mlip` starts the console script, as a user does. `fork_mlip` is the same command in a forked process, for
+many cases.
 """
 
-import multiprocessing
 import os
 import subprocess
 import sys
@@ -13,12 +12,9 @@ import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-MLIP = Path(sysconfig.get_path("scripts")) / "mlip"
+from forks import FORKS
 
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(
-    ["mlip.cli", "train.train", "train.evaluate", "mlip.deploy.deploy", "md.run", "md.analyze"]
-)
+MLIP = Path(sysconfig.get_path("scripts")) / "mlip"
 
 
 @dataclass(frozen=True)
@@ -61,7 +57,7 @@ def fork_mlip(*arguments, cwd, timeout=600):
 def start_mlip(*arguments, cwd, output, checkpoint_every_s=None):
     """Fork a command and return its process; `output` is the folder of its `stdout` and `stderr`."""
     words = [str(each) for each in arguments]
-    process = _forks.Process(target=_main, args=(words, cwd, output, checkpoint_every_s))
+    process = FORKS.Process(target=_main, args=(words, cwd, output, checkpoint_every_s))
     process.start()
     return process
 

@@ -1,6 +1,5 @@
 """The store keeps every number, pays for nothing twice, loses nothing to many writers, in both databases."""
 
-import multiprocessing
 import os
 import signal
 import time
@@ -12,6 +11,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
+from forks import FORKS
 from postgresql_server import running_server
 
 from mlip.data.entry import Entry, Provenance, settings_hash
@@ -26,8 +26,6 @@ from mlip.inputs import hash_input
 
 PBE = Provenance("vasp", {"xc": "PBE", "encut_eV": 520, "kpts": (2, 2, np.int64(1))}, 3, 1.25, 99.5)
 SCAN = Provenance("vasp", {"xc": "SCAN", "encut_eV": 520})
-_forks = multiprocessing.get_context("forkserver")
-_forks.set_forkserver_preload(["mlip.data.store"])
 _numbers = count()
 
 
@@ -174,8 +172,8 @@ def add_in_step(place, number, barrier):
 
 def test_writers_at_once_lose_nothing(place):
     """Also those that write the same, and those that all make the tables."""
-    barrier = _forks.Barrier(4)
-    writers = [_forks.Process(target=add_in_step, args=(place, number, barrier)) for number in (1, 2, 3, 4)]
+    barrier = FORKS.Barrier(4)
+    writers = [FORKS.Process(target=add_in_step, args=(place, number, barrier)) for number in (1, 2, 3, 4)]
     for writer in writers:
         writer.start()
     for writer in writers:
@@ -198,8 +196,8 @@ def hold(place, ready):
 
 def test_a_killed_writer_locks_nobody_out(place):
     Store(place, create=True)
-    ready = _forks.Event()
-    writer = _forks.Process(target=hold, args=(place, ready))
+    ready = FORKS.Event()
+    writer = FORKS.Process(target=hold, args=(place, ready))
     writer.start()
     assert ready.wait(60)
     os.kill(writer.pid, signal.SIGKILL)
