@@ -2,11 +2,10 @@
 
 import json
 import re
-import subprocess
-import sys
 
 import ase.io
 import pytest
+from cli.cli_process import fork_mlip
 
 from md.analysis import load_frames
 
@@ -14,9 +13,8 @@ FLUORITE_DENSITY = 1.648  # Li2S at a = 5.7 A, g/cm^3
 
 
 def analyze(folder, *overrides):
-    """Run the command in a folder of its own, as a user does."""
-    command = [sys.executable, "-m", "mlip.cli", "analyze", *overrides]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=240, check=False)
+    """Run the command in a folder of its own."""
+    return fork_mlip("analyze", *overrides, cwd=folder)
 
 
 def results_of(run_dir):
@@ -25,7 +23,7 @@ def results_of(run_dir):
 
 def test_ladder_gives_diffusivities_a_barrier_and_a_report(tmp_path, ladder_run, true_diffusivity):
     done = analyze(tmp_path, f"trajectory={ladder_run}", "species=Li", "run_dir=out")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     results = results_of(tmp_path / "out")
     for temperature in (800, 600, 450):
         entry = results[f"diffusivity.rung_{temperature}K"]
@@ -53,7 +51,7 @@ def test_ladder_gives_diffusivities_a_barrier_and_a_report(tmp_path, ladder_run,
 
 def test_quench_leaves_the_ramp_out_bounds_the_glass_and_warns_of_langevin(tmp_path, quench_run):
     done = analyze(tmp_path, f"trajectory={quench_run}", "analysis=[diffusion]", "run_dir=out")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     results = results_of(tmp_path / "out")
     assert {"diffusivity.melt", "diffusivity.equilibrate"} <= results.keys()
     assert "diffusivity.quench" not in results
@@ -78,13 +76,13 @@ def test_species_stored_often_give_the_same_diffusivity(tmp_path, often_run):
             f"run_dir={particles}",
         ]
         done = analyze(tmp_path, *words)
-        assert done.returncode == 0, done.stderr
+        assert done.code == 0, done.stderr
         found[particles] = results_of(tmp_path / particles)
     for name in ("diffusivity", "conductivity"):
         assert found["often"][name]["value"] == pytest.approx(found["all"][name]["value"], rel=1e-6)
         assert found["often"][name]["error"] == pytest.approx(found["all"][name]["error"], rel=1e-4)
     refused = analyze(tmp_path, f"trajectory={often_run}", "particles=often", "run_dir=refused")
-    assert refused.returncode == 1
+    assert refused.code == 1
     assert "expected analysis=[diffusion]" in refused.stderr.splitlines()[-1]
 
 
@@ -94,9 +92,9 @@ def test_foreign_files_give_the_same_diffusivity_as_ours(tmp_path, ladder_run):
     common = ["analysis=[diffusion]", "hop_distance_A=3.0"]
     said = ["timestep_fs=100", "temperature_K=600"]
     done = analyze(tmp_path, "trajectory=600K.traj", *common, *said, "run_dir=foreign")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     done = analyze(tmp_path, f"trajectory={ladder_run}", *common, "run_dir=ours")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     foreign = results_of(tmp_path / "foreign")["diffusivity"]
     ours = results_of(tmp_path / "ours")["diffusivity.rung_600K"]
     assert foreign["value"] == pytest.approx(ours["value"], rel=1e-4)
@@ -107,7 +105,7 @@ def test_transport_beyond_diffusion_of_one_run(tmp_path, often_run):
     words = ["analysis=[diffusion,collective,layers,hops,density_map]", "species=Li", "hop_distance_A=2.5"]
     words += ["planes=[0.5]", "regions={low:[0.1,0.45],high:[0.5,1.0]}", "gradients={Li:0.01}", "grid_A=1.0"]
     done = analyze(tmp_path, f"trajectory={often_run}", *words, "run_dir=out")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     results = results_of(tmp_path / "out")
     assert all({"value", "unit", "error", "method"} <= entry.keys() for entry in results.values())
     tracer, charge = results["diffusivity"], results["charge_diffusivity"]
@@ -129,7 +127,7 @@ def test_transport_beyond_diffusion_of_one_run(tmp_path, often_run):
 def test_replicas_and_glasses_share_a_fit(tmp_path, ladder_run):
     runs = f"trajectory=[{ladder_run},{ladder_run}]"  # one run, given as two
     done = analyze(tmp_path, runs, "analysis=[diffusion]", "species=Li", "hop_distance_A=2.5", "run_dir=out")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     results = results_of(tmp_path / "out")
     assert results["diffusivity_replicas.600K"]["num_replicas"] == 2
     barrier = results["activation_energy"]
@@ -165,7 +163,7 @@ def test_bad_input_gets_one_line(tmp_path, ladder_run, overrides, message):
     ase.io.write(tmp_path / "other.extxyz", frames.atoms(0)[:1])
     (tmp_path / "broken.h5").write_bytes(ladder_run.read_bytes()[:2000])
     done = analyze(tmp_path, *overrides)
-    assert done.returncode == 1
+    assert done.code == 1
     assert "Traceback" not in done.stderr
     assert message in done.stderr.strip().splitlines()[-1]
 
@@ -173,7 +171,7 @@ def test_bad_input_gets_one_line(tmp_path, ladder_run, overrides, message):
 def test_crossings_of_one_anion_are_displacements_alone(tmp_path, often_run):
     words = ["analysis=[crossings]", "species=Li", "hop_distance_A=2.5", "lags_ps=[1,10]"]
     done = analyze(tmp_path, f"trajectory={often_run}", *words, "run_dir=out")
-    assert done.returncode == 0, done.stderr
+    assert done.code == 0, done.stderr
     results = results_of(tmp_path / "out")
     assert results.keys() == {"displacement.Li"}
     assert results["displacement.Li"]["lags_ps"] == pytest.approx([1.0, 10.0])

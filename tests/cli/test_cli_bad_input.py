@@ -208,7 +208,7 @@ def test_one_line_and_nothing_touched(inputs, tmp_path, command, words):
     assert not results & {path.name for path in tmp_path.rglob("*")}
 
 
-REAL = ["missing data", "NaN forces", "half of a potential", "structure that overlaps", "text for a number"]
+REAL = ["missing data", "text for a number"]
 
 
 @table({name: (FILES | SETTINGS)[name] for name in REAL})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from cli.cli_process import run_mlip
+from cli.cli_process import fork_mlip
 
 from md.energetics.interface_energy import compute_interface_energies
 from md.energetics.interface_samples import gather_samples
@@ -136,7 +136,7 @@ def test_one_command_from_glasses_to_the_energy_of_their_interface(files):
         *("structure=[copper.extxyz,nickel.extxyz]", "calculator=ase.calculators.emt.EMT"),
         *("builder.compound_plane=null", "builder.metal_plane=null", "energetics.max_steps=3"),
     ]
-    done = run_mlip(*words, cwd=files)
+    done = fork_mlip(*words, cwd=files)
     assert done.code == 0, done.stderr
     entry = json.loads((files / "out" / "results.json").read_text())["interface_energy"]
     assert len(entry["of_samples"]) == len(SEEDS)

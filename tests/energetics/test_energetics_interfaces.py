@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from ase.build import bulk
 from ase.calculators.emt import EMT
-from cli.cli_process import run_mlip
+from cli.cli_process import fork_mlip
 
 from md.energetics.elastic import compute_elastic_tensor
 from md.energetics.interface_energy import compute_interface_energies
@@ -187,7 +187,7 @@ def test_copper_on_nickel_by_the_command(tmp_path):
         ],
     )
     for words in commands:
-        done = run_mlip(*words, cwd=tmp_path)
+        done = fork_mlip(*words, cwd=tmp_path)
         assert done.code == 0, done.stderr
     results = json.loads((tmp_path / "out" / "results.json").read_text())
     sigma, formation = (results[name]["value"] for name in ("interface_energy", "formation_energy"))

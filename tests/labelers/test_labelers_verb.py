@@ -53,7 +53,7 @@ def sleepy(tmp_path):
 def test_structures_become_labels(tmp_path):
     write_frames(tmp_path / "frames.extxyz", 3)
     words = ["labeler=ase", "labeler.calculator_class=ase.calculators.emt.EMT"]
-    ended = run_mlip("label", "structures=frames.extxyz", "run_dir=run", *words, cwd=tmp_path)
+    ended = fork_mlip("label", "structures=frames.extxyz", "run_dir=run", *words, cwd=tmp_path)
     assert ended.code == 0, ended.stderr
     frames = read(tmp_path / "run" / "labelled.extxyz", ":")
     assert len(frames) == 3
@@ -61,7 +61,7 @@ def test_structures_become_labels(tmp_path):
     assert all(frame.info["labeler"] == "ase" and frame.info["config_type"] == "bulk" for frame in frames)
     assert {"labels.db", "provenance.json"} <= {path.name for path in (tmp_path / "run").iterdir()}
     assert not (tmp_path / "run" / "failed.extxyz").exists()
-    again = run_mlip(
+    again = fork_mlip(
         "label", "structures=frames.extxyz", "run_dir=other", "store=run/labels.db", *words, cwd=tmp_path
     )
     assert "3 are in the store, 0 to compute" in again.stderr
@@ -126,7 +126,7 @@ def test_frames_that_fail_are_kept_apart(tmp_path):
     molten = Atoms("LiO", positions=[[0, 0, 0], [0, 0, 1.7]], cell=[6, 6, 6], pbc=True)
     write(tmp_path / "frames.extxyz", [lithium, molten])
     words = ["labeler.max_iterations=8", "structures=frames.extxyz", "run_dir=run"]
-    ended = run_mlip("label", *words, cwd=tmp_path)
+    ended = fork_mlip("label", *words, cwd=tmp_path)
     assert ended.code == 0, ended.stderr
     (labelled,) = read(tmp_path / "run" / "labelled.extxyz", ":")
     (failed,) = read(tmp_path / "run" / "failed.extxyz", ":")

@@ -7,6 +7,7 @@ import ase.io
 import numpy as np
 import pytest
 from ase.build import bulk
+from cli.cli_process import fork_mlip
 from hydra import compose, initialize_config_module
 
 from md.run import run_md
@@ -164,17 +165,20 @@ def test_help_teaches_and_does_not_load_torch():
     assert "Examples:" in shown.stdout
 
 
-def command(*arguments):
-    call = [sys.executable, "-c", "from mlip.cli import main; main()", "md", *map(str, arguments)]
-    return subprocess.run(call, capture_output=True, text=True)
+def command(folder, *arguments):
+    return fork_mlip("md", *arguments, cwd=folder)
 
 
 def test_a_species_the_potential_lacks_is_one_line(tmp_path, potential):
     ase.io.write(tmp_path / "cu.extxyz", bulk("Cu", cubic=True))
     ended = command(
-        f"potential={potential}", f"structure={tmp_path}/cu.extxyz", f"run_dir={tmp_path}/run", *QUICK
+        tmp_path,
+        f"potential={potential}",
+        f"structure={tmp_path}/cu.extxyz",
+        f"run_dir={tmp_path}/run",
+        *QUICK,
     )
-    assert ended.returncode == 1
+    assert ended.code == 1
     assert "Cu" in ended.stderr.splitlines()[-1]
     assert "Traceback" not in ended.stderr
 
@@ -183,6 +187,7 @@ def test_a_pressure_without_stress_labels_warns(tmp_path, potential, argon):
     argon.symbols[::4] = "Li"
     ase.io.write(tmp_path / "a.extxyz", argon)
     ended = command(
+        tmp_path,
         f"potential={potential}",
         f"structure={tmp_path}/a.extxyz",
         f"run_dir={tmp_path}/run",
@@ -190,7 +195,7 @@ def test_a_pressure_without_stress_labels_warns(tmp_path, potential, argon):
         "protocol.npt.duration_ps=0.002",
         "protocol.npt.every_ps=0.001",
     )
-    assert ended.returncode == 0, ended.stderr
+    assert ended.code == 0, ended.stderr
     assert "stages npt hold a pressure, but no stress was in the training data" in ended.stderr
 
 
@@ -198,9 +203,13 @@ def test_overlapping_atoms_are_one_line(tmp_path, potential, argon):
     argon.positions[1] = argon.positions[0]
     ase.io.write(tmp_path / "a.extxyz", argon)
     ended = command(
-        f"potential={potential}", f"structure={tmp_path}/a.extxyz", f"run_dir={tmp_path}/run", *QUICK
+        tmp_path,
+        f"potential={potential}",
+        f"structure={tmp_path}/a.extxyz",
+        f"run_dir={tmp_path}/run",
+        *QUICK,
     )
-    assert ended.returncode == 1
+    assert ended.code == 1
     assert "atoms 0 and 1 are 0.000 A apart" in ended.stderr.splitlines()[-1]
 
 
@@ -214,13 +223,14 @@ def test_ase_and_lammps_run_the_same_config_with_a_potential(tmp_path, potential
     for engine in ("ase", "lammps"):
         folder = tmp_path / engine
         ended = command(
+            tmp_path,
             f"potential={potential}",
             f"structure={tmp_path}/a.extxyz",
             f"run_dir={folder}",
             f"engine={engine}",
             *short,
         )
-        assert ended.returncode == 0, ended.stderr
+        assert ended.code == 0, ended.stderr
         tables[engine] = np.genfromtxt(folder / "thermo.csv", delimiter=",", names=True)
     for column in tables["ase"].dtype.names:
         assert np.allclose(tables["ase"][column], tables["lammps"][column], rtol=1e-5, atol=1e-7), column
@@ -231,18 +241,18 @@ def test_a_builder_packs_a_start_of_its_own_for_each_replica(tmp_path, potential
     words = [f"potential={potential_file}", "protocol=nvt", "protocol.nvt.duration_ps=0.01", "replicas=2"]
     words += ["builder=glass", "builder.num_atoms=24", "builder.density_g_cm3=1.0", "engine=torch"]
     words += [f"run_dir={tmp_path / 'run'}"]
-    ended = command(*words)
-    assert ended.returncode == 0, ended.stderr
+    ended = command(tmp_path, *words)
+    assert ended.code == 0, ended.stderr
     starts = []
     for k in range(2):
         with Trajectory(tmp_path / "run" / "systems" / f"{k:03d}" / "trajectory.h5") as trajectory:
             starts.append(trajectory.atoms(0))
     assert [atoms.get_chemical_formula() for atoms in starts] == ["Li9P3S12"] * 2
     assert np.abs(starts[0].positions - starts[1].positions).max() > 1.0
-    assert "finished run" in command(*words).stderr
+    assert "finished run" in command(tmp_path, *words).stderr
 
 
 def test_without_a_structure_or_a_builder_the_way_to_give_one_is_said(tmp_path, potential_file):
-    ended = command(f"potential={potential_file}", "protocol=nvt", f"run_dir={tmp_path / 'run'}")
-    assert ended.returncode == 1
+    ended = command(tmp_path, f"potential={potential_file}", "protocol=nvt", f"run_dir={tmp_path / 'run'}")
+    assert ended.code == 1
     assert "structure=FILE, or builder=glass" in ended.stderr.splitlines()[-1]

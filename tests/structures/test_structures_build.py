@@ -9,7 +9,7 @@ from ase import Atoms
 from ase.build import bulk
 from ase.calculators.singlepoint import SinglePointCalculator
 from ase.constraints import FixAtoms
-from cli.cli_process import run_mlip
+from cli.cli_process import fork_mlip
 
 from mlip.data.read import read_frames
 from mlip.errors import ConfigError, DataError
@@ -133,7 +133,7 @@ def test_parents_of_a_file_by_index(tmp_path):
 def test_build_command(crystal, tmp_path):
     ase.io.write(tmp_path / "cell.vasp", crystal)
     command = ("build", "builder=rattled", "structure=cell.vasp", "builder.count=3", "run_dir=out", "seed=4")
-    first = run_mlip(*command, cwd=tmp_path)
+    first = fork_mlip(*command, cwd=tmp_path)
     assert first.code == 0, first.stderr
     assert "rattled       3  LiCl" in first.stderr
     assert "3 structures are in out/structures.extxyz" in first.stderr
@@ -142,6 +142,6 @@ def test_build_command(crystal, tmp_path):
     assert read_lineage(frames[0])[0]["file"] == "cell.vasp"
     assert json.loads((tmp_path / "out/provenance.json").read_text())["state"] == "finished"
     assert {"config.yaml", "log.txt"} <= {path.name for path in (tmp_path / "out").iterdir()}
-    other = run_mlip(*command, "builder.deviation_A=0.3", cwd=tmp_path)
+    other = fork_mlip(*command, "builder.deviation_A=0.3", cwd=tmp_path)
     assert other.code == 1
     assert "builder.deviation_A=0.1" in other.last_line
