@@ -45,13 +45,8 @@ def test_energy_fluctuation_of_nve_falls_with_the_square_of_the_timestep(argon, 
     assert order == pytest.approx(2.0, abs=0.2)
 
 
-@pytest.mark.parametrize(
-    "thermostat",
-    [
-        "nose_hoover_chain",
-        *(pytest.param(each, marks=pytest.mark.slow) for each in ("velocity_rescaling", "langevin")),
-    ],
-)
+@pytest.mark.slow
+@pytest.mark.parametrize("thermostat", ["nose_hoover_chain", "velocity_rescaling", "langevin"])
 def test_kinetic_energy_of_nvt_is_distributed_as_it_should(argon, lennard_jones, plan, thermostat):
     stages = plan(
         ensemble="nvt",

@@ -38,7 +38,7 @@ def by_ase(atoms: Atoms, model: Path) -> Result:
 
 
 @pytest.mark.parametrize("newton", ["on", "off"])
-@pytest.mark.parametrize("ranks", [2, 4])
+@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", BOUNDARIES)
 @pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous comm ghost"])
 def test_ranks_equal_one_process(tmp_path, plugin, deployed, style, name, ranks, newton):
