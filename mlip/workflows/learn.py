@@ -52,8 +52,8 @@ def run_learn(config: DictConfig, run: Run) -> None:
         end = end or over_budget(plan.budget, run.path, number)
         write_loop_report(run.path)
     write_json(run.path / END, {"reason": end})
-    if config.gates is not None:
-        try_gates(run.path, config.gates, plan.device)
+    if plan.gates is not None:
+        try_gates(run.path, plan.gates, plan.device)
         write_loop_report(run.path)
     for line in tell(run.path):
         logger.info(line)

@@ -54,6 +54,7 @@ def read_columns(path):
     return {name: [row[k] for row in rows if row[k] != ""] for k, name in enumerate(header)}
 
 
+@pytest.mark.slow
 def test_every_analysis_of_an_interface(tmp_path, interface):
     names = [name for name in STRUCTURE_ANALYSES if name != "glass_transition"]
     found = run([interface], tmp_path, f"analysis=[{','.join(names)}]", "layer_A=2.0")

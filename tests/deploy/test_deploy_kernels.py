@@ -153,6 +153,7 @@ def test_without_a_compiler_files_run_in_plain_torch_and_that_is_said_once(
     assert json.loads((tmp_path / "manifest.json").read_text()).get("differences_cpp") is None
 
 
+@pytest.mark.slow
 def test_a_machine_without_a_compiler_uses_operators_that_were_built_before(deployed):
     result = run_python(NO_COMPILER, str(deployed), CXX="/nonexistent")
     assert result.stdout.count("cpp (") == 2

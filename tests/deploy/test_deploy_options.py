@@ -107,6 +107,7 @@ def test_export(force_field, dtype, device):
             assert_close(found, expected, dtype)
 
 
+@pytest.mark.slow
 def test_export_with_the_grade(small_force_field):
     force_field = small_force_field().requires_grad_(False)
     graphs = [build_graph(random_structure("triclinic", seed), R_MAX, SPECIES) for seed in range(3)]

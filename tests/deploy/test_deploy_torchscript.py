@@ -32,6 +32,7 @@ def test_same_numbers_as_the_potential(potential_file, deployed, kind):
     np.testing.assert_allclose(atoms.get_forces(), forces, rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.slow
 def test_nequips_own_calculator_reads_the_file(deployed):
     """Whoever leaves with our file gets the same numbers."""
     pytest.importorskip("nequip.integrations.ase")

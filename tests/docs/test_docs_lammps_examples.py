@@ -53,7 +53,7 @@ def examples(graded_file, tmp_path_factory):
 
 
 @pytest.mark.xdist_group("lammps_examples")
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_melt_quench(examples, ranks):
     """It cools, no atom is lost, and the trajectory it leaves is read with its times."""
     folder = examples / "melt_quench"
@@ -69,7 +69,7 @@ def test_melt_quench(examples, ranks):
 
 
 @pytest.mark.xdist_group("lammps_examples")
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_interface(examples, ranks):
     """Profiles hold every atom of their kind; counts of crossings are those of the frames."""
     folder = examples / "interface"
@@ -134,7 +134,7 @@ def test_npt_glass(examples):
 
 
 @pytest.mark.xdist_group("lammps_examples")
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_halt(examples, ranks):
     """It ends on the first look above the threshold; frames carry the grades that ASE gives them."""
     folder = examples / "halt"

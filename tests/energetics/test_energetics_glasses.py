@@ -103,6 +103,7 @@ def with_gap(interface):
     return apart
 
 
+@pytest.mark.slow
 def test_one_result_of_many_samples_is_reported(files, tmp_path):
     pairs = read_interfaces(built(files, "crystal.extxyz", metal_plane=(1, 0, 0)))
     found = gather_samples(compute_interface_energies(pairs, EMT(), tolerance=STILL))

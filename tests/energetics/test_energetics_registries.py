@@ -58,6 +58,7 @@ def test_atoms_on_top_of_each_other_find_the_hollows(plane, sites):
     assert scan.built_J_m2 == pytest.approx((built - kept) / area * 16.0217663)
 
 
+@pytest.mark.slow
 def test_the_energy_of_an_interface_is_that_of_its_best_registry():
     """Started atop, a relaxation alone stays there by symmetry; with the scan it comes to the hollow."""
     built, sides = copper_on_nickel((1, 1, 1))

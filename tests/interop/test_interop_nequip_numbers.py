@@ -3,6 +3,7 @@
 from types import SimpleNamespace
 
 import pytest
+import torch
 from architectures import ALLEGRO, NEQUIP, R_MAX
 from interop.nequip_checkpoints import (
     evaluate_nequip,
@@ -38,7 +39,11 @@ MODELS |= {
 }
 
 
-@pytest.fixture(scope="module", params=TOLERANCES, ids=str)
+@pytest.fixture(
+    scope="module",
+    params=[torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)],
+    ids=str,
+)
 def dtype(request):
     return request.param
 

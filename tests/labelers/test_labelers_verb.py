@@ -103,6 +103,7 @@ def count_stored(folder: Path) -> int:
     return len(list(Store(str(store)).entries())) if store.exists() else 0
 
 
+@pytest.mark.slow
 def test_two_workers_of_parsl_share_the_frames(sleepy, tmp_path):
     words, environment = sleepy
     write_frames(tmp_path / "frames.extxyz", 4)

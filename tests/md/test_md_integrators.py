@@ -63,7 +63,9 @@ def test_kinetic_energy_of_nvt_is_distributed_as_it_should(argon, lennard_jones,
     assert p_value > 0.01
 
 
-@pytest.mark.parametrize("barostat", ["iso", "flexible", "z", "xy"])
+@pytest.mark.parametrize(
+    "barostat", ["iso", *(pytest.param(each, marks=pytest.mark.slow) for each in ("flexible", "z", "xy"))]
+)
 def test_npt_reaches_its_pressure_and_conserves_its_energy(argon, lennard_jones, plan, barostat):
     stages = plan(
         ensemble="npt",

@@ -112,7 +112,7 @@ def test_both_engines_make_the_same_hundred_steps(skewed, tmp_path, plan, keys, 
     [
         {"ensemble": "nvt", "thermostat": "langevin"},
         {"ensemble": "nvt", "thermostat": "velocity_rescaling"},
-        {"ensemble": "npt", "barostat": "iso"},
+        pytest.param({"ensemble": "npt", "barostat": "iso"}, marks=pytest.mark.slow),
         pytest.param({"ensemble": "npt", "barostat": "flexible"}, marks=pytest.mark.slow),
     ],
 )
@@ -249,6 +249,7 @@ def ranked_engine():
             engine._lammps.close()
 
 
+@pytest.mark.slow
 def test_ranks_move_atoms_as_one_process_does(skewed, plan, ranked_engine):
     stages = plan(ensemble="nvt", temperature_K=60, duration_ps=1)
     state = first_state(State.from_atoms(skewed), stages, seed=1)

@@ -236,6 +236,7 @@ def test_ase_and_lammps_run_the_same_config_with_a_potential(tmp_path, potential
         assert np.allclose(tables["ase"][column], tables["lammps"][column], rtol=1e-5, atol=1e-7), column
 
 
+@pytest.mark.slow
 def test_a_builder_packs_a_start_of_its_own_for_each_replica(tmp_path, potential_file):
     """The packing at the head of a melt and quench, from the command line; it ends once."""
     words = [f"potential={potential_file}", "protocol=nvt", "protocol.nvt.duration_ps=0.01", "replicas=2"]

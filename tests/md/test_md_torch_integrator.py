@@ -113,7 +113,7 @@ def test_cell_rescaling_counts_its_work(argon):
     assert (left < 0.02 * moved).all()
 
 
-@pytest.mark.parametrize(("barostat", "count"), [("iso", 8), ("z", 3)])
+@pytest.mark.parametrize(("barostat", "count"), [("iso", 8), pytest.param("z", 3, marks=pytest.mark.slow)])
 def test_volumes_of_an_ideal_gas(barostat, count):
     """Volumes of N atoms that do not see each other: p(V) ~ V^N exp(-P V / kT)."""
     kT, pressure = BOLTZMANN_EV_PER_K * 1000.0, 1.0

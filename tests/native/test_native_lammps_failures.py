@@ -9,7 +9,7 @@ from native_random_models import structure
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
-RANKS = pytest.mark.parametrize("ranks", [1, 2])
+RANKS = pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 STYLES = pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous comm ghost"])
 SLABS = "processors * 1 1"  # ranks along x
 MEMORY = "ulimit -d 250000"  # kB of data: enough to load torch and a model
@@ -54,6 +54,7 @@ def test_a_grade_that_the_file_lacks(tmp_path, deployed, ranks):
     assert_stops(tmp_path, "deploy the potential with grade=true", command=command_of(ranks))
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(torch.version.cuda is not None, reason="torch for CUDA takes more memory by itself")
 @pytest.mark.parametrize("style", ["nequip", "allegro"])
 @pytest.mark.parametrize("who", ["one process", "both ranks", "the second rank"])

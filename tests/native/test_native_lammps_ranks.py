@@ -37,7 +37,7 @@ def by_ase(atoms: Atoms, model: Path) -> Result:
     return Result(atoms.get_potential_energy(), atoms.get_potential_energies(), forces, voigt)
 
 
-@pytest.mark.parametrize("newton", ["on", "off"])
+@pytest.mark.parametrize("newton", ["on", pytest.param("off", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", BOUNDARIES)
 @pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous comm ghost"])
@@ -58,7 +58,7 @@ def test_ranks_equal_one_process(tmp_path, plugin, deployed, style, name, ranks,
     found.assert_same(expected)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("style", ["nequip", "allegro"])
 def test_two_types_of_one_species(tmp_path, plugin, deployed, style, ranks):
     """LAMMPS types 1 and 2 as the model's Li."""
@@ -84,7 +84,7 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("name", OTHERS)
 def test_beside_another_style(tmp_path, plugin, wide, name, ranks):
     """With hybrid/overlay energies, forces and virials are sums: repulsion and dispersion beside ours."""
@@ -139,7 +139,7 @@ def test_ranks_without_atoms(tmp_path, plugin, deployed, style):
 
 
 @pytest.mark.parametrize("style", ["nequip", "vitreous comm ghost", "vitreous kernel reference"])
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 def test_virial_of_atoms_is_their_edges(tmp_path, plugin, deployed, style, ranks):
     atoms = structure("triclinic")
     sums = " ".join(f"$(c_sums[{k + 1}]:%.17g)" for k in range(6))
@@ -172,7 +172,8 @@ def shares_by_edges(atoms: Atoms, model: Path) -> np.ndarray:
     return symmetric[:, [0, 1, 2, 0, 0, 1], [0, 1, 2, 1, 2, 2]].numpy()
 
 
-@pytest.mark.parametrize("dtype", [pytest.param("float64", marks=pytest.mark.slow), "float32"])
+@pytest.mark.slow
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
 def test_atoms_migrate(tmp_path, plugin, deployed, dtype):
     """Hot atoms cross borders for 30 steps; both ways to reach other ranks' atoms stay on one trajectory."""
     atoms = structure("triclinic")

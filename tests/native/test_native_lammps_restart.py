@@ -43,7 +43,7 @@ run 50 {ramp}
 {LAST}"""
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 @pytest.mark.parametrize("ensemble", FIXES)
 def test_goes_on_as_if_never_interrupted(tmp_path, deployed, ensemble, ranks):
     """With thermostat, barostat and ramps; `start` and `stop` say where those began and end."""

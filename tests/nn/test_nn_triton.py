@@ -36,7 +36,9 @@ IRREPS = {
 
 
 @pytest.mark.skipif(INTERPRETER, reason="this is it")
-@pytest.mark.parametrize("chosen", ["test_interaction", "not test_interaction"])
+@pytest.mark.parametrize(
+    "chosen", ["test_interaction", pytest.param("not test_interaction", marks=pytest.mark.slow)]
+)
 def test_kernels_in_the_interpreter(chosen):
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", "-k", chosen, __file__]
     environment = os.environ | {"TRITON_INTERPRET": "1", "CUDA_VISIBLE_DEVICES": ""}

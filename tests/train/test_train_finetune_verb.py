@@ -98,6 +98,7 @@ def test_errors_before_and_after_are_stated(finetuned):
     assert "What fine-tuning won" in (folder / "run" / "report.html").read_text()
 
 
+@pytest.mark.slow
 def test_the_learning_rate_from_scratch_is_remarked_upon(finetuned, tmp_path):
     folder, ended, _ = finetuned
     assert "made for random weights" not in ended.stderr
@@ -131,6 +132,7 @@ def test_shifts_are_at_the_new_level_and_logged(finetuned):
         assert f"{symbol:<4} {before:14.4f} {new:14.4f} {new - before:12.4f}" in ended.stderr
 
 
+@pytest.mark.slow
 def test_shifts_may_be_kept_the_dtype_may_change_and_the_model_may_be_said_again(folder, tmp_path):
     finetune(
         folder,
@@ -147,6 +149,7 @@ def test_shifts_may_be_kept_the_dtype_may_change_and_the_model_may_be_said_again
     assert potential.weights["model.species_embedding"].dtype == torch.float32
 
 
+@pytest.mark.slow
 def test_frozen_parts_are_as_they_were(folder, tmp_path):
     finetune(
         folder,
@@ -162,6 +165,7 @@ def test_frozen_parts_are_as_they_were(folder, tmp_path):
             assert torch.equal(before[name], after[name]) == frozen, name
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("optimizer", ["adam", "schedule_free"])
 def test_adapters_are_merged_into_an_ordinary_potential(folder, tmp_path, optimizer):
     ended = finetune(
@@ -234,6 +238,7 @@ def test_new_species_with_replay_killed_and_given_again(folder, tmp_path):
     assert np.isfinite(oxide.get_forces()).all()
 
 
+@pytest.mark.slow
 def test_lone_atoms_of_the_new_data_keep_their_energies(folder, tmp_path):
     lone = Atoms("Li", cell=[20, 20, 20], pbc=True)
     lone.calc = SinglePointCalculator(lone, energy=-191.25, forces=np.zeros((1, 3)))

@@ -52,7 +52,7 @@ def unbroken(tmp_path_factory):
     return folder / "run"
 
 
-@pytest.mark.parametrize("seed", range(3))
+@pytest.mark.parametrize("seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))])
 def test_a_killed_training_goes_on_as_if_nothing_had_happened(tmp_path, unbroken, seed):
     kill_and_go_on(tmp_path, seed)
     assert_same_result(tmp_path / "run", unbroken)
@@ -108,6 +108,7 @@ def test_more_epochs_continue_a_finished_run(tmp_path, unbroken):
     assert weights_of(tmp_path / "run") != weights_of(unbroken)
 
 
+@pytest.mark.slow
 def test_a_new_learning_rate_is_used_when_a_run_goes_on(tmp_path, unbroken):
     rates = {}
     for rate in (0.01, 0.001):
@@ -122,6 +123,7 @@ def epoch_of(checkpoint):
     return torch.load(checkpoint, weights_only=True)["epoch"]
 
 
+@pytest.mark.slow
 def test_a_longer_patience_is_used_when_a_run_goes_on(tmp_path):
     """With so large a rate validation gets worse from some epoch on; each patience stops at its own epoch."""
     wild = ["optimizer.lr=10", "optimizer.warmup_epochs=0", "trainer.ema_decay=0", "trainer.max_epochs=40"]
@@ -135,6 +137,7 @@ def test_a_longer_patience_is_used_when_a_run_goes_on(tmp_path):
     assert len(rows_of(tmp_path / "run")) >= stopped + 4
 
 
+@pytest.mark.slow
 def test_time_that_is_up_before_the_first_epoch_is_one_line_and_more_time_goes_on(tmp_path):
     few = [*TRAIN, "run_dir=run", "trainer.max_epochs=2"]
     ended = fork_mlip(*few, "trainer.max_time=00:00:00:00", cwd=tmp_path)

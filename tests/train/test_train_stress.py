@@ -90,6 +90,7 @@ def run_npt(folder, run_dir, potential="run/potential.mlip"):
     return ended
 
 
+@pytest.mark.slow
 def test_the_potential_runs_at_constant_pressure(lithium):
     ended = run_npt(lithium, "md")
     assert "extrapolations" not in ended.stderr

@@ -6,6 +6,7 @@ from cli.cli_process import run_mlip
 pytest.importorskip("wandb")
 
 
+@pytest.mark.slow
 def test_offline_history_is_written(tmp_path):
     ended = run_mlip(
         "train",

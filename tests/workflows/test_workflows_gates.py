@@ -73,6 +73,7 @@ def test_gates_leave_a_record_that_deploy_reads(folder):
         assert f"failed the gate {name}: " in deployed.stderr
 
 
+@pytest.mark.slow
 def test_the_same_command_with_more_gates_goes_on(folder):
     evaluate(folder, "gates=[energy]", "run_dir=more", *QUICK)
     before = (folder / "more" / "gates" / "energy" / "thermo.csv").read_text()
@@ -137,6 +138,7 @@ def test_what_cannot_be_tried_is_said_in_a_line(folder, override, said):
     assert said in ended.last_line
 
 
+@pytest.mark.slow
 def test_a_committee_stands_beside_the_grade(folder, graded_file):
     """Of the same weights, so it never disagrees, which tells nothing of errors; the last layer does."""
     overrides = [f"potential={graded_file}", "data=data.extxyz", "committee=[good.mlip]", "run_dir=together"]
@@ -162,7 +164,6 @@ def test_gates_that_label_and_train(folder):
         "gate.cross_validation.folds=2",
         "gate.cross_validation.train={trainer.max_epochs:1,data.valid_fraction:0.5,kernel:reference}",
         "run_dir=dear",
-        timeout=500,
     )
     assert ended.code == 0, ended.stderr
     found = json.loads((folder / "dear" / "gates.json").read_text())["gates"]

@@ -99,6 +99,7 @@ def require_sound(run):
             assert all(np.isfinite(frame.get_forces()).all() for frame in labelled)
 
 
+@pytest.mark.slow
 def test_killed_twice_the_loop_learns_and_tells(folder):
     """Given data train a potential, an explorer stops, its frames are labelled and trained on."""
     command, run = [*LOOP, "budget.generations=1"], folder / "run"

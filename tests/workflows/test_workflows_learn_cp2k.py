@@ -27,7 +27,9 @@ def test_a_generation_is_labelled_by_cp2k(tmp_path):
     for seed, atoms in enumerate(crystals):
         atoms.rattle(0.03, seed=seed)
     write(tmp_path / "crystals.extxyz", crystals)
-    write(tmp_path / "start.extxyz", bulk("LiCl", "rocksalt", a=5.1))
+    start = bulk("LiCl", "rocksalt", a=5.1)
+    start.rattle(0.1, seed=9)
+    write(tmp_path / "start.extxyz", start)
     first = fork_mlip(
         "label", "structures=crystals.extxyz", *CP2K, "run_dir=first", cwd=tmp_path, timeout=1200
     )

@@ -111,6 +111,7 @@ def test_labels_by_a_labeler(folder):
     assert "labeler.method=GFN9" in refused.last_line
 
 
+@pytest.mark.slow
 def test_structures_of_one_builder_are_labelled_too(folder):
     lj = ["labeler=ase", "labeler.calculator_class=ase.calculators.lj.LennardJones"]
     built = ["build", "builder=volumes", "structure=dataset:crystals/Li.extxyz", "builder.count=3"]
@@ -146,6 +147,7 @@ def test_killed_it_goes_on_with_what_was_made(folder):
     assert texts[0] == texts[1]
 
 
+@pytest.mark.slow
 def test_dynamics_with_a_potential(folder, potential_file):
     """Frames of a trajectory, as many as asked for, with their lineage and no labels of the potential."""
     command = ["build", "dataset=small.yaml", f"potential={potential_file}", "run_dir=out"]

@@ -1,6 +1,6 @@
 """What `mlip learn` is asked to do: explorers, thresholds, sub-cells, training and when to end."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -15,7 +15,7 @@ from md.start import read_structures
 from mlip.errors import ConfigError
 from mlip.inputs import resolve_input
 from mlip.settings import build_settings
-from mlip.workflows.stage import as_job
+from mlip.workflows.stage import as_job, as_overrides
 
 # Keys of an explorer that are set in each stage of its protocol that has them.
 _STAGE_KEYS = ("temperature_K", "duration_ps", "pressure_GPa", "every_ps")
@@ -52,7 +52,7 @@ class Explorer:
     def words(self) -> list[str]:
         """Overrides of `mlip md` that do not change from generation to generation."""
         words = [f"protocol={self.protocol}", f"engine={self.engine}"]
-        stages = _compose_protocol(words[:1])
+        stages = _protocol(words[:1])
         for key in _STAGE_KEYS:
             value = getattr(self, key)
             if value is not None:
@@ -66,7 +66,7 @@ class Explorer:
         Raises:
             ConfigError: It makes no sense.
         """
-        return plan_stages(read_protocol(_compose_protocol(self.words())))
+        return plan_stages(read_protocol(_protocol(self.words())))
 
 
 @dataclass(frozen=True)
@@ -149,6 +149,7 @@ class Plan:
     subcells: Subcells
     training: Training
     budget: Budget
+    gates: Mapping[str, Any] | None
     at_once: int
     device: str
     seed: int
@@ -177,6 +178,8 @@ def read_plan(config: DictConfig) -> Plan:
     grade = build_settings(Thresholds, content["grade"], "grade")
     training = build_settings(Training, content["train"], "train")
     as_job(["train"], training.job)
+    if content["gates"] is not None:
+        _compose("eval", as_overrides(content["gates"]), "gates=")
     for key in ("select", "stop"):
         _require_threshold(key, getattr(grade, key))
     return Plan(
@@ -185,25 +188,31 @@ def read_plan(config: DictConfig) -> Plan:
         subcells=build_settings(Subcells, content["subcells"], "subcells"),
         training=training,
         budget=build_settings(Budget, content["budget"], "budget"),
+        gates=content["gates"],
         at_once=content["at_once"],
         device=content["device"],
         seed=content["seed"],
     )
 
 
-def _compose_protocol(words: list[str]) -> dict[str, Any]:
-    """The protocol of `mlip md` with these overrides.
+def _compose(verb: str, words: Sequence[str], owner: str) -> DictConfig:
+    """The config of a verb with these overrides.
 
     Raises:
-        ConfigError: `mlip md` would not take them.
+        ConfigError: The verb would not take them.
     """
     try:
-        protocol: Any = OmegaConf.to_container(compose("md", words).protocol, resolve=True)
+        return compose(verb, list(words))
     except (HydraException, OmegaConfBaseException) as error:
         why = " ".join(str(error).split())
         raise ConfigError(
-            f"found an explorer with {' '.join(words)} ({why}); expected what mlip md takes"
+            f"found {owner} with {' '.join(words)} ({why}); expected what mlip {verb} takes"
         ) from None
+
+
+def _protocol(words: Sequence[str]) -> dict[str, Any]:
+    """The protocol of `mlip md` with these overrides."""
+    protocol: Any = OmegaConf.to_container(_compose("md", words, "an explorer").protocol, resolve=True)
     return protocol
 
 
