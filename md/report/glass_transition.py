@@ -1,4 +1,4 @@
-"""The chapter on the glass transition: density and enthalpy along each quench of a run."""
+"""The chapter on the glass transition: density and enthalpy, or energy, along each quench of a run."""
 
 import csv
 from collections.abc import Sequence
@@ -17,10 +17,10 @@ from mlip.report.html import FigureBlock, Section
 from mlip.units import EV_PER_A3_IN_GPA
 
 _EXPLANATION = (
-    "Two straight lines that meet, fitted to density and to enthalpy against the temperature that the "
-    "thermostat aimed at. The interval is that of a bootstrap over blocks of the quench. A quench in a "
-    "simulation is faster than one in a laboratory by ten orders of magnitude, so its glass transition is "
-    "higher."
+    "Two straight lines that meet, fitted to density and enthalpy, or to the energy of a fixed cell, against "
+    "the temperature that the thermostat aimed at. The interval is that of a bootstrap over blocks of the "
+    "quench. A quench in a simulation is faster than one in a laboratory by ten orders of magnitude, so its "
+    "glass transition is higher."
 )
 # a density that changes less was held by a fixed cell
 _SMALLEST_CHANGE = 1e-3
@@ -53,7 +53,7 @@ def glass_transition_chapter(paths: Sequence[Path], folder: Path) -> Analysis:
 
 
 def read_quenches(path: Path) -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
-    """Name, target temperatures in K, and density (g/cm^3) and enthalpy (eV/atom) of each cooling stage.
+    """Name, target temperatures in K, and density (g/cm^3) or energies (eV/atom) of each cooling stage.
 
     Raises:
         DataError: There is no thermo.csv, or no cooling stage.
@@ -89,12 +89,16 @@ _COLUMNS = ("density_g_cm3", "potential_eV", "kinetic_eV", "pressure_GPa", "volu
 
 
 def _quantities(column: dict[str, np.ndarray], num_atoms: int) -> dict[str, np.ndarray]:
-    """Density where it changes, and enthalpy E + pV an atom."""
-    work = column["pressure_GPa"] / EV_PER_A3_IN_GPA * column["volume_A3"]
-    enthalpy = (column["potential_eV"] + column["kinetic_eV"] + work) / num_atoms
-    density = column["density_g_cm3"]
-    held = np.ptp(density) < _SMALLEST_CHANGE * density.mean()
-    return {"enthalpy": enthalpy} if held else {"density": density, "enthalpy": enthalpy}
+    """Density and enthalpy E + pV an atom, or the energy alone of a cell that is held.
+
+    p is the mean pressure, which is the one that a barostat holds: that of a frame fluctuates by GPa in a
+    small cell, and p V by ten times what E does.
+    """
+    energy, density = column["potential_eV"] + column["kinetic_eV"], column["density_g_cm3"]
+    if np.ptp(density) < _SMALLEST_CHANGE * density.mean():
+        return {"energy": energy / num_atoms}
+    work = column["pressure_GPa"].mean() / EV_PER_A3_IN_GPA * column["volume_A3"]
+    return {"density": density, "enthalpy": (energy + work) / num_atoms}
 
 
 def _figure(
@@ -104,7 +108,7 @@ def _figure(
     folder: Path,
     part: str,
 ) -> FigureBlock:
-    units = {"density": "g/cm³", "enthalpy": "eV/atom"}
+    units = {"density": "g/cm³", "enthalpy": "eV/atom", "energy": "eV/atom"}
     with new_panels(1, len(quantities), (4.9 * len(quantities), 3.5)) as (figure, panels):
         for axes, (name, series) in zip(panels, quantities.items(), strict=True):
             plot_glass_transition(axes, temperature, series, results[name])

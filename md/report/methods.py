@@ -72,7 +72,7 @@ ANALYSIS_METHODS: Mapping[str, str] = {
         "by Akaike's criterion [burnham2002] with the number of independent samples."
     ),
     "glass_transition": (
-        "The glass transition is where two lines through density or enthalpy along the quench meet "
+        "The glass transition is where two lines through density, enthalpy or energy along the quench meet "
         "[buchholz2002]; intervals are from a bootstrap over blocks."
     ),
 }

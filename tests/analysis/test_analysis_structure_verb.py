@@ -100,9 +100,9 @@ def test_stretches_have_entries_of_their_own(tmp_path, ladder_run):
     assert found.entries["global_instability_index.rung_600K"]["temperature_K"] == 600
 
 
-def test_quench_of_a_fixed_cell_is_looked_at_by_enthalpy(tmp_path, quench_run):
+def test_quench_of_a_fixed_cell_is_looked_at_by_its_energy(tmp_path, quench_run):
     found = run([quench_run], tmp_path, "analysis=[glass_transition]")
-    entry = found.entries["glass_transition_enthalpy.quench"]
+    entry = found.entries["glass_transition_energy.quench"]
     assert entry["value"] is None  # its energy is 3/2 kT and noise: one straight line
     assert any("no glass transition" in warning for warning in found.sections[1].warnings)
     assert (tmp_path / "glass_transition_quench.csv").exists()

@@ -23,4 +23,6 @@ def plan(tmp_path):
         "b": Explorer(structure=str(tmp_path / "start.extxyz"), duration_ps=1.0, temperature_K=500.0),
     }
     grade = Thresholds(select=[3.0, 2.0], stop="auto")
-    return Plan(explorers, grade, Subcells(), Training(), Budget(), at_once=1, device="cpu", seed=5)
+    return Plan(
+        explorers, grade, Subcells(), Training(), Budget(), gates=None, at_once=1, device="cpu", seed=5
+    )

@@ -171,6 +171,7 @@ def test_killed_ten_times_at_random_it_pays_for_no_label_twice(folder):
     [
         (["data=null"], "found neither data nor potential"),
         (["structure=null"], "found no structure; expected one to explore from"),
+        (["gates={gate.nothing:1}"], "found gates= with gate.nothing=1"),
         (["explorer.protocol=nvtt"], "found an explorer with protocol=nvtt"),
         (["grade.stop=[]"], "found grade.stop=[]; expected auto"),
         (["explorers={hot:{temperatur_K:900}}"], "did you mean temperature_K?"),
