@@ -6,8 +6,8 @@ VENV ?= .venv
 # The torch build: e.g. `make install TORCH_INDEX=<the index URL that PyTorch's install page shows for your CUDA>`.
 TORCH ?= torch==2.13.0
 TORCH_INDEX ?=
-# Workers of the test suite, each on one thread; one more than cores, for they often wait for commands they start.
-TEST_WORKERS ?= 3
+# Workers of the test suite; each computes on one thread.
+TEST_WORKERS ?= 2
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
