@@ -184,10 +184,10 @@ PLACES = {
 }
 
 
-def table(cases):
-    return pytest.mark.parametrize(
-        ("command", "words"), [(c, w) for c, *w in cases.values()], ids=list(cases)
-    )
+def table(cases, slow=()):
+    marks = dict.fromkeys(slow, pytest.mark.slow)
+    rows = [pytest.param(c, w, id=name, marks=marks.get(name, ())) for name, (c, *w) in cases.items()]
+    return pytest.mark.parametrize(("command", "words"), rows)
 
 
 @table(FILES | SETTINGS | PLACES)
@@ -208,10 +208,10 @@ def test_one_line_and_nothing_touched(inputs, tmp_path, command, words):
     assert not results & {path.name for path in tmp_path.rglob("*")}
 
 
-REAL = ["missing data", "text for a number"]
+REAL = ["missing data", "NaN forces", "half of a potential", "structure that overlaps", "text for a number"]
 
 
-@table({name: (FILES | SETTINGS)[name] for name in REAL})
+@table({name: (FILES | SETTINGS)[name] for name in REAL}, slow=REAL[1:4])
 def test_the_console_script_says_the_same(inputs, tmp_path, command, words):
     assert_one_line(run_mlip(*command, f"run_dir={tmp_path}/run", cwd=inputs), command[0], *words)
 

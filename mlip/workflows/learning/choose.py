@@ -58,9 +58,9 @@ def select(plan: Plan, generation: Generation, explored: Record, budget: int | N
     fitted = _fitted(potential)
     asked, calibrated = plan.grade.at(generation.number), GradeThresholds(fitted.select, fitted.stop)
     limits = GradeLimits.of_settings(asked["stop"], asked["mark"], calibrated)
+    selection = Selection((), ())
     for stop in (limits.stop, math.inf):  # what is beyond, too, where nothing nearer is new
         frames = _new_frames([f for name in legs for f in _candidates(generation, name, stop)], seen)
-        selection = Selection((), ())
         if frames:
             atoms = describe_frames(potential, frames)
             selection = select_structures(fitted.grade, atoms, budget, limits.mark)
