@@ -66,6 +66,7 @@ def test_quench_leaves_the_ramp_out_bounds_the_glass_and_warns_of_langevin(tmp_p
     assert report.index("an upper bound, not a value") < report.index("<h2>Diffusion</h2>")
 
 
+@pytest.mark.slow
 def test_species_stored_often_give_the_same_diffusivity(tmp_path, often_run):
     found = {}
     for particles in ("all", "often"):
@@ -86,6 +87,7 @@ def test_species_stored_often_give_the_same_diffusivity(tmp_path, often_run):
     assert "expected analysis=[diffusion]" in refused.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_foreign_files_give_the_same_diffusivity_as_ours(tmp_path, ladder_run):
     (_, frames, _) = load_frames(ladder_run)
     ase.io.write(tmp_path / "600K.traj", [frames.atoms(index) for index in range(frames.num_frames)])

@@ -211,7 +211,7 @@ def test_one_line_and_nothing_touched(inputs, tmp_path, command, words):
 REAL = ["missing data", "NaN forces", "half of a potential", "structure that overlaps", "text for a number"]
 
 
-@table({name: (FILES | SETTINGS)[name] for name in REAL}, slow=REAL[1:4])
+@table({name: (FILES | SETTINGS)[name] for name in REAL}, slow=REAL[1:])
 def test_the_console_script_says_the_same(inputs, tmp_path, command, words):
     assert_one_line(run_mlip(*command, f"run_dir={tmp_path}/run", cwd=inputs), command[0], *words)
 

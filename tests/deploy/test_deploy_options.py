@@ -25,7 +25,6 @@ CONFIGS = {f"nequip, {name}": NequIPConfig(**settings) for name, settings in NEQ
 CONFIGS |= {f"allegro, {name}": AllegroConfig(**settings) for name, settings in ALLEGRO.items()}
 # These run in the fast suite; the slow one runs every option.
 FAST = ("nequip, one layer", "allegro, one layer")
-DTYPES = {"float32": torch.float32, "float64": torch.float64}
 DEVICES = ["cpu", pytest.param("cuda", marks=pytest.mark.gpu)]
 
 
@@ -34,9 +33,9 @@ def config(request):
     return CONFIGS[request.param]
 
 
-@pytest.fixture(params=DTYPES)
+@pytest.fixture(params=[pytest.param("float32", marks=pytest.mark.slow), "float64"])
 def dtype(request):
-    return DTYPES[request.param]
+    return getattr(torch, request.param)
 
 
 @pytest.fixture(params=DEVICES)

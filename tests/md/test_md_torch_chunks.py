@@ -96,7 +96,7 @@ def record_on_a_cpu(action):
     return lambda: taken(nothing)
 
 
-@pytest.mark.parametrize("chosen", [None, 4])
+@pytest.mark.parametrize("chosen", [None, pytest.param(4, marks=pytest.mark.slow)])
 def test_recorded_steps_are_the_same(calculator, chosen):
     """Also when lists are made anew, a chunk is taken back or the tensors no longer suffice."""
     some = places() if chosen is None else [places()[chosen]]

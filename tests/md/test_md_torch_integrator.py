@@ -113,7 +113,8 @@ def test_cell_rescaling_counts_its_work(argon):
     assert (left < 0.02 * moved).all()
 
 
-@pytest.mark.parametrize(("barostat", "count"), [("iso", 8), pytest.param("z", 3, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize(("barostat", "count"), [("iso", 8), ("z", 3)])
 def test_volumes_of_an_ideal_gas(barostat, count):
     """Volumes of N atoms that do not see each other: p(V) ~ V^N exp(-P V / kT)."""
     kT, pressure = BOLTZMANN_EV_PER_K * 1000.0, 1.0
@@ -182,7 +183,7 @@ def test_time_can_be_turned_back(argon, name):
     assert (systems.positions - start).abs().max() < 1e-6  # chaos: rounding grows a thousandfold
 
 
-@pytest.mark.parametrize("name", ["chain", "rescaling", "langevin"])
+@pytest.mark.parametrize("name", [pytest.param("chain", marks=pytest.mark.slow), "rescaling", "langevin"])
 def test_kinetic_energies_are_distributed_as_they_should(argon, name):
     stage = planned(name, 8.0, tdamp_fs=200.0)
     # only chains need atoms that push each other; they have the crystal warmed up first

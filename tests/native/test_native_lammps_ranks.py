@@ -1,5 +1,6 @@
 """Several MPI ranks against one process of ASE: energies, forces, virials, wherever the borders lie."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,11 @@ from mlip.data.graph import build_graph
 from mlip.deploy import MLIPCalculator, Potential
 from mlip.nn.derivatives import edge_vectors
 
+STYLES = ["nequip", "allegro", "vitreous comm ghost"]
+# All boundaries are among these, and two of each style.
+FAST = [(style, name, 2, "on") for style, name in zip(STYLES * 2, (*BOUNDARIES, *BOUNDARIES), strict=False)]
+EVERY = itertools.product(STYLES, BOUNDARIES, (2, 4), ("on", "off"))
+
 
 def by_ase(atoms: Atoms, model: Path) -> Result:
     """The deployed file in one process, on ASE's atoms."""
@@ -37,10 +43,10 @@ def by_ase(atoms: Atoms, model: Path) -> Result:
     return Result(atoms.get_potential_energy(), atoms.get_potential_energies(), forces, voigt)
 
 
-@pytest.mark.parametrize("newton", ["on", pytest.param("off", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("ranks", [2, pytest.param(4, marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", BOUNDARIES)
-@pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous comm ghost"])
+@pytest.mark.parametrize(
+    ("style", "name", "ranks", "newton"),
+    [pytest.param(*each, marks=() if each in FAST else pytest.mark.slow) for each in EVERY],
+)
 def test_ranks_equal_one_process(tmp_path, plugin, deployed, style, name, ranks, newton):
     atoms = structure(name)
     model = deployed["allegro" if style == "allegro" else "nequip"]

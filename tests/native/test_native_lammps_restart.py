@@ -44,7 +44,9 @@ run 50 {ramp}
 
 
 @pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
-@pytest.mark.parametrize("ensemble", FIXES)
+@pytest.mark.parametrize(
+    "ensemble", [*(pytest.param(each, marks=pytest.mark.slow) for each in ("nvt", "npt")), "both ramps"]
+)
 def test_goes_on_as_if_never_interrupted(tmp_path, deployed, ensemble, ranks):
     """With thermostat, barostat and ramps; `start` and `stop` say where those began and end."""
     model = deployed["nequip"]

@@ -62,7 +62,8 @@ def mark(monkeypatch):
     return value
 
 
-@pytest.mark.parametrize("steps", [pytest.param(0, marks=pytest.mark.slow), 100_000_000])
+@pytest.mark.slow
+@pytest.mark.parametrize("steps", [0, 100_000_000])
 def test_ranks_end_when_their_caller_is_killed(plugin, steps):
     """Idle ones at once, and those in a run that takes hours."""
     mark = str(uuid.uuid4())
