@@ -16,15 +16,15 @@ _BLOCKS = 20
 
 @dataclass(frozen=True)
 class GlassTransition:
-    """Two lines that meet at the glass transition.
+    """Two lines that meet at the glass transition, or one where there is no change of slope.
 
     Attributes:
         quantity: what was fitted, such as density.
-        value: temperature where the lines meet, K; None where there is no change of slope.
+        value: temperature where the lines meet, K; None of one line, as `error` and `interval` are.
         error: its standard error by bootstrap over blocks of the quench, K.
         interval: 95 % interval, K.
-        slopes: of the glass and of the melt, per K.
-        at_transition: the quantity where the lines meet.
+        slopes: of the glass and of the melt, per K; alike of one line.
+        pivot: a temperature, K, and the quantity there: where the lines meet, or the middle of the one.
         method: how it was found.
         warnings: why to believe it less.
     """
@@ -32,9 +32,9 @@ class GlassTransition:
     quantity: str
     value: float | None
     error: float | None
-    interval: tuple[float, float]
+    interval: tuple[float, float] | None
     slopes: tuple[float, float]
-    at_transition: float
+    pivot: tuple[float, float]
     method: str
     warnings: tuple[str, ...]
 
@@ -43,8 +43,8 @@ class GlassTransition:
     def predict(self, temperature_K: np.ndarray) -> np.ndarray:
         """The fitted quantity at some temperatures, shape (T,)."""
         glass, melt = self.slopes
-        away = temperature_K - (self.value if self.value is not None else 0.0)
-        return self.at_transition + np.where(away < 0, glass, melt) * away
+        away = temperature_K - self.pivot[0]
+        return self.pivot[1] + np.where(away < 0, glass, melt) * away
 
 
 def fit_glass_transition(
@@ -74,26 +74,36 @@ def fit_glass_transition(
     parts = np.array_split(order, min(len(order), _MOST_POINTS))
     temperature = np.array([temperature_K[part].mean() for part in parts])
     series = np.array([values[part].mean() for part in parts])
-    whole, square = _fit(temperature, series)
+    method = f"two lines that meet, least squares, {len(values)} samples; bootstrap over {_BLOCKS} blocks"
+    (knee, *lines), square = _fit(temperature, series)
+    slope, start = np.polyfit(temperature, series, 1)
+    # two more parameters must win more than chance would: F > 10 for two and T - 4
+    won = np.sum((series - start - slope * temperature) ** 2) - square
+    if won / 2 / max(square / (len(series) - 4), 1e-300) < 10:
+        middle = float(temperature.mean())
+        return GlassTransition(
+            quantity=quantity,
+            value=None,
+            error=None,
+            interval=None,
+            slopes=(float(slope), float(slope)),
+            pivot=(middle, float(start + slope * middle)),
+            method=method,
+            warnings=("one straight line fits as well: no glass transition is seen",),
+        )
     rng = np.random.default_rng(seed)
     found = np.array([_fit(*_resample(temperature, series, rng))[0][0] for _ in range(_RESAMPLES)])
     low, high = np.quantile(found, [0.025, 0.975])
-    line = np.polyval(np.polyfit(temperature, series, 1), temperature)
-    # two more parameters must win more than chance would: F > 10 for two and T - 4
-    gain = (np.sum((series - line) ** 2) - square) / 2 / max(square / (len(series) - 4), 1e-300)
     warnings = []
-    if gain < 10:
-        warnings.append("one straight line fits as well: no glass transition is seen")
     if high - low > 0.5 * spread:
         warnings.append(f"the interval, {low:.0f} to {high:.0f} K, is most of the quench")
-    method = f"two lines that meet, least squares, {len(values)} samples; bootstrap over {_BLOCKS} blocks"
     return GlassTransition(
         quantity=quantity,
-        value=float(whole[0]) if gain >= 10 else None,
-        error=float(found.std(ddof=1)) if gain >= 10 else None,
+        value=float(knee),
+        error=float(found.std(ddof=1)),
         interval=(float(low), float(high)),
-        slopes=(float(whole[2]), float(whole[3])),
-        at_transition=float(whole[1]),
+        slopes=(float(lines[1]), float(lines[2])),
+        pivot=(float(knee), float(lines[0])),
         method=method,
         warnings=tuple(warnings),
     )

@@ -117,5 +117,7 @@ def _figure(
         path = save_figure(
             figure, folder / f"glass_transition_{part}.png", {"temperature_K": temperature, **quantities}
         )
-    caption = f"{part}: lines of glass and melt, where they meet, and the 95 % interval of that."
+    caption = (
+        f"{part}: lines of glass and melt, where they meet, and the 95 % interval of that; or the one line."
+    )
     return FigureBlock(path, caption, wide=len(quantities) > 1)

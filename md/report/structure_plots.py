@@ -148,10 +148,11 @@ def plot_glass_transition(
         result: the fit.
     """
     axes.plot(temperature_K, values, ".", color=PALETTE[0], markersize=2.5, alpha=0.6)
-    if result.value is None or result.error is None:
-        return
     line = np.linspace(temperature_K.min(), temperature_K.max(), 300)
     axes.plot(line, result.predict(line), color=INK, linewidth=1.5)
+    if result.value is None or result.interval is None:
+        axes.set_title("one line fits as well")
+        return
     axes.axvline(result.value, color=PALETTE[1], linewidth=1.2)
     axes.axvspan(*result.interval, color=PALETTE[1], alpha=0.12, linewidth=0)
     axes.set_title(f"$T_g$ = {result.value:.0f} ± {result.error:.0f} K")

@@ -91,7 +91,8 @@ def test_interval_of_the_glass_transition_holds_it():
 def test_a_straight_line_has_no_glass_transition():
     temperature, density = quench(np.random.default_rng(5), slopes=(-3e-4, -3e-4))
     result = fit_glass_transition(temperature, density)
-    assert result.value is None
+    assert result.value is result.error is result.interval is None
+    np.testing.assert_allclose(result.predict(temperature), density, atol=0.01)
     assert "no glass transition" in result.warnings[0]
     with pytest.raises(DataError, match="along a quench"):
         fit_glass_transition(np.full(50, 300.0), np.arange(50.0))
