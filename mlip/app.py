@@ -18,6 +18,7 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from mlip.errors import ConfigError, MlipError
+from mlip.help import help_page
 from mlip.inputs import as_names, hash_input
 from mlip.runs import Run, flatten, open_run
 
@@ -25,7 +26,8 @@ RunVerb = Callable[[DictConfig, Run], None]
 
 _LARGEST_SEED = 2**32 - 1
 # Options of Hydra that take the next word as their value.
-_OPTIONS_WITH_VALUE = ("--config-dir", "-cd", "--config-name", "-cn", "--config-path", "-cp", "--cfg", "-c")
+_CONFIG_DIR = ("--config-dir", "-cd")
+_OPTIONS_WITH_VALUE = (*_CONFIG_DIR, "--config-name", "-cn", "--config-path", "-cp", "--cfg", "-c")
 # Lines of Hydra's messages that help nobody who only gives a command.
 _INTERNALS = ("full_key", "object_type", "reference_type", "Config search path", "See https", "provider=")
 
@@ -74,6 +76,9 @@ def application(
         try:
             command[:] = [sys.argv[0], *_arrange(sys.argv[1:])]
             sys.argv = list(command)
+            if {"-h", "--help"} & set(command):
+                sys.stdout.write(help_page(verb, *_overrides_and_folders(command[1:])))
+                return
             if any(word.startswith("hydra/launcher=") for word in command):
                 # workers start by `python -m`, which would import from here: a user's train.py
                 os.environ.setdefault("PYTHONSAFEPATH", "1")
@@ -105,6 +110,20 @@ def _arrange(arguments: Sequence[str]) -> list[str]:
         names = ",".join(["run_dir", "resume", *same])
         overrides.append(f"hydra.job.config.override_dirname.exclude_keys=[{names}]")
     return [*overrides, *options]
+
+
+def _overrides_and_folders(arguments: Sequence[str]) -> tuple[list[str], list[str]]:
+    """Overrides, and folders with YAML files of the user (`--config-dir`)."""
+    overrides, folders = [], []
+    for before, word in zip(("", *arguments), arguments, strict=False):
+        option, _, value = word.partition("=")
+        if option in _CONFIG_DIR and value:
+            folders.append(value)
+        elif before in _CONFIG_DIR:
+            folders.append(word)
+        elif not word.startswith("-") and before not in _OPTIONS_WITH_VALUE:
+            overrides.append(word)
+    return overrides, folders
 
 
 def _open_and_run(
