@@ -96,6 +96,14 @@ def assert_same_numbers(scripted, force_field, dtype, device):
         assert_close(found[fields.VIRIAL], expected.virial, dtype)
 
 
+# Tracing takes seconds, and does the same in either precision.
+TRACED = [
+    *(pytest.param(name, "float64", marks=() if name in FAST else pytest.mark.slow) for name in CONFIGS),
+    *(pytest.param(name, "float32", marks=pytest.mark.slow) for name in FAST),
+]
+
+
+@pytest.mark.parametrize(("config", "dtype"), TRACED, indirect=True)
 def test_export(force_field, dtype, device):
     program = export_program(force_field).module()
     kinds = ("triclinic", "slab", "molecule", "atom")
