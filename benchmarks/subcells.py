@@ -1,6 +1,6 @@
 """How wrong are forces in a piece cut out of a glass, and how much vacuum or buffer mends them?
 
-    python benchmarks/subcells.py                # about an hour on a free core
+    python benchmarks/subcells.py                # half an hour on a free core
     python benchmarks/subcells.py --quick        # minutes
 
 A Li3PO4 glass of 200 atoms (packed, molten and quenched with a potential trained on `dataset:lipon_xtb`) is
@@ -118,7 +118,11 @@ def errors_of(piece: Atoms, said: dict, file: Path) -> dict:
     lengths = piece.cell.lengths()  # a cube was cut along its axes
     fractions = piece.get_scaled_positions(wrap=False)
     depths = (np.minimum(fractions, 1.0 - fractions) * lengths).min(axis=1) - said["pad_set_A"] / 2
-    return said | {"core": core.tolist(), "errors": errors.tolist(), "depths_A": depths.tolist()}
+    return said | {
+        "core": core.tolist(),
+        "errors": errors.round(4).tolist(),
+        "depths_A": depths.round(3).tolist(),
+    }
 
 
 if __name__ == "__main__":

@@ -18,9 +18,13 @@ _BLOCKS = 20
 class GlassTransition:
     """Two lines that meet at the glass transition, or one where there is no change of slope.
 
+    A glass expands less than its melt, and takes up less heat: where the colder line is the steeper one, or
+    the melt gets denser as it is heated, the lines meet at something else, and no value is given.
+
     Attributes:
         quantity: what was fitted, such as density.
-        value: temperature where the lines meet, K; None of one line, as `error` and `interval` are.
+        value: temperature where the lines meet, K; None where that is no glass transition, as `error` and
+            `interval` are.
         error: its standard error by bootstrap over blocks of the quench, K.
         interval: 95 % interval, K.
         slopes: of the glass and of the melt, per K; alike of one line.
@@ -55,8 +59,8 @@ def fit_glass_transition(
     Args:
         temperature_K: temperature of each sample along the quench, shape (T,); the target of the thermostat
             is better than the instantaneous one.
-        values: density or enthalpy, shape (T,).
-        quantity: its name.
+        values: density, enthalpy or energy, shape (T,).
+        quantity: its name; all but a density rise with the temperature.
         seed: of the bootstrap.
 
     Raises:
@@ -75,22 +79,26 @@ def fit_glass_transition(
     temperature = np.array([temperature_K[part].mean() for part in parts])
     series = np.array([values[part].mean() for part in parts])
     method = f"two lines that meet, least squares, {len(values)} samples; bootstrap over {_BLOCKS} blocks"
-    (knee, *lines), square = _fit(temperature, series)
+    (knee, level, glass, melt), square = _fit(temperature, series)
+    pivot, slopes = (float(knee), float(level)), (float(glass), float(melt))
     slope, start = np.polyfit(temperature, series, 1)
     # two more parameters must win more than chance would: F > 10 for two and T - 4
     won = np.sum((series - start - slope * temperature) ** 2) - square
+    sign = -1.0 if quantity == "density" else 1.0
     if won / 2 / max(square / (len(series) - 4), 1e-300) < 10:
         middle = float(temperature.mean())
-        return GlassTransition(
-            quantity=quantity,
-            value=None,
-            error=None,
-            interval=None,
-            slopes=(float(slope), float(slope)),
-            pivot=(middle, float(start + slope * middle)),
-            method=method,
-            warnings=("one straight line fits as well: no glass transition is seen",),
+        pivot, slopes = (middle, float(start + slope * middle)), (float(slope), float(slope))
+        doubt = "one straight line fits as well: no glass transition is seen"
+    elif sign * melt <= max(sign * glass, 0.0):
+        more = "expands" if sign < 0 else "takes up heat"
+        doubt = (
+            f"no glass transition: below {knee:.0f} K the {quantity} changes by {glass:.2g} per K, above by "
+            f"{melt:.2g}; expected a melt that {more} faster than its glass"
         )
+    else:
+        doubt = ""
+    if doubt:
+        return GlassTransition(quantity, None, None, None, slopes, pivot, method, (doubt,))
     rng = np.random.default_rng(seed)
     found = np.array([_fit(*_resample(temperature, series, rng))[0][0] for _ in range(_RESAMPLES)])
     low, high = np.quantile(found, [0.025, 0.975])
@@ -102,8 +110,8 @@ def fit_glass_transition(
         value=float(knee),
         error=float(found.std(ddof=1)),
         interval=(float(low), float(high)),
-        slopes=(float(lines[1]), float(lines[2])),
-        pivot=(float(knee), float(lines[0])),
+        slopes=slopes,
+        pivot=pivot,
         method=method,
         warnings=tuple(warnings),
     )

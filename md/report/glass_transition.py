@@ -2,6 +2,7 @@
 
 import csv
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -24,6 +25,8 @@ _EXPLANATION = (
 )
 # a density that changes less was held by a fixed cell
 _SMALLEST_CHANGE = 1e-3
+# share of its range of temperatures that a finished quench may lack
+_UNDONE = 0.05
 
 
 def glass_transition_chapter(paths: Sequence[Path], folder: Path) -> Analysis:
@@ -39,12 +42,16 @@ def glass_transition_chapter(paths: Sequence[Path], folder: Path) -> Analysis:
     figures, warnings = [], []
     entries: Entries = {}
     for path in paths:
-        for stage, temperature, quantities in read_quenches(path):
-            part = ".".join([stage] if len(paths) == 1 else [path.parent.name, stage])
+        for quench in read_quenches(path):
+            part = ".".join([quench.stage] if len(paths) == 1 else [path.parent.name, quench.stage])
+            reached_K = quench.temperature_K[-1]
+            if reached_K - quench.end_K > _UNDONE * (quench.temperature_K[0] - quench.end_K):
+                warnings.append(f"{part} got to {reached_K:.0f} K, not to {quench.end_K:.0f} K as was asked.")
             results = {
-                name: fit_glass_transition(temperature, series, name) for name, series in quantities.items()
+                name: fit_glass_transition(quench.temperature_K, series, name)
+                for name, series in quench.quantities.items()
             }
-            figures.append(_figure(temperature, quantities, results, folder, part))
+            figures.append(_figure(quench, results, folder, part))
             for name, result in results.items():
                 entries[join_name(f"glass_transition_{name}", part)] = entry(result)
                 warnings += [f"{part}, {name}: {each}." for each in result.warnings]
@@ -52,8 +59,25 @@ def glass_transition_chapter(paths: Sequence[Path], folder: Path) -> Analysis:
     return Analysis(entries, [section])
 
 
-def read_quenches(path: Path) -> list[tuple[str, np.ndarray, dict[str, np.ndarray]]]:
-    """Name, target temperatures in K, and density (g/cm^3) or energies (eV/atom) of each cooling stage.
+@dataclass(frozen=True)
+class Quench:
+    """A cooling stage, as far as it got.
+
+    Attributes:
+        stage: its name.
+        end_K: temperature that it was to reach.
+        temperature_K: what the thermostat aimed at, shape (F,).
+        quantities: density (g/cm^3) and enthalpy, or energy (eV/atom), each of shape (F,).
+    """
+
+    stage: str
+    end_K: float
+    temperature_K: np.ndarray
+    quantities: dict[str, np.ndarray]
+
+
+def read_quenches(path: Path) -> list[Quench]:
+    """Cooling stages of a run of `mlip md`.
 
     Raises:
         DataError: There is no thermo.csv, or no cooling stage.
@@ -70,14 +94,16 @@ def read_quenches(path: Path) -> list[tuple[str, np.ndarray, dict[str, np.ndarra
     with Trajectory(path) as trajectory:
         size = len(trajectory.numbers)
         for index, stage in enumerate(trajectory.stages):
-            cooling = stage.start_K is not None and stage.end_K is not None and stage.end_K < stage.start_K
+            if stage.start_K is None or stage.end_K is None or stage.end_K >= stage.start_K:
+                continue
             members = np.flatnonzero(trajectory.frame_stages == index)
             frames = [frame for frame in members if int(trajectory.steps[frame]) in rows]
-            if not cooling or not frames:
+            if not frames:
                 continue
             chosen = [rows[int(trajectory.steps[frame])] for frame in frames]
             column = {name: np.array([float(row[name]) for row in chosen]) for name in _COLUMNS}
-            found.append((stage.name, trajectory.target_temperatures_K[frames], _quantities(column, size)))
+            temperature_K = trajectory.target_temperatures_K[frames]
+            found.append(Quench(stage.name, stage.end_K, temperature_K, _quantities(column, size)))
     if not found:
         raise DataError(
             f"{path} has no cooling stage; expected a quench: a stage with temperature_K=[from, to]"
@@ -101,13 +127,8 @@ def _quantities(column: dict[str, np.ndarray], num_atoms: int) -> dict[str, np.n
     return {"density": density, "enthalpy": (energy + work) / num_atoms}
 
 
-def _figure(
-    temperature: np.ndarray,
-    quantities: dict[str, np.ndarray],
-    results: dict[str, GlassTransition],
-    folder: Path,
-    part: str,
-) -> FigureBlock:
+def _figure(quench: Quench, results: dict[str, GlassTransition], folder: Path, part: str) -> FigureBlock:
+    temperature, quantities = quench.temperature_K, quench.quantities
     units = {"density": "g/cm³", "enthalpy": "eV/atom", "energy": "eV/atom"}
     with new_panels(1, len(quantities), (4.9 * len(quantities), 3.5)) as (figure, panels):
         for axes, (name, series) in zip(panels, quantities.items(), strict=True):

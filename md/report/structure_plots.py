@@ -151,7 +151,7 @@ def plot_glass_transition(
     line = np.linspace(temperature_K.min(), temperature_K.max(), 300)
     axes.plot(line, result.predict(line), color=INK, linewidth=1.5)
     if result.value is None or result.interval is None:
-        axes.set_title("one line fits as well")
+        axes.set_title("no glass transition is seen")
         return
     axes.axvline(result.value, color=PALETTE[1], linewidth=1.2)
     axes.axvspan(*result.interval, color=PALETTE[1], alpha=0.12, linewidth=0)

@@ -17,13 +17,19 @@ def with_interval(value: float | None, interval: tuple[float, float] | None) -> 
     """A value, where there is one, and the ends of its interval."""
     if interval is None:
         return "" if value is None else scientific(value)
-    largest = max(abs(end) for end in interval)
-    near = 0.01 < largest < 1000
-    digits = _decimals(abs(interval[1] - interval[0]) / 2)
-    low, high = (f"{end:.{digits}f}" if near else scientific(end) for end in interval)
+    largest, smallest = sorted((abs(end) for end in interval), reverse=True)
+    exponent = int(f"{largest:e}".split("e")[1])
+    near = -3 < exponent < 5
+    if not near and smallest < 0.1 * largest:  # over orders of magnitude: each end has its own power of ten
+        ends = " – ".join(map(scientific, interval))
+        return ends if value is None else f"{scientific(value)} ({ends})"
+    scale = 1.0 if near else 10.0**exponent
+    digits = _decimals(abs(interval[1] - interval[0]) / 2 / scale)
+    ends = " – ".join(f"{end / scale:.{digits}f}" for end in interval)
+    power = "" if near else f" × 10{_superscript(exponent)}"
     if value is None:
-        return f"{low} – {high}"
-    return f"{value:.{digits}f} ({low} – {high})" if near else f"{scientific(value)} ({low} – {high})"
+        return f"({ends}){power}" if power else ends
+    return f"{value / scale:.{digits}f} ({ends}){power}"
 
 
 def _decimals(error: float) -> int:

@@ -22,7 +22,7 @@ def build_subcells(
     parent: Atoms,
     *,
     num_atoms: int = 100,
-    pad_A: float = 0.5,
+    pad_A: float = 2.0,
     buffer_A: float = 0.0,
     bonds: Sequence[Sequence[str | float]] = (),
     charges: Mapping[str, float] | None = None,
@@ -81,7 +81,7 @@ def cut_around(
     atom: int,
     *,
     num_atoms: int = 100,
-    pad_A: float = 0.5,
+    pad_A: float = 2.0,
     buffer_A: float = 0.0,
     bonds: Sequence[Sequence[str | float]] = (),
 ) -> Atoms:

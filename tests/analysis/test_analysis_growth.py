@@ -94,5 +94,21 @@ def test_a_straight_line_has_no_glass_transition():
     assert result.value is result.error is result.interval is None
     np.testing.assert_allclose(result.predict(temperature), density, atol=0.01)
     assert "no glass transition" in result.warnings[0]
-    with pytest.raises(DataError, match="along a quench"):
+    with pytest.raises(DataError, match="along a quench"):  # a hold
         fit_glass_transition(np.full(50, 300.0), np.arange(50.0))
+
+
+@pytest.mark.parametrize(
+    ("quantity", "slopes"),
+    [
+        ("density", (-4e-4, -1e-4)),  # the colder line is the steeper one
+        ("density", (1e-4, 6e-4)),  # a vapour: it gets thinner while it cools
+        ("energy", (6e-4, 3e-4)),
+    ],
+)
+def test_lines_that_bend_the_other_way_are_no_glass_transition(quantity, slopes):
+    temperature, series = quench(np.random.default_rng(1), slopes=slopes)
+    result = fit_glass_transition(temperature, series, quantity)
+    assert result.value is result.interval is None
+    assert result.slopes == pytest.approx(slopes, rel=0.5)
+    assert "faster than its glass" in result.warnings[0]

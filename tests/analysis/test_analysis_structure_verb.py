@@ -1,6 +1,7 @@
 """`mlip analyze analysis=[...]` of structure and reactions: entries, figures with their numbers, chapters."""
 
 import csv
+import shutil
 
 import numpy as np
 import pytest
@@ -106,6 +107,14 @@ def test_quench_of_a_fixed_cell_is_looked_at_by_its_energy(tmp_path, quench_run)
     assert entry["value"] is None  # its energy is 3/2 kT and noise: one straight line
     assert any("no glass transition" in warning for warning in found.sections[1].warnings)
     assert (tmp_path / "glass_transition_quench.csv").exists()
+
+
+def test_a_quench_that_was_broken_off_is_said_to_be_so(tmp_path, quench_run):
+    shutil.copy(quench_run, tmp_path / "trajectory.h5")
+    lines = quench_run.with_name("thermo.csv").read_text().splitlines(keepends=True)
+    (tmp_path / "thermo.csv").write_text("".join(lines[: len(lines) // 2]))
+    found = run([tmp_path / "trajectory.h5"], tmp_path, "analysis=[glass_transition]")
+    assert any("not to 300 K as was asked" in warning for warning in found.sections[1].warnings)
 
 
 def test_what_cannot_be_done_is_said(tmp_path, interface, ladder_run):

@@ -138,6 +138,10 @@ def test_numbers_have_the_digits_of_their_errors():
     assert with_error(2e-7, 3e-6) == "(0.2 ± 3.0) × 10⁻⁶"
     assert with_interval(None, (0.142, 0.243)) == "0.142 – 0.243"
     assert with_interval(0.1357, (0.04, 0.43)) == "0.14 (0.04 – 0.43)"
+    assert with_interval(None, (2271.05, 2352.95)) == "2271 – 2353"
+    assert with_interval(None, (5.985e-4, 1.977e-3)) == "(0.60 – 1.98) × 10⁻³"
+    assert with_interval(2.31e-9, (2.29e-9, 2.34e-9)) == "2.310 (2.290 – 2.340) × 10⁻⁹"
+    assert with_interval(1e-7, (3e-9, 4e-6)) == "1.0 × 10⁻⁷ (3.0 × 10⁻⁹ – 4.0 × 10⁻⁶)"
 
 
 def test_frames_of_one_sample_are_no_study():

@@ -97,7 +97,7 @@ class Subcells:
 
     above: int | None = 200
     num_atoms: int = 100
-    pad_A: float = 0.5
+    pad_A: float = 2.0
     buffer_A: float = 0.0
     bonds: list[list[str | float]] = field(default_factory=list)
 
