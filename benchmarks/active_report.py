@@ -55,7 +55,7 @@ def table_of_choices(rows: list[dict]) -> list[str]:
 
 def table_of_seeds(rows: list[dict]) -> list[str]:
     """Each seed, by the temperature of the test."""
-    subsets = list(rows[0]["force_rmse_by_temperature"])
+    subsets = temperatures(rows)
     lines = [f"| seed | choice | labels | of frames | largest label, eV/A | {' | '.join(subsets)} |"]
     lines.append("|" + "---|" * (5 + len(subsets)))
     for row in rows:
@@ -63,6 +63,11 @@ def table_of_seeds(rows: list[dict]) -> list[str]:
         said = f"{row['seed']} | {row['choice']} | {row['labels']} | {row['explored']}"
         lines.append(f"| {said} | {row['largest_label_eV_A']:.1f} | {errors} |")
     return lines
+
+
+def temperatures(rows: list[dict]) -> list[str]:
+    """Parts of the test, the coldest first."""
+    return sorted(rows[0]["force_rmse_by_temperature"], key=lambda name: float(name.split()[0]))
 
 
 def spread(values: list[float]) -> str:
@@ -73,7 +78,7 @@ def spread(values: list[float]) -> str:
 
 def draw_subsets(axes: Axes, rows: list[dict]) -> None:
     """Errors on each part of the test; a dot a seed, a bar their mean."""
-    subsets = list(rows[0]["force_rmse_by_temperature"])
+    subsets = temperatures(rows)
     for number, choice in enumerate(CHOICES):
         own = [row["force_rmse_by_temperature"] for row in rows if row["choice"] == choice]
         for place, name in enumerate(subsets):

@@ -9,6 +9,8 @@ from mlip.errors import DataError
 _FEWEST = 12
 # share of the range of temperatures that each line must cover at least
 _MARGIN = 0.15
+# a glass may be off its slope by this share of the melt's, for noise
+_FLAT = 0.2
 _RESAMPLES = 100
 _MOST_POINTS = 100
 _BLOCKS = 20
@@ -18,8 +20,8 @@ _BLOCKS = 20
 class GlassTransition:
     """Two lines that meet at the glass transition, or one where there is no change of slope.
 
-    A glass expands less than its melt, and takes up less heat: where the colder line is the steeper one, or
-    the melt gets denser as it is heated, the lines meet at something else, and no value is given.
+    A glass expands less than its melt as it is heated, and takes up less heat: where the colder line is the
+    steeper one, or either goes the wrong way, the lines meet at something else, and no value is given.
 
     Attributes:
         quantity: what was fitted, such as density.
@@ -89,11 +91,11 @@ def fit_glass_transition(
         middle = float(temperature.mean())
         pivot, slopes = (middle, float(start + slope * middle)), (float(slope), float(slope))
         doubt = "one straight line fits as well: no glass transition is seen"
-    elif sign * melt <= max(sign * glass, 0.0):
-        more = "expands" if sign < 0 else "takes up heat"
+    elif not -_FLAT * sign * melt <= sign * glass < sign * melt:
+        does = "expand" if sign < 0 else "take up heat"
         doubt = (
             f"no glass transition: below {knee:.0f} K the {quantity} changes by {glass:.2g} per K, above by "
-            f"{melt:.2g}; expected a melt that {more} faster than its glass"
+            f"{melt:.2g}; expected both to {does} with the temperature, the melt faster"
         )
     else:
         doubt = ""

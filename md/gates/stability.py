@@ -68,9 +68,11 @@ def check_stability(held: Held, limits: StabilityLimits) -> GateResult:
 
 
 def _check_void(held: Held, radii: np.ndarray, allowed_A: float) -> Check:
+    explorer = "nvt_npt" if held.stage.ensemble == "npt" else "nvt"
+    loop = f"mlip learn explorer={explorer} explorer.temperature_K={held.stage.temperature_K:g}"
     advice = (
-        f"a void of {radii.max():.1f} A opened: label frames of {held.files.trajectory} with it, and add "
-        "builder=volumes builder.relative_volumes=[1.0,1.4]"
+        f"a void of {radii.max():.1f} A opened: label frames of {held.files.trajectory} with it, or let "
+        f"{loop} find what it lacks"
     )
     return Check("radius of the largest void", float(radii.max()), "A", allowed_A, advice)
 
