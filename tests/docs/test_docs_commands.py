@@ -4,6 +4,7 @@ A ```bash block holds commands, a ```python block a program; a block with a file
 as ```text in.nvt, is a file that later commands read. Commands run as shown, but for the overrides below.
 """
 
+import json
 import os
 import re
 import shlex
@@ -19,7 +20,9 @@ from cli.cli_process import fork_mlip
 from mlip.inputs import datasets_folder
 
 ROOT = Path(__file__).parents[2]
-DOCUMENTS = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+# The one on learning needs no other: it is read in a folder of its own, in every run.
+LEARNING = ROOT / "docs" / "learning.md"
+DOCUMENTS = [ROOT / "README.md", *sorted({*(ROOT / "docs").glob("*.md")} - {LEARNING})]
 BLOCK = re.compile(r"^```(\w+) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 # The only differences between what is shown and what is run: less training, fewer steps.
@@ -94,12 +97,13 @@ class User:
     def read_to(self, index: int) -> str:
         """What went wrong in a block, or nothing; the blocks before it are done first, each once."""
         while len(self.outcomes) <= index and not any(self.outcomes):
-            self.outcomes.append(self._do(BLOCKS[len(self.outcomes)]))
+            self.outcomes.append(self.do(BLOCKS[len(self.outcomes)]))
         if len(self.outcomes) <= index:
             pytest.skip("an earlier block failed")
         return self.outcomes[index]
 
-    def _do(self, block: Block) -> str:
+    def do(self, block: Block) -> str:
+        """What went wrong in this block, or nothing."""
         if block.file_name:
             path = self.folder / block.file_name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -174,6 +178,15 @@ def test_the_tour_leaves_what_readme_says(user):
     runs = user.folder / "runs"
     for name in ("train/potential.mlip", "train/errors.json", "train/report.html", "analyze/report.html"):
         assert (runs / name).is_file(), name
+
+
+def test_the_loop_runs_as_its_tutorial_says(tmp_path):
+    reader = User(tmp_path)
+    problems = [reader.do(block) for block in read_blocks(LEARNING) if block.language == "bash"]
+    assert problems == [""]
+    end = json.loads((tmp_path / "runs" / "learn" / "end.json").read_text())
+    assert end["reason"] == "budget.generations=1 are done"
+    assert (tmp_path / "runs" / "learn" / "report.html").is_file()
 
 
 @pytest.mark.slow
