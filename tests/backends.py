@@ -17,13 +17,13 @@ def on_every_backend(
     Args:
         models: Their names.
         dear: Those whose kernels take long to compile.
-        dtypes: Precisions.
+        dtypes: Precisions; all but the first are tested as slow.
     """
     return [
         pytest.param(
             (model, dtype, backend),
             id=f"{model}-{dtype}-{backend}",
-            marks=[pytest.mark.slow] if compiles and model in dear else [],
+            marks=[pytest.mark.slow] if (compiles and model in dear) or dtype != next(iter(dtypes)) else [],
         )
         for model in models
         for dtype in dtypes

@@ -103,6 +103,7 @@ def test_foreign_files_give_the_same_diffusivity_as_ours(tmp_path, ladder_run):
     assert foreign["error"] == pytest.approx(ours["error"], rel=1e-4)
 
 
+@pytest.mark.slow
 def test_transport_beyond_diffusion_of_one_run(tmp_path, often_run):
     words = ["analysis=[diffusion,collective,layers,hops,density_map]", "species=Li", "hop_distance_A=2.5"]
     words += ["planes=[0.5]", "regions={low:[0.1,0.45],high:[0.5,1.0]}", "gradients={Li:0.01}", "grid_A=1.0"]
@@ -126,6 +127,7 @@ def test_transport_beyond_diffusion_of_one_run(tmp_path, often_run):
     }
 
 
+@pytest.mark.slow
 def test_replicas_and_glasses_share_a_fit(tmp_path, ladder_run):
     runs = f"trajectory=[{ladder_run},{ladder_run}]"  # one run, given as two
     done = analyze(tmp_path, runs, "analysis=[diffusion]", "species=Li", "hop_distance_A=2.5", "run_dir=out")

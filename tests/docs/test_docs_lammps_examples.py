@@ -53,7 +53,8 @@ def examples(graded_file, tmp_path_factory):
 
 
 @pytest.mark.xdist_group("lammps_examples")
-@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
+@pytest.mark.slow
+@pytest.mark.parametrize("ranks", [1, 2])
 def test_melt_quench(examples, ranks):
     """It cools, no atom is lost, and the trajectory it leaves is read with its times."""
     folder = examples / "melt_quench"

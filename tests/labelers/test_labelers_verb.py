@@ -67,6 +67,7 @@ def test_structures_become_labels(tmp_path):
     assert "3 are in the store, 0 to compute" in again.stderr
 
 
+@pytest.mark.slow
 def test_kill_loses_only_frames_in_work(sleepy, tmp_path):
     words, environment = sleepy
     write_frames(tmp_path / "frames.extxyz", 6)

@@ -49,6 +49,7 @@ def run_session(folder, calculator):
     return simulate(AseEngine(calculator, seed=3), stages, state, folder)
 
 
+@pytest.mark.slow
 def test_kill_and_resume_ends_where_an_unbroken_run_ends(tmp_path, lennard_jones):
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     whole.mkdir()

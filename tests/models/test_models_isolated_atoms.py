@@ -101,7 +101,11 @@ def test_two_atoms_at_the_cutoff_join_without_a_step(force_field):
     assert found.forces.abs().max() < 1e-6
 
 
-@pytest.mark.parametrize("pair_potential", [None, *PAIR_POTENTIALS], ids=str)
+@pytest.mark.parametrize(
+    "pair_potential",
+    [None, *(pytest.param(name, marks=pytest.mark.slow) for name in PAIR_POTENTIALS)],
+    ids=str,
+)
 def test_ase_and_torchscript(tmp_path, architecture, pair_potential):
     torch.manual_seed(0)
     cutoffs = PAIR_CUTOFFS if pair_potential else None

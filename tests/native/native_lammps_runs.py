@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
 from ase import Atoms
 from ase.io import write
@@ -14,6 +15,8 @@ from ase.neighborlist import neighbor_list
 from native_toy_model import ToyModel
 
 LMP = Path(sys.executable).parent / "lmp"
+# Most tests of one process run on two ranks, too; `make test` is content with the harder.
+RANKS = pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 SPECIES = ["Li", "P", "S"]
 NKTV2P = 1.6021765e6  # bar A^3 / eV, as LAMMPS has it for units metal
 LAMMPS_FROM_VOIGT = [0, 1, 2, 5, 4, 3]

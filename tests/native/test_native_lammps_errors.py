@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 from ase import Atoms
-from native_lammps_runs import LMP, assert_stops, command_of, second_rank, write_input
+from native_lammps_runs import LMP, RANKS, assert_stops, command_of, second_rank, write_input
 from native_toy_model import save_toy_model
 
 pytestmark = pytest.mark.usefixtures("plugin")
@@ -21,7 +21,6 @@ MODELS = {
     "model.mlip": ("mlip deploy potential=model.mlip",),
     "model.pt": ("expected a name that ends in .nequip.pth or .nequip.pt2",),
 }
-RANKS = pytest.mark.parametrize("ranks", [1, 2])
 
 
 @RANKS

@@ -4,12 +4,11 @@ import numpy as np
 import pytest
 import torch
 from ase import Atoms
-from native_lammps_runs import LMP, assert_stops, command_of, second_rank, write_input
+from native_lammps_runs import LMP, RANKS, assert_stops, command_of, second_rank, write_input
 from native_random_models import structure
 
 pytestmark = pytest.mark.usefixtures("plugin")
 
-RANKS = pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
 STYLES = pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous comm ghost"])
 SLABS = "processors * 1 1"  # ranks along x
 MEMORY = "ulimit -d 250000"  # kB of data: enough to load torch and a model

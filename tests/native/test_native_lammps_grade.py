@@ -3,7 +3,7 @@
 import ase.io
 import numpy as np
 import pytest
-from native_lammps_runs import command_of, numbers_after, run_lmp, write_input
+from native_lammps_runs import RANKS, command_of, numbers_after, run_lmp, write_input
 
 from mlip.deploy import MLIPCalculator, deploy_potential
 
@@ -38,7 +38,7 @@ def grades_and_reference(path, model):
 
 
 @pytest.mark.parametrize("steps", ["run 0", "thermo 50\nfix stop all halt 3 tlimit > 0.0 error soft\nrun 10"])
-@pytest.mark.parametrize("ranks", [1, 2])
+@RANKS
 def test_grades_are_those_of_ase(tmp_path, plugin, graded_model, atoms, ranks, steps):
     """Also where a run ends on a step that nobody had announced: they are then evaluated as atoms stand."""
     after = SETUP + steps + "\n" + WRITE.format(name="g.dump") + "quit\n"
@@ -49,7 +49,7 @@ def test_grades_are_those_of_ase(tmp_path, plugin, graded_model, atoms, ranks, s
     assert np.ptp(expected) > 0.1
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@RANKS
 def test_grades_in_time_are_those_of_their_steps(tmp_path, plugin, graded_model, atoms, ranks):
     """Asked for every third step by a dump, every fourth by the log: each frame has its own."""
     after = SETUP + (
@@ -101,7 +101,7 @@ def test_atoms_outside_of_the_group_have_none(tmp_path, plugin, graded_model, at
     assert np.all(expected[~lithium] > 0.0)
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@RANKS
 def test_the_frame_of_a_halt_has_the_grade_that_halted(tmp_path, plugin, graded_model, atoms, ranks):
     """Flung together until the grade is half as high again: the run ends at the frame that was judged."""
     after = SETUP + (

@@ -10,6 +10,7 @@ from ase import Atoms
 from native_lammps_runs import (
     LAMMPS_FROM_VOIGT,
     NKTV2P,
+    RANKS,
     SPECIES,
     Result,
     command_of,
@@ -64,8 +65,8 @@ def test_ranks_equal_one_process(tmp_path, plugin, deployed, style, name, ranks,
     found.assert_same(expected)
 
 
-@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
-@pytest.mark.parametrize("style", ["nequip", "allegro"])
+@RANKS
+@pytest.mark.parametrize("style", ["nequip", pytest.param("allegro", marks=pytest.mark.slow)])
 def test_two_types_of_one_species(tmp_path, plugin, deployed, style, ranks):
     """LAMMPS types 1 and 2 as the model's Li."""
     atoms = structure("triclinic")
@@ -90,8 +91,8 @@ OTHERS = {
 }
 
 
-@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
-@pytest.mark.parametrize("name", OTHERS)
+@RANKS
+@pytest.mark.parametrize("name", [pytest.param("zbl", marks=pytest.mark.slow), "lj/cut", "dispersion/d3"])
 def test_beside_another_style(tmp_path, plugin, wide, name, ranks):
     """With hybrid/overlay energies, forces and virials are sums: repulsion and dispersion beside ours."""
     atoms = structure("triclinic")
@@ -113,6 +114,7 @@ def test_beside_another_style(tmp_path, plugin, wide, name, ranks):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("style", ["nequip", "allegro"])
 def test_commands_that_replace_what_the_style_was_made_with(tmp_path, plugin, deployed, style):
     """LAMMPS makes new atoms or a new communication; what is freed is overwritten here."""
@@ -134,7 +136,7 @@ def test_exchanges_matter(tmp_path, plugin, deployed):
     assert abs(alone.energy - by_ase(atoms, deployed["nequip"]).energy) > 1.0
 
 
-@pytest.mark.parametrize("style", ["nequip", "allegro", "vitreous comm ghost"])
+@pytest.mark.parametrize("style", [STYLES[0], *(pytest.param(s, marks=pytest.mark.slow) for s in STYLES[1:])])
 def test_ranks_without_atoms(tmp_path, plugin, deployed, style):
     """A cluster in a corner of a box that four ranks divide along x: some have ghosts only, some nothing."""
     atoms = structure("molecule")
@@ -145,7 +147,7 @@ def test_ranks_without_atoms(tmp_path, plugin, deployed, style):
 
 
 @pytest.mark.parametrize("style", ["nequip", "vitreous comm ghost", "vitreous kernel reference"])
-@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
+@RANKS
 def test_virial_of_atoms_is_their_edges(tmp_path, plugin, deployed, style, ranks):
     atoms = structure("triclinic")
     sums = " ".join(f"$(c_sums[{k + 1}]:%.17g)" for k in range(6))

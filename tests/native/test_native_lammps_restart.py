@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from native_lammps_runs import command_of, numbers_after, run_lmp, write_input
+from native_lammps_runs import RANKS, command_of, numbers_after, run_lmp, write_input
 from native_random_models import structure
 
 pytestmark = pytest.mark.usefixtures("plugin")
@@ -43,7 +43,7 @@ run 50 {ramp}
 {LAST}"""
 
 
-@pytest.mark.parametrize("ranks", [pytest.param(1, marks=pytest.mark.slow), 2])
+@RANKS
 @pytest.mark.parametrize(
     "ensemble", [*(pytest.param(each, marks=pytest.mark.slow) for each in ("nvt", "npt")), "both ramps"]
 )

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from native_lammps_runs import command_of, numbers_after, run_lmp, write_input
+from native_lammps_runs import RANKS, command_of, numbers_after, run_lmp, write_input
 
 from mlip.deploy import MLIPCalculator
 
@@ -45,7 +45,7 @@ def test_units_real(tmp_path, plugin, graded_model, atoms):
         ("allegro", "holds a message-passing model"),
     ],
 )
-@pytest.mark.parametrize("ranks", [1, 2])
+@RANKS
 def test_options_that_cannot_be(tmp_path, plugin, graded_model, atoms, style, complaint, ranks):
     finished = run(tmp_path, atoms, graded_model, style=style, ranks=ranks)
     assert finished.returncode != 0
@@ -59,7 +59,7 @@ thermo_style custom step pe press c_sum c_virial[1] c_largest
 """
 
 
-@pytest.mark.parametrize("ranks", [1, 2])
+@RANKS
 def test_grade_of_each_atom(tmp_path, plugin, graded_model, atoms, ranks):
     after = GRADE.format(style="nequip") + (
         "run 0\n"

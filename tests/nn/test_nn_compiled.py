@@ -25,7 +25,6 @@ MODELS = {
     "allegro, repulsion": AllegroConfig(**ALLEGRO["spline with repulsion"]),
     "allegro, mish and gelu": AllegroConfig(**ALLEGRO["mish and gelu"] | {"num_layers": 1, "l_max": 1}),
 }
-SLOW = [pytest.param(name, marks=pytest.mark.slow) for name in MODELS if name != "smallest"]
 
 
 class Known:
@@ -78,8 +77,9 @@ def test_evaluation_agrees_with_the_reference(name, dtype):
                 assert_close(found, expected, dtype)
 
 
-@pytest.mark.parametrize("name", ["smallest", *SLOW])
-@pytest.mark.parametrize("dtype", [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("name", MODELS)
+@pytest.mark.parametrize("dtype", [torch.float64, torch.float32])
 def test_training_agrees_with_the_reference(name, dtype, caplog):
     reference = build(name, dtype)
     compiled = use_kernel(reference, "compiled")

@@ -100,6 +100,7 @@ def test_the_potential_runs_at_constant_pressure(lithium):
     assert np.ptp(volumes) > 1e-4
 
 
+@pytest.mark.slow
 def test_without_stress_in_training_a_constant_pressure_run_warns(lithium):
     potential = Potential.load(lithium / "run" / "potential.mlip")
     replace(potential, trained_on_stress=False).save(lithium / "blind.mlip")

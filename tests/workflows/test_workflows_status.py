@@ -47,6 +47,7 @@ def wait_for(path, seconds=60):
     raise TimeoutError(path)
 
 
+@pytest.mark.slow
 def test_a_run_that_goes_on_is_killed_and_done(folder):
     (folder / "output").mkdir()
     command = [*MD, *HOT, "run_dir=run"]
