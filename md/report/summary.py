@@ -98,13 +98,18 @@ def _value(entry: Mapping[str, Any]) -> str:
 def _marks(entries: Sequence[Mapping[str, Any]], notes: dict[str, int]) -> str | None:
     """Numbers of the notes on some entries, which are added where they are new."""
     texts = [warning for entry in entries for warning in entry.get("warnings") or ()]
-    texts += [f"{_what_is_missing(entry)}: {entry['method']}" for entry in entries if entry["value"] is None]
+    texts += [why for entry in entries if entry["value"] is None for why in _why_no_value(entry)]
     numbers = sorted({notes.setdefault(text.rstrip("."), len(notes) + 1) for text in texts})
     return " ".join(f"[{number}]" for number in numbers) or None
 
 
-def _what_is_missing(entry: Mapping[str, Any]) -> str:
-    return "no value" if entry.get("upper_bound") is None else "an upper bound, not a value"
+def _why_no_value(entry: Mapping[str, Any]) -> list[str]:
+    """What a bound stands for, or why nothing is given, unless a warning says it already."""
+    if entry.get("upper_bound") is not None:
+        return [f"an upper bound, not a value: {entry['method']}"]
+    if entry.get("warnings") and not entry["method"].startswith("not given"):
+        return []
+    return [f"no value: {entry['method'].removeprefix('not given: ')}"]
 
 
 def _subject(entry: Mapping[str, Any], part: str) -> str:

@@ -147,3 +147,11 @@ def test_numbers_have_the_digits_of_their_errors():
 def test_frames_of_one_sample_are_no_study():
     frames = replace(walkers(1.0, 50, 0.5), temperature_K=600.0, sample="a")
     assert compare_glasses(analyze_transport([frames, frames], ["Li"], 3.0)) == []
+
+
+def test_why_there_is_no_value_is_said_once():
+    entry = {"value": None, "unit": "K", "error": None, "method": "two lines", "warnings": ["one line fits"]}
+    assert summary_section({"glass_transition_density.quench": entry}).warnings == ["[1] one line fits."]
+    reason = entry | {"method": "not given: too short", "warnings": ["a Langevin thermostat"]}
+    notes = summary_section({"haven_ratio.nvt": reason}).warnings
+    assert notes == ["[1] a Langevin thermostat.", "[2] no value: too short."]
