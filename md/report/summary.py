@@ -116,7 +116,8 @@ def _subject(entry: Mapping[str, Any], part: str) -> str:
     """Species, temperature, and what else the name of an entry says."""
     temperature = entry.get("temperature_K")
     kelvin = "" if temperature is None else f"{temperature:.0f} K"
-    words = [entry.get("species"), kelvin]
+    species = entry.get("species")
+    words = [species if isinstance(species, str | None) else ", ".join(species), kelvin]
     words += [each.replace("_", " ") for each in part.split(".") if each != kelvin.replace(" ", "")]
     return ", ".join(dict.fromkeys(str(word) for word in words if word))
 

@@ -51,7 +51,7 @@ def collect_warnings(transport: Transport) -> list[str]:
             for warning in (*stretch.frames.notes, *result.warnings):
                 runs.setdefault((symbol, warning), []).append(stretch_label(stretch))
     found = [
-        f"{symbol} {', '.join(labels)}".strip() + f": {warning}."
+        f"{symbol} {', '.join(dict.fromkeys(labels))}".strip() + f": {warning}."
         for (symbol, warning), labels in runs.items()
     ]
     for symbol, pooled in transport.pooled.items():
@@ -71,12 +71,16 @@ def transport_highlights(transport: Transport) -> list[Highlight]:
     for symbol in transport.species:
         known = [s for s in transport.stretches if s.diffusivity[symbol].value is not None]
         for stretch in sorted(known, key=lambda s: s.frames.temperature_K or 0.0)[-1:]:
+            quoted, of = stretch.diffusivity[symbol], ""
+            pooled = transport.pooled.get(symbol, {}).get(stretch.frames.temperature_K or 0.0)
+            if pooled is not None and pooled.value is not None:
+                quoted, of = pooled, "all runs, "
             cards.append(
                 Highlight(
                     f"D of {symbol}, {stretch_label(stretch)}".rstrip(", "),
-                    _text(stretch.diffusivity[symbol]),
+                    _text(quoted),
                     "cm²/s",
-                    "self-diffusion, one standard error",
+                    f"self-diffusion, {of}one standard error",
                 )
             )
         fit = transport.arrhenius.get(symbol)

@@ -15,6 +15,7 @@ from md.report.references import list_references, number_citations, write_bibtex
 from md.report.study import study_section
 from md.report.summary import summary_section
 from md.report.text import with_error, with_interval
+from md.report.transport import transport_highlights
 from md.report.transport_entries import transport_entries
 
 A2_PER_PS = 1e-4  # in cm^2/s
@@ -155,3 +156,14 @@ def test_why_there_is_no_value_is_said_once():
     reason = entry | {"method": "not given: too short", "warnings": ["a Langevin thermostat"]}
     notes = summary_section({"haven_ratio.nvt": reason}).warnings
     assert notes == ["[1] a Langevin thermostat.", "[2] no value: too short."]
+
+
+def test_what_several_runs_say_together_stands_on_top():
+    runs = [walkers(1.0, 200, 0.5, temperature_K=600.0, seed=seed) for seed in range(3)]
+    transport = analyze_transport(runs, ["Li"], 3.0)
+    (card, *_) = transport_highlights(transport)
+    pooled = transport.pooled["Li"][600.0]
+    assert card.value == with_error(pooled.value, pooled.error)
+    assert "all runs" in card.note
+    entry = transport_entries(transport)["diffusivity_replicas.600K"] | {"species": ["Li", "Na"]}
+    assert summary_section({"charge_diffusivity.a": entry}).tables[0].rows[0][1].startswith("Li, Na, 600 K")
