@@ -1,9 +1,10 @@
-"""Draw the pictures of science.md from shipped frames and from walkers whose answers are known.
+"""Draw the pictures of science.md: shipped frames, walkers of known answers, runs of a small potential.
 
-python docs/draw_science.py FOLDER
+python docs/draw_science.py FOLDER     (some ten minutes; killed, the same command goes on)
 """
 
 import logging
+import subprocess
 import sys
 from pathlib import Path
 
@@ -23,6 +24,28 @@ SCALE, COLORS = 0.6, 255
 EDGE_A, NUM_IONS, HOP_A = 20.0, 40, 2.8
 BARRIER_EV, D_AT_600_A2_PS = 0.2, 0.2
 KELVIN_IN_EV = 8.617333e-5
+# Runs of `mlip`, by the folder that each leaves. The potential is small: they show analyses, no material.
+RUNS = {
+    "train": """train data.train=[dataset:lips/train_700.extxyz.xz,dataset:li_metal/train.extxyz.xz]
+        data.num_train=200 data.batch_size=2 model.num_layers=2 model.num_features=16 model.l_max=2
+        model.parity=false model.radial_mlp_width=32 model.r_max=4.5 model.pair_potential=zbl
+        trainer.max_epochs=20""",
+    "bulk": """md engine=torch structure=dataset:lips/small_20.extxyz index=0 grade.stop=null protocol=nvt
+        protocol.nvt.temperature_K=800 protocol.nvt.duration_ps=6 protocol.nvt.every_ps=0.05
+        potential={folder}/train/potential.mlip""",
+    "stack": """build builder=interface builder.compound_plane=[1,0,0] builder.bonds=[[P,S,2.5]]
+        builder.compound_thickness_A=14 builder.metal_thickness_A=10
+        structure=[dataset:crystals/Li3PS4_gamma.extxyz,dataset:crystals/Li.extxyz]""",
+    "reaction": """md engine=torch origin=Li3PS4 grade.stop=null protocol=interface
+        protocol.ramp.ensemble=nvt protocol.ramp.temperature_K=[50,700] protocol.ramp.duration_ps=0.5
+        protocol.ramp.every_ps=0.1 protocol.equilibrate.ensemble=nvt protocol.equilibrate.temperature_K=700
+        protocol.equilibrate.duration_ps=0.5 protocol.equilibrate.every_ps=0.1
+        protocol.produce.temperature_K=700 protocol.produce.duration_ps=4 protocol.produce.every_ps=0.05
+        potential={folder}/train/potential.mlip structure={folder}/stack/structures.extxyz""",
+    "lithium": """analyze analysis=[wulff] structure=dataset:crystals/Li.extxyz energetics.max_steps=50
+        energetics.planes=[[1,0,0],[1,1,0],[1,1,1]] energetics.thickness_A=[8,12]
+        potential={folder}/train/potential.mlip""",
+}
 
 
 def main(folder: Path) -> None:
@@ -50,16 +73,33 @@ def main(folder: Path) -> None:
     reacting = folder / "reacting.traj"
     write(reacting, react())
     draw([reacting], folder / "reacting", ["analysis=[reactions]", "timestep_fs=1000", "temperature_K=400"])
+    draw_runs(folder)
     chosen = {
         "units": "crystal/units",
         "bond_valence": "crystal/bond_valence",
         "arrhenius_glasses_Li": "glasses/arrhenius_glasses_Li",
         "bound": "still/msd_Li",
         "reduction": "reacting/reduction",
+        "structure_factor": "melt/structure_factor",
+        "van_hove_Li": "melt/van_hove_Li",
+        "density_Li": "melt/density_Li",
+        "kymograph": "interface/kymograph",
+        "profiles": "interface/profiles",
+        "wulff": "lithium/figures/wulff",
     }
     PICTURES.mkdir(parents=True, exist_ok=True)
     for name, figure in chosen.items():
         shrink(folder / f"{figure}.png", PICTURES / f"{name}.png")
+
+
+def draw_runs(folder: Path) -> None:
+    """Run what `RUNS` says, and analyse it."""
+    for name, words in RUNS.items():
+        command = ["mlip", *words.format(folder=folder).split(), f"run_dir={folder / name}"]
+        subprocess.run(command, check=True)
+    draw([folder / "bulk" / "trajectory.h5"], folder / "melt", ["analysis=[scattering,hops,density_map]"])
+    chapters = ["analysis=[reactions,profiles]", "axis=c"]
+    draw([folder / "reaction" / "trajectory.h5"], folder / "interface", chapters)
 
 
 def draw(paths: list[Path], folder: Path, overrides: list[str]) -> None:
