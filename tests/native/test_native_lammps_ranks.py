@@ -92,7 +92,9 @@ OTHERS = {
 
 
 @RANKS
-@pytest.mark.parametrize("name", [pytest.param("zbl", marks=pytest.mark.slow), "lj/cut", "dispersion/d3"])
+@pytest.mark.parametrize(
+    "name", [pytest.param(each, marks=pytest.mark.slow if each == "zbl" else ()) for each in OTHERS]
+)
 def test_beside_another_style(tmp_path, plugin, wide, name, ranks):
     """With hybrid/overlay energies, forces and virials are sums: repulsion and dispersion beside ours."""
     atoms = structure("triclinic")

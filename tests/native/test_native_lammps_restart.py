@@ -45,7 +45,7 @@ run 50 {ramp}
 
 @RANKS
 @pytest.mark.parametrize(
-    "ensemble", [*(pytest.param(each, marks=pytest.mark.slow) for each in ("nvt", "npt")), "both ramps"]
+    "ensemble", [pytest.param(each, marks=() if each == "both ramps" else pytest.mark.slow) for each in FIXES]
 )
 def test_goes_on_as_if_never_interrupted(tmp_path, deployed, ensemble, ranks):
     """With thermostat, barostat and ramps; `start` and `stop` say where those began and end."""
